@@ -1,0 +1,18 @@
+# Writes OUT: a C++ table of the names and contents of FILES, as raw strings of at most 8000 bytes a piece
+# (compilers limit the length of one literal).
+set(body "#include \"frontend/std_files.h\"\nnamespace dlc {\nconst std::vector<StdFile>& std_files() {\n  static const std::vector<StdFile> files = {\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} text)
+  string(LENGTH "${text}" length)
+  string(APPEND body "    {\"${name}\",\n")
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${text}" ${at} 8000 piece)
+    string(APPEND body "R\"dlc(${piece})dlc\"\n")
+    math(EXPR at "${at} + 8000")
+  endwhile()
+  string(APPEND body "    \"\"},\n")
+endforeach()
+string(APPEND body "  };\n  return files;\n}\n}  // namespace dlc\n")
+file(WRITE ${OUT} "${body}")

@@ -1,0 +1,108 @@
+#pragma once
+// A .dl file to graphs: parses it and its imports, evaluates what is static, checks names, types and
+// shapes, and emits one graph per program of the model. The one entry into the frontend.
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/graph/graph.h"
+#include "ir/support/diagnostics.h"
+
+namespace dlc {
+
+/// A file that a data block reads: which reader with which options, as written.
+struct FileSource {
+  std::string input;   // the name of the data graph's input that holds its content
+  std::string reader;  // "idx", "csv", "npy"
+  std::string path;    // as written in the model file
+  std::vector<std::string> columns;  // csv: the columns wanted, in order; empty: all
+  Type type;                         // what the probe said
+  Loc loc;
+};
+/// Looks at a file without reading all of it: its element type and shape, or a UserError saying what
+/// is wrong with it (not found, and what to install; malformed, and at which byte or row). Handed in by
+/// the driver, because the readers belong to the runtime.
+using Probe = std::function<Type(const FileSource& file)>;
+
+struct FrontendOptions {
+  Probe probe;
+  std::map<std::string, std::string> sets;  // --set name=expression
+  std::string model;                        // which model or train block; empty: the only or last one
+  std::string precision;                    // "f32" or "f64": what `f32` means in the file; empty: as the train block says
+};
+
+/// A column of a data split: rows along axis 0. Either a file's content as it is, or computed.
+struct DataColumn {
+  std::string name;
+  Type type;
+  int file = -1;  // index into DataSplit::files when the column is the file's content itself
+};
+struct DataSplit {
+  std::string name;  // "train", "test"
+  std::vector<FileSource> files;
+  std::vector<DataColumn> columns;
+  Graph graph;  // inputs: the files and "seed"; outputs: the computed columns
+  std::int64_t rows = 0;
+  /// Rows [first, first + rows) of the columns belong to this split (`split(test: 0.2)`).
+  std::int64_t first = 0;
+};
+struct DataSet {
+  std::string name;
+  std::vector<DataSplit> splits;  // the first is the one trained on
+};
+
+struct ParamInfo {
+  std::string path;  // "dense_1.w"; optimiser states: "momentum.dense_1.w.v"
+  Type type;
+  InputKind kind;  // Param or State
+  Loc loc;
+  /// `const` values the data block uses for it (none in general): the true values to print beside the
+  /// learned ones come from the train setting `compare = {...}`, see docs/language.md.
+  bool trained = true;
+};
+/// One layer instance, for `dlc check`. Nodes [first, last) of the evaluate graph belong to it.
+struct LayerInfo {
+  std::string path, definition;  // "dense_1", "dense"
+  Type output;
+  Dim parameters;  // element count, nested layers included
+  std::uint32_t first = 0, last = 0;
+  int depth = 0;
+  Loc loc;
+};
+
+struct TrainSettings {
+  std::int64_t batch = 32;
+  std::optional<std::int64_t> epochs, steps;
+  std::int64_t seed = 0;
+  bool shuffle = true;
+  std::vector<std::string> watch;  // parameter paths
+  Loc loc;
+};
+
+/// Everything a model file says. Graphs are as the user wrote them: `grad` nodes are not expanded.
+struct Module {
+  std::string file, model_name;
+  bool has_model = false, has_train = false;
+  std::vector<ParamInfo> params;  // parameters and states, in order of appearance
+  std::vector<LayerInfo> layers;
+  Graph init;        // inputs: seed; outputs: every param and state by path (kind Output)
+  Graph train_step;  // loss and metrics, updates; only with a train block
+  Graph evaluate;    // loss and metrics
+  Graph predict;     // outputs
+  DataSet data;
+  TrainSettings train;
+};
+
+/// Returns what could be built; use it only when `diagnostics` is empty afterwards.
+Module compile_source(Sources& sources, int source, const FrontendOptions& options,
+                      Diagnostics& diagnostics);
+
+/// The embedded standard library: name, kind, doc and source text of each entry, in file order.
+struct StdEntry {
+  std::string name, kind, file, doc, source;
+};
+std::vector<StdEntry> standard_library();
+
+}  // namespace dlc

@@ -1,0 +1,93 @@
+#pragma once
+// The graph IR: typed SSA nodes in topological order. A graph is functional: parameters and states
+// come in as inputs and leave as `update` outputs, which the memory plan turns into in-place writes.
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ir/literal.h"
+#include "ir/support/check.h"
+#include "ir/support/loc.h"
+#include "ir/types.h"
+
+namespace dlc {
+
+/// One enumerator per line of ops.def.
+enum class Op : std::uint8_t {
+#define DLC_OP(name) name,
+#include "ir/ops/ops.def"
+#undef DLC_OP
+};
+std::string_view op_name(Op op);                     // "reduce_sum"
+std::optional<Op> parse_op_name(std::string_view s);
+
+/// The attributes of a node. Each operation's doc (ops/<op>.cpp) lists those it reads.
+using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>, Shape,
+                          std::shared_ptr<const Literal>>;
+bool operator_equal(const Attr& a, const Attr& b);  // compares literals by value
+using Attrs = std::map<std::string, Attr, std::less<>>;
+
+/// The result of a node. (Operations with several results will return a tuple and project it.)
+struct Value {
+  std::uint32_t id = UINT32_MAX;
+  bool valid() const { return id != UINT32_MAX; }
+  bool operator==(const Value&) const = default;
+  auto operator<=>(const Value&) const = default;
+};
+
+struct Node {
+  Op op;
+  std::vector<Value> operands;
+  Attrs attrs;
+  Type type;
+  Loc loc;           // of the .dl source; derived nodes keep the origin of what they derive
+  std::string name;  // the source's name for the value ("logits", "dense_1.w"), or empty
+  int kernel = -1;   // set by `fuse`: the kernel that computes and stores this node
+
+  std::int64_t int_attr(std::string_view key) const;
+  const std::string& str_attr(std::string_view key) const;
+  const std::vector<std::int64_t>& ints_attr(std::string_view key) const;
+  const Shape& shape_attr(std::string_view key) const;
+  const Literal& literal_attr(std::string_view key) const;
+};
+
+/// What a graph's input is. `Scalar` covers seed, step and epoch (i64[]) that the trainer supplies;
+/// `Rows` is the i32[N] row-index vector that `gather_rows` introduces.
+enum class InputKind : std::uint8_t { Input, Target, Param, State, Scalar, Rows };
+/// `Update` replaces the Param or State input of the same name after the step.
+enum class OutputKind : std::uint8_t { Output, Loss, Metric, Update, Watch };
+std::string_view name(InputKind k);
+std::string_view name(OutputKind k);
+
+struct GraphInput {
+  std::string name;
+  InputKind kind;
+  Value value;  // a node with op `input`
+};
+struct GraphOutput {
+  std::string name;
+  OutputKind kind;
+  Value value;
+};
+
+struct Graph {
+  std::string name;  // "train_step", "evaluate", "predict", "init", "data"
+  std::vector<Node> nodes;  // every operand precedes its user
+  std::vector<GraphInput> inputs;
+  std::vector<GraphOutput> outputs;
+
+  const Node& operator[](Value v) const { return nodes.at(v.id); }
+  Node& operator[](Value v) { return nodes.at(v.id); }
+  const Type& type(Value v) const { return nodes.at(v.id).type; }
+  const GraphInput* find_input(std::string_view name) const;
+  const GraphOutput* find_output(std::string_view name) const;
+  std::vector<std::uint32_t> use_counts() const;  // uses by nodes and outputs, per node
+};
+
+}  // namespace dlc

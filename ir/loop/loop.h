@@ -1,0 +1,153 @@
+#pragma once
+// The kernel IR: what `lower` makes of the fused graph and what codegen turns into machine code.
+// A Program is a list of kernels over buffers, run in order. A Kernel is a parallel outer domain;
+// for each of its points the stages run in order. A stage loops over its inner axes and reduces
+// expressions to row values and/or stores. This covers elementwise chains (one stage, no reduction),
+// row kernels such as softmax (max, then sum of exp, then store), reductions over any axes, and
+// contractions (whose epilogue is the stage list over the points of C).
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ir/support/loc.h"
+#include "ir/types.h"
+
+namespace dlc::loop {
+
+using BufferId = int;
+using AxisId = int;
+using ExprId = int;
+
+/// One scalar operation; operands and results are typed. Integer arithmetic wraps; float follows
+/// IEEE (max/min: a > b ? a : b, NaN in `a` or `b` propagates). `Threefry` makes 32 random bits (i64
+/// result, 0..2^32-1) from (seed i64, step i64, stream i64, element index i64).
+enum class ScalarOp : std::uint8_t {
+  Add, Sub, Mul, Div, Rem, Pow, Max, Min,        // binary, operands of the result's type
+  Eq, Ne, Lt, Le, And, Or,                       // binary to bool
+  Neg, Abs, Sign, Floor, Ceil, Round, Sqrt, Exp, Expm1, Log, Log1p, Sin, Cos, Tanh, Sigmoid, Erf,
+  Not, Convert, Select,                          // Select: (bool, a, b)
+  Threefry,
+};
+
+enum class ReduceKind : std::uint8_t { Sum, Prod, Max, Min, ArgMax, ArgMin };
+
+enum class ExprKind : std::uint8_t {
+  Constant,    // `value` (floats) or `integer`
+  Axis,        // i64: the current index of `axis`
+  DimValue,    // i64: the run-time value of `dim`
+  Load,        // buffer[operand 0]; operand 0 is an i64 element offset
+  RowValue,    // result of reduction `reduction` of stage `stage` (an earlier stage)
+  Accumulator, // a contraction kernel's sum at the current point of C
+  Scalar,      // op(operands)
+};
+
+struct Expr {
+  ExprKind kind;
+  ElementType type;
+  ScalarOp op{};
+  std::vector<ExprId> operands;
+  double value = 0;
+  std::int64_t integer = 0;
+  int axis = -1, buffer = -1, stage = -1, reduction = -1;
+  Dim dim;
+};
+
+struct Axis {
+  std::string name;
+  Dim extent;
+};
+struct Reduction {
+  ReduceKind kind;
+  ExprId value;  // ArgMax/ArgMin give the i64 linear index over the stage's axes, first one on ties
+};
+struct Store {
+  BufferId buffer;
+  ExprId offset;  // i64 element offset
+  ExprId value;   // of the buffer's element type
+};
+struct Stage {
+  std::vector<AxisId> axes;  // outermost first; empty: one point
+  std::vector<Reduction> reductions;
+  std::vector<Store> stores;
+};
+
+/// C[..] = sum over k of A[..] * B[..], as index loops with element strides. An index's role follows
+/// from its strides: m (a, c), n (b, c), k (a, b), batch (all three). Strides may be symbolic.
+struct ContractIndex {
+  char letter;
+  Dim extent, a_stride, b_stride;
+  AxisId axis = -1;  // the outer axis of the kernel that it is (m, n, batch); -1 for k
+  bool in_a, in_b;
+};
+struct Contraction {
+  BufferId a, b;
+  ElementType type;  // of a, b and the accumulator: f32 or f64
+  std::vector<ContractIndex> indices;
+};
+
+struct Kernel {
+  std::string name;  // "k3_softmax": number and the source names it computes
+  std::vector<Loc> locs;
+  std::vector<Axis> axes;
+  std::vector<AxisId> outer;   // the parallel domain, outermost first; for a contraction: C's indices
+  std::vector<Stage> stages;
+  std::vector<Expr> exprs;
+  std::vector<Contraction> contraction;  // zero or one
+  bool scatter = false;  // the one stage's stores add to memory in order, on one thread
+  std::int64_t flops_per_point = 0;      // of the outer domain, for reports
+};
+
+enum class BufferKind : std::uint8_t { Input, Param, State, Scalar, Constant, Output, Temp };
+
+struct Buffer {
+  std::string name;
+  BufferKind kind;
+  Type type;
+  std::vector<std::uint8_t> data;  // Constant: the bytes
+  Dim arena_offset;                // Temp: byte offset in the arena, set by plan
+  int alias = -1;  // Output that is the in-place update of this Param/State buffer; or -1
+};
+
+struct Program {
+  std::string name;  // the graph's
+  std::vector<Buffer> buffers;
+  std::vector<Kernel> kernels;
+  std::vector<std::string> symbols;  // symbolic dimensions, in the order of the run-time vector
+  Dim arena_bytes;
+};
+
+/// Builds expressions with folding and value numbering: equal expressions get equal ids, and integer
+/// arithmetic on constants and zero/one is simplified (so offsets stay affine where they are).
+class KernelBuilder {
+ public:
+  explicit KernelBuilder(Kernel& k) : k_(k) {}
+  Kernel& kernel() { return k_; }
+  ElementType type(ExprId e) const { return k_.exprs.at(e).type; }
+  AxisId axis(std::string name, Dim extent);
+  ExprId axis_value(AxisId a);
+  ExprId constant(ElementType t, double v);
+  ExprId integer(std::int64_t v, ElementType t = ElementType::I64);
+  ExprId dim(const Dim& d);  // an integer constant when it is one
+  ExprId load(BufferId buffer, ElementType t, ExprId offset);
+  ExprId row_value(int stage, int reduction, ElementType t);
+  ExprId accumulator(ElementType t);
+  ExprId scalar(ScalarOp op, ElementType t, std::vector<ExprId> operands);
+  ExprId add(ExprId a, ExprId b);  // integers and floats alike
+  ExprId mul(ExprId a, ExprId b);
+  /// sum of index[k] * row-major stride of `shape`, in elements
+  ExprId linear_offset(const std::vector<ExprId>& index, const Shape& shape);
+  /// the inverse: indices of a row-major `shape` from a linear offset (division and remainder)
+  std::vector<ExprId> delinearize(ExprId offset, const Shape& shape);
+
+ private:
+  ExprId intern(Expr e);
+  Kernel& k_;
+};
+
+std::string print(const Program& p);
+std::string print(const Kernel& k, const Program& p);
+void verify(const Program& p);  // InternalError on a malformed program
+std::string_view name(ScalarOp op);
+std::string_view name(ReduceKind k);
+
+}  // namespace dlc::loop

@@ -1,0 +1,95 @@
+#pragma once
+// The definition of a primitive operation, in one place: ops/<op>.cpp. Everything that treats
+// operations differently does so through these fields, never by a switch on the operation.
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ir/graph/builder.h"
+#include "ir/graph/graph.h"
+#include "ir/loop/loop.h"
+
+namespace dlc {
+
+/// Either the type of the result, or what is wrong with the operands in words for the user.
+struct Inferred {
+  std::optional<Type> type;
+  std::string error;
+};
+using InferFn = Inferred (*)(std::span<const Type> operands, const Attrs& attrs);
+
+/// Builds the gradients with respect to each operand: `dy` has the type of `y`. An entry may be
+/// invalid where the operand gets no gradient (an integer operand, an index).
+using GradientFn = std::vector<Value> (*)(GraphBuilder& b, Value y, Value dy);
+struct NotDifferentiable {
+  std::string_view why;  // "integer output", "piecewise constant"
+};
+/// The gradient is zero everywhere it exists (floor, comparisons): nothing flows to the operands.
+struct ZeroGradient {
+  std::string_view why;
+};
+using Gradient = std::variant<GradientFn, NotDifferentiable, ZeroGradient>;
+
+/// Reference evaluation: operands and the (concrete) result type in, value out. Independent of codegen.
+using EvaluateFn = Literal (*)(const Node& node, std::span<const Literal> operands,
+                               const Type& concrete_result);
+
+// ---- Lowering: how a kernel computes one element of the result ----
+/// result[i] = f(operands[i]...): a scalar expression of the operands' elements.
+struct LowerElementwise {
+  loop::ScalarOp op;
+};
+/// result[i] = operand[map(i)]: builds the operand's indices from the result's. `guard`, when set
+/// by the function, is a bool expression: where it is false the element is `otherwise` (pad, concat).
+using ViewFn = std::vector<loop::ExprId> (*)(loop::KernelBuilder& b, const Graph& g, const Node& n,
+                                             const std::vector<loop::ExprId>& index);
+struct LowerView {
+  ViewFn map;  // of operand 0
+};
+/// Computed from the index alone or from index and element accessors (iota, constant, random, pad,
+/// concat, gather): `element(k, idx)` yields the expression for operand k at indices idx.
+using GenerateFn = loop::ExprId (*)(
+    loop::KernelBuilder& b, const Graph& g, const Node& n, const std::vector<loop::ExprId>& index,
+    const std::function<loop::ExprId(int, const std::vector<loop::ExprId>&)>& element);
+struct LowerGenerate {
+  GenerateFn make;
+};
+struct LowerReduce {
+  loop::ReduceKind kind;
+};
+struct LowerContract {};
+/// Zero-initialised result, then result[index[i]] += update[i] in order of i.
+struct LowerScatterAdd {};
+/// Never reaches lowering: graph inputs, or an operation that a pass expands first.
+struct LowerNone {
+  std::string_view why;
+};
+using Lowering = std::variant<LowerElementwise, LowerView, LowerGenerate, LowerReduce, LowerContract,
+                              LowerScatterAdd, LowerNone>;
+
+/// A sample case, printed as one node's operand types and attributes; operand values are drawn from
+/// [lo, hi]. Finite differences, interpreter-against-compiled and text round-trip tests run on these.
+struct Sample {
+  std::vector<Type> operands;
+  Attrs attrs;
+  double lo = -2.0, hi = 2.0;
+};
+
+struct OpDef {
+  std::string_view name;
+  std::string_view doc;  // one line, with the attributes
+  InferFn infer;
+  Gradient gradient;     // the formula is a comment above it
+  EvaluateFn evaluate;
+  Lowering lowering;
+  std::vector<Sample> samples;
+};
+
+const OpDef& op_def(Op op);
+/// infer with the attributes checked; the message names the operation.
+Inferred infer_type(Op op, std::span<const Type> operands, const Attrs& attrs);
+
+}  // namespace dlc

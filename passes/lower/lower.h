@@ -1,0 +1,21 @@
+#pragma once
+// From the fused graph to the kernel IR: one loop::Kernel per kernel number that `fuse` gave, over
+// buffers for everything that crosses kernels.
+#include "ir/graph/graph.h"
+#include "ir/loop/loop.h"
+
+namespace dlc {
+
+/// `g` has gone through `fuse`; no `grad` nodes are left. Temps have no arena offset yet.
+loop::Program lower(const Graph& g);
+
+/// The loop passes in order (loop_passes.def): `schedule` moves the last readers of an old value before
+/// its in-place update where it can, `plan` gives each Temp its arena offset by liveness.
+struct LoopPass {
+  std::string_view name, doc;
+  void (*run)(loop::Program& p);
+};
+const std::vector<LoopPass>& loop_passes();
+void run_loop_passes(loop::Program& p, bool verify);
+
+}  // namespace dlc
