@@ -33,7 +33,8 @@ struct ZeroGradient {
 };
 using Gradient = std::variant<GradientFn, NotDifferentiable, ZeroGradient>;
 
-/// Reference evaluation: operands and the (concrete) result type in, value out. Independent of codegen.
+/// Reference evaluation: operands and the (concrete) result type in, value out. Independent of
+/// codegen.
 using EvaluateFn = Literal (*)(const Node& node, std::span<const Literal> operands,
                                const Type& concrete_result);
 
@@ -43,7 +44,8 @@ struct LowerElementwise {
   loop::ScalarOp op;
 };
 /// result[i] = operand[map(i)]: builds the operand's indices from the result's. `guard`, when set
-/// by the function, is a bool expression: where it is false the element is `otherwise` (pad, concat).
+/// by the function, is a bool expression: where it is false the element is `otherwise` (pad,
+/// concat).
 using ViewFn = std::vector<loop::ExprId> (*)(loop::KernelBuilder& b, const Graph& g, const Node& n,
                                              const std::vector<loop::ExprId>& index);
 struct LowerView {
@@ -67,11 +69,12 @@ struct LowerScatterAdd {};
 struct LowerNone {
   std::string_view why;
 };
-using Lowering = std::variant<LowerElementwise, LowerView, LowerGenerate, LowerReduce, LowerContract,
-                              LowerScatterAdd, LowerNone>;
+using Lowering = std::variant<LowerElementwise, LowerView, LowerGenerate, LowerReduce,
+                              LowerContract, LowerScatterAdd, LowerNone>;
 
 /// A sample case, printed as one node's operand types and attributes; operand values are drawn from
-/// [lo, hi]. Finite differences, interpreter-against-compiled and text round-trip tests run on these.
+/// [lo, hi]. Finite differences, interpreter-against-compiled and text round-trip tests run on
+/// these.
 struct Sample {
   std::vector<Type> operands;
   Attrs attrs;
@@ -82,7 +85,7 @@ struct OpDef {
   std::string_view name;
   std::string_view doc;  // one line, with the attributes
   InferFn infer;
-  Gradient gradient;     // the formula is a comment above it
+  Gradient gradient;  // the formula is a comment above it
   EvaluateFn evaluate;
   Lowering lowering;
   std::vector<Sample> samples;

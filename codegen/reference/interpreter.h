@@ -17,9 +17,9 @@ struct Evaluation {
   std::map<std::string, std::int64_t> symbols;  // as bound by the inputs' shapes
   std::vector<Literal> values;                  // one per node
 };
-/// `inputs` by name; each has the declared element type and a shape that matches the declared one. A
-/// missing input, another type or a shape that does not match is a UserError that names it. `grad` nodes
-/// must have been expanded (InternalError otherwise).
+/// `inputs` by name; each has the declared element type and a shape that matches the declared one.
+/// A missing input, another type or a shape that does not match is a UserError that names it.
+/// `grad` nodes must have been expanded (InternalError otherwise).
 Evaluation interpret(const Graph& g, const std::map<std::string, Literal>& inputs,
                      Precision precision);
 

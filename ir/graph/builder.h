@@ -25,9 +25,9 @@ class GraphBuilder {
   Value node(Op op, std::vector<Value> operands, Attrs attrs = {});
 
   Value constant(Literal value);
-  Value scalar(ElementType t, double v);        // rank 0
-  Value splat(const Type& type, double v);      // a scalar constant broadcast to `type`
-  Value dim_value(const Dim& d, ElementType t); // the run-time value of a dimension, rank 0
+  Value scalar(ElementType t, double v);         // rank 0
+  Value splat(const Type& type, double v);       // a scalar constant broadcast to `type`
+  Value dim_value(const Dim& d, ElementType t);  // the run-time value of a dimension, rank 0
 
   // Elementwise; both operands already of one type and shape.
   Value add(Value a, Value b) { return node(Op::add, {a, b}); }

@@ -1,6 +1,7 @@
 #pragma once
 // The graph IR: typed SSA nodes in topological order. A graph is functional: parameters and states
-// come in as inputs and leave as `update` outputs, which the memory plan turns into in-place writes.
+// come in as inputs and leave as `update` outputs, which the memory plan turns into in-place
+// writes.
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -24,7 +25,7 @@ enum class Op : std::uint8_t {
 #include "ir/ops/ops.def"
 #undef DLC_OP
 };
-std::string_view op_name(Op op);                     // "reduce_sum"
+std::string_view op_name(Op op);  // "reduce_sum"
 std::optional<Op> parse_op_name(std::string_view s);
 
 /// The attributes of a node. Each operation's doc (ops/<op>.cpp) lists those it reads.
@@ -77,7 +78,7 @@ struct GraphOutput {
 };
 
 struct Graph {
-  std::string name;  // "train_step", "evaluate", "predict", "init", "data"
+  std::string name;         // "train_step", "evaluate", "predict", "init", "data"
   std::vector<Node> nodes;  // every operand precedes its user
   std::vector<GraphInput> inputs;
   std::vector<GraphOutput> outputs;

@@ -2,9 +2,9 @@
 // The kernel IR: what `lower` makes of the fused graph and what codegen turns into machine code.
 // A Program is a list of kernels over buffers, run in order. A Kernel is a parallel outer domain;
 // for each of its points the stages run in order. A stage loops over its inner axes and reduces
-// expressions to row values and/or stores. This covers elementwise chains (one stage, no reduction),
-// row kernels such as softmax (max, then sum of exp, then store), reductions over any axes, and
-// contractions (whose epilogue is the stage list over the points of C).
+// expressions to row values and/or stores. This covers elementwise chains (one stage, no
+// reduction), row kernels such as softmax (max, then sum of exp, then store), reductions over any
+// axes, and contractions (whose epilogue is the stage list over the points of C).
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,26 +19,55 @@ using AxisId = int;
 using ExprId = int;
 
 /// One scalar operation; operands and results are typed. Integer arithmetic wraps; float follows
-/// IEEE (max/min: a > b ? a : b, NaN in `a` or `b` propagates). `Threefry` makes 32 random bits (i64
-/// result, 0..2^32-1) from (seed i64, step i64, stream i64, element index i64).
+/// IEEE (max/min: a > b ? a : b, NaN in `a` or `b` propagates). `Threefry` makes 32 random bits
+/// (i64 result, 0..2^32-1) from (seed i64, step i64, stream i64, element index i64).
 enum class ScalarOp : std::uint8_t {
-  Add, Sub, Mul, Div, Rem, Pow, Max, Min,        // binary, operands of the result's type
-  Eq, Ne, Lt, Le, And, Or,                       // binary to bool
-  Neg, Abs, Sign, Floor, Ceil, Round, Sqrt, Exp, Expm1, Log, Log1p, Sin, Cos, Tanh, Sigmoid, Erf,
-  Not, Convert, Select,                          // Select: (bool, a, b)
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Rem,
+  Pow,
+  Max,
+  Min,  // binary, operands of the result's type
+  Eq,
+  Ne,
+  Lt,
+  Le,
+  And,
+  Or,  // binary to bool
+  Neg,
+  Abs,
+  Sign,
+  Floor,
+  Ceil,
+  Round,
+  Sqrt,
+  Exp,
+  Expm1,
+  Log,
+  Log1p,
+  Sin,
+  Cos,
+  Tanh,
+  Sigmoid,
+  Erf,
+  Not,
+  Convert,
+  Select,  // Select: (bool, a, b)
   Threefry,
 };
 
 enum class ReduceKind : std::uint8_t { Sum, Prod, Max, Min, ArgMax, ArgMin };
 
 enum class ExprKind : std::uint8_t {
-  Constant,    // `value` (floats) or `integer`
-  Axis,        // i64: the current index of `axis`
-  DimValue,    // i64: the run-time value of `dim`
-  Load,        // buffer[operand 0]; operand 0 is an i64 element offset
-  RowValue,    // result of reduction `reduction` of stage `stage` (an earlier stage)
-  Accumulator, // a contraction kernel's sum at the current point of C
-  Scalar,      // op(operands)
+  Constant,     // `value` (floats) or `integer`
+  Axis,         // i64: the current index of `axis`
+  DimValue,     // i64: the run-time value of `dim`
+  Load,         // buffer[operand 0]; operand 0 is an i64 element offset
+  RowValue,     // result of reduction `reduction` of stage `stage` (an earlier stage)
+  Accumulator,  // a contraction kernel's sum at the current point of C
+  Scalar,       // op(operands)
 };
 
 struct Expr {
@@ -71,8 +100,9 @@ struct Stage {
   std::vector<Store> stores;
 };
 
-/// C[..] = sum over k of A[..] * B[..], as index loops with element strides. An index's role follows
-/// from its strides: m (a, c), n (b, c), k (a, b), batch (all three). Strides may be symbolic.
+/// C[..] = sum over k of A[..] * B[..], as index loops with element strides. An index's role
+/// follows from its strides: m (a, c), n (b, c), k (a, b), batch (all three). Strides may be
+/// symbolic.
 struct ContractIndex {
   char letter;
   Dim extent, a_stride, b_stride;
@@ -89,12 +119,13 @@ struct Kernel {
   std::string name;  // "k3_softmax": number and the source names it computes
   std::vector<Loc> locs;
   std::vector<Axis> axes;
-  std::vector<AxisId> outer;   // the parallel domain, outermost first; for a contraction: C's indices
+  std::vector<AxisId>
+      outer;  // the parallel domain, outermost first; for a contraction: C's indices
   std::vector<Stage> stages;
   std::vector<Expr> exprs;
   std::vector<Contraction> contraction;  // zero or one
-  bool scatter = false;  // the one stage's stores add to memory in order, on one thread
-  std::int64_t flops_per_point = 0;      // of the outer domain, for reports
+  bool scatter = false;              // the one stage's stores add to memory in order, on one thread
+  std::int64_t flops_per_point = 0;  // of the outer domain, for reports
 };
 
 enum class BufferKind : std::uint8_t { Input, Param, State, Scalar, Constant, Output, Temp };
@@ -116,8 +147,9 @@ struct Program {
   Dim arena_bytes;
 };
 
-/// Builds expressions with folding and value numbering: equal expressions get equal ids, and integer
-/// arithmetic on constants and zero/one is simplified (so offsets stay affine where they are).
+/// Builds expressions with folding and value numbering: equal expressions get equal ids, and
+/// integer arithmetic on constants and zero/one is simplified (so offsets stay affine where they
+/// are).
 class KernelBuilder {
  public:
   explicit KernelBuilder(Kernel& k) : k_(k) {}

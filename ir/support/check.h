@@ -20,9 +20,9 @@ struct UserError : std::runtime_error {
 }  // namespace dlc
 
 /// Throws InternalError with the formatted message unless `cond` holds.
-#define DLC_CHECK(cond, ...)                                                                     \
-  do {                                                                                           \
-    if (!(cond))                                                                                 \
-      throw ::dlc::InternalError(                                                                \
-          fmt::format("{}:{}: {}", __FILE__, __LINE__, fmt::format(__VA_ARGS__)));               \
+#define DLC_CHECK(cond, ...)                                                       \
+  do {                                                                             \
+    if (!(cond))                                                                   \
+      throw ::dlc::InternalError(                                                  \
+          fmt::format("{}:{}: {}", __FILE__, __LINE__, fmt::format(__VA_ARGS__))); \
   } while (false)

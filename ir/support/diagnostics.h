@@ -66,8 +66,9 @@ class Diagnostics {
   bool empty() const { return all_.empty(); }
   std::size_t size() const { return all_.size(); }
   const std::vector<Diagnostic>& all() const { return all_; }
-  /// In source order, each: `file:line:col: error: message [kind]`, the source line, carets, labels,
-  /// notes, hint; then "N errors". Tabs and wide characters keep carets aligned; long lines are cut.
+  /// In source order, each: `file:line:col: error: message [kind]`, the source line, carets,
+  /// labels, notes, hint; then "N errors". Tabs and wide characters keep carets aligned; long lines
+  /// are cut.
   std::string render(const Sources& sources, bool color) const;
 
   static constexpr std::size_t kLimit = 50;
@@ -76,8 +77,8 @@ class Diagnostics {
   std::vector<Diagnostic> all_;
 };
 
-/// The candidate nearest to `word` in edit distance when it is near enough to be a likely misspelling,
-/// else empty.
+/// The candidate nearest to `word` in edit distance when it is near enough to be a likely
+/// misspelling, else empty.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace dlc

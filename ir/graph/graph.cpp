@@ -1,0 +1,72 @@
+#include "ir/graph/graph.h"
+
+#include <array>
+
+namespace dlc {
+
+namespace {
+
+template <class T>
+const T& typed_attr(const Node& n, std::string_view key, const char* kind) {
+  const auto at = n.attrs.find(key);
+  DLC_CHECK(at != n.attrs.end(), "{} has no attribute `{}`", op_name(n.op), key);
+  const T* v = std::get_if<T>(&at->second);
+  DLC_CHECK(v, "the attribute `{}` of {} is no {}", key, op_name(n.op), kind);
+  return *v;
+}
+
+constexpr std::array<std::string_view, 6> kInputKinds = {"input", "target", "param",
+                                                         "state", "scalar", "rows"};
+constexpr std::array<std::string_view, 5> kOutputKinds = {"output", "loss", "metric", "update",
+                                                          "watch"};
+
+}  // namespace
+
+bool operator_equal(const Attr& a, const Attr& b) {
+  using LiteralPtr = std::shared_ptr<const Literal>;
+  const auto* x = std::get_if<LiteralPtr>(&a);
+  const auto* y = std::get_if<LiteralPtr>(&b);
+  if (x && y) return *x == *y || **x == **y;
+  return a == b;
+}
+
+std::int64_t Node::int_attr(std::string_view key) const {
+  return typed_attr<std::int64_t>(*this, key, "integer");
+}
+const std::string& Node::str_attr(std::string_view key) const {
+  return typed_attr<std::string>(*this, key, "string");
+}
+const std::vector<std::int64_t>& Node::ints_attr(std::string_view key) const {
+  return typed_attr<std::vector<std::int64_t>>(*this, key, "list of integers");
+}
+const Shape& Node::shape_attr(std::string_view key) const {
+  return typed_attr<Shape>(*this, key, "shape");
+}
+const Literal& Node::literal_attr(std::string_view key) const {
+  return *typed_attr<std::shared_ptr<const Literal>>(*this, key, "literal");
+}
+
+std::string_view name(InputKind k) { return kInputKinds[static_cast<std::size_t>(k)]; }
+std::string_view name(OutputKind k) { return kOutputKinds[static_cast<std::size_t>(k)]; }
+
+const GraphInput* Graph::find_input(std::string_view wanted) const {
+  for (const GraphInput& in : inputs)
+    if (in.name == wanted) return &in;
+  return nullptr;
+}
+
+const GraphOutput* Graph::find_output(std::string_view wanted) const {
+  for (const GraphOutput& out : outputs)
+    if (out.name == wanted) return &out;
+  return nullptr;
+}
+
+std::vector<std::uint32_t> Graph::use_counts() const {
+  std::vector<std::uint32_t> counts(nodes.size(), 0);
+  for (const Node& n : nodes)
+    for (const Value v : n.operands) ++counts[v.id];
+  for (const GraphOutput& out : outputs) ++counts[out.value.id];
+  return counts;
+}
+
+}  // namespace dlc

@@ -1,0 +1,37 @@
+#include "ir/graph/rewriter.h"
+
+namespace dlc {
+
+Graph rewrite(const Graph& old,
+              const std::function<Value(GraphBuilder&, const Graph&, Value,
+                                        const std::vector<Value>&)>& rewrite_node) {
+  Graph g;
+  g.name = old.name;
+  GraphBuilder b(g);
+  std::vector<Value> now(old.nodes.size());
+  for (std::uint32_t id = 0; id < old.nodes.size(); ++id) {
+    const Node& n = old.nodes[id];
+    std::vector<Value> operands;
+    operands.reserve(n.operands.size());
+    for (const Value v : n.operands) operands.push_back(now[v.id]);
+    b.set_loc(n.loc);
+    Value v = rewrite_node(b, old, Value{id}, operands);
+    if (!v.valid()) {
+      v = Value{static_cast<std::uint32_t>(g.nodes.size())};
+      Node copy = n;
+      copy.operands = std::move(operands);
+      g.nodes.push_back(std::move(copy));
+    } else if (!n.name.empty() && g[v].name.empty()) {
+      g[v].name = n.name;
+    }
+    DLC_CHECK(g.type(v) == n.type, "rewriting {} changed its type from {} to {}", op_name(n.op),
+              n.type.str(), g.type(v).str());
+    now[id] = v;
+  }
+  for (const GraphInput& in : old.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
+  for (const GraphOutput& out : old.outputs)
+    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  return g;
+}
+
+}  // namespace dlc

@@ -1,0 +1,88 @@
+#include "ir/literal.h"
+
+#include <bit>
+#include <cmath>
+
+#include "ir/support/check.h"
+
+namespace dlc {
+
+namespace {
+
+/// Rounds to a float format with fewer mantissa bits (ties to even) and flushes what is too large
+/// to infinity; `min_exponent` is the exponent of the smallest normal number.
+double round_to_format(double v, int mantissa_bits, int min_exponent, double largest) {
+  if (v == 0 || !std::isfinite(v)) return v;
+  const int exponent = std::max(std::ilogb(v), min_exponent);
+  const double ulp = std::ldexp(1.0, exponent - mantissa_bits);
+  const double rounded = std::nearbyint(v / ulp) * ulp;
+  return std::abs(rounded) > largest ? std::copysign(HUGE_VAL, v) : rounded;
+}
+
+double round_float(double v, ElementType t) {
+  switch (t) {
+    case ElementType::F32:
+      return static_cast<float>(v);
+    case ElementType::BF16:
+      return round_to_format(v, 7, -126, 0x1.fep127);
+    case ElementType::F16:
+      return round_to_format(v, 10, -14, 65504);
+    default:
+      return v;
+  }
+}
+
+std::int64_t wrap(std::int64_t v, ElementType t) {
+  switch (t) {
+    case ElementType::I32:
+      return static_cast<std::int32_t>(v);
+    case ElementType::U8:
+      return static_cast<std::uint8_t>(v);
+    case ElementType::Bool:
+      return v != 0;
+    default:
+      return v;
+  }
+}
+
+}  // namespace
+
+Literal Literal::zeros(ElementType element, std::vector<std::int64_t> shape) {
+  Literal l{element, std::move(shape), {}, {}};
+  const auto n = static_cast<std::size_t>(l.size());
+  if (is_float(element))
+    l.f.assign(n, 0.0);
+  else
+    l.i.assign(n, 0);
+  return l;
+}
+
+Literal Literal::scalar(ElementType element, double value) {
+  Literal l = zeros(element, {});
+  l.set(0, value);
+  l.round();
+  return l;
+}
+
+std::int64_t Literal::size() const {
+  std::int64_t n = 1;
+  for (const std::int64_t d : shape) n *= d;
+  return n;
+}
+
+void Literal::set(std::int64_t k, double v) {
+  if (is_float(element))
+    f[static_cast<std::size_t>(k)] = v;
+  else
+    i[static_cast<std::size_t>(k)] =
+        element == ElementType::Bool ? v != 0 : wrap(static_cast<std::int64_t>(v), element);
+}
+
+void Literal::round() {
+  for (double& v : f) v = round_float(v, element);
+  for (std::int64_t& v : i) v = wrap(v, element);
+}
+
+Type Literal::type() const { return {element, Shape(shape.begin(), shape.end())}; }
+
+}  // namespace dlc

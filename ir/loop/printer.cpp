@@ -1,0 +1,153 @@
+// The kernel IR as text: a kernel reads as nested loops with one statement a line.
+#include <fmt/format.h>
+
+#include "ir/loop/loop.h"
+
+namespace dlc::loop {
+
+namespace {
+
+constexpr std::string_view kScalarNames[] = {
+    "add",  "sub",     "mul",  "div", "rem",     "pow",    "max",     "min",  "eq",
+    "ne",   "lt",      "le",   "and", "or",      "neg",    "abs",     "sign", "floor",
+    "ceil", "round",   "sqrt", "exp", "expm1",   "log",    "log1p",   "sin",  "cos",
+    "tanh", "sigmoid", "erf",  "not", "convert", "select", "threefry"};
+constexpr std::string_view kReduceNames[] = {"sum", "prod", "max", "min", "argmax", "argmin"};
+
+std::string_view infix(ScalarOp op) {
+  switch (op) {
+    case ScalarOp::Add:
+      return "+";
+    case ScalarOp::Sub:
+      return "-";
+    case ScalarOp::Mul:
+      return "*";
+    case ScalarOp::Div:
+      return "/";
+    case ScalarOp::Rem:
+      return "%";
+    case ScalarOp::Eq:
+      return "==";
+    case ScalarOp::Ne:
+      return "!=";
+    case ScalarOp::Lt:
+      return "<";
+    case ScalarOp::Le:
+      return "<=";
+    case ScalarOp::And:
+      return "and";
+    case ScalarOp::Or:
+      return "or";
+    default:
+      return {};
+  }
+}
+
+class KernelPrinter {
+ public:
+  KernelPrinter(const Kernel& k, const Program& p) : k_(k), p_(p) {}
+
+  std::string text() const {
+    std::string out = fmt::format("kernel {}", k_.name);
+    for (std::size_t i = 0; i < k_.locs.size(); ++i)
+      out += fmt::format("{}{}:{}", i ? ", " : "  @ ", k_.locs[i].file, k_.locs[i].line);
+    out += "\n";
+    std::string indent = "  ";
+    for (const AxisId a : k_.outer) {
+      out += fmt::format("{}parallel {} in 0..{}\n", indent, axis(a).name, axis(a).extent.str());
+      indent += "  ";
+    }
+    for (const Contraction& c : k_.contraction) out += contraction(c, indent);
+    for (std::size_t s = 0; s < k_.stages.size(); ++s) out += stage(s, indent);
+    return out;
+  }
+
+ private:
+  const Axis& axis(AxisId a) const { return k_.axes.at(static_cast<std::size_t>(a)); }
+  const std::string& buffer(BufferId b) const {
+    return p_.buffers.at(static_cast<std::size_t>(b)).name;
+  }
+
+  std::string contraction(const Contraction& c, const std::string& indent) const {
+    std::string out = fmt::format("{}acc = sum {} * {}", indent, buffer(c.a), buffer(c.b));
+    for (const ContractIndex& i : c.indices)
+      out += fmt::format("  {}[{}: {}, {}]", i.letter, i.extent.str(),
+                         i.in_a ? i.a_stride.str() : "-", i.in_b ? i.b_stride.str() : "-");
+    return out + "\n";
+  }
+
+  std::string stage(std::size_t s, std::string indent) const {
+    std::string out;
+    for (const AxisId a : k_.stages[s].axes) {
+      out += fmt::format("{}for {} in 0..{}\n", indent, axis(a).name, axis(a).extent.str());
+      indent += "  ";
+    }
+    for (std::size_t r = 0; r < k_.stages[s].reductions.size(); ++r) {
+      const Reduction& red = k_.stages[s].reductions[r];
+      out += fmt::format("{}r{}_{} = {} {}\n", indent, s, r, name(red.kind), expr(red.value));
+    }
+    for (const Store& st : k_.stages[s].stores)
+      out += fmt::format("{}{}[{}] {}= {}\n", indent, buffer(st.buffer), expr(st.offset),
+                         k_.scatter ? "+" : "", expr(st.value));
+    return out;
+  }
+
+  std::string expr(ExprId id) const {
+    const Expr& e = k_.exprs.at(static_cast<std::size_t>(id));
+    switch (e.kind) {
+      case ExprKind::Constant:
+        return is_float(e.type) ? fmt::format("{}", e.value) : fmt::format("{}", e.integer);
+      case ExprKind::Axis:
+        return axis(e.axis).name;
+      case ExprKind::DimValue:
+        return e.dim.terms().size() + (e.dim.constant() != 0) > 1 ? "(" + e.dim.str() + ")"
+                                                                  : e.dim.str();
+      case ExprKind::Load:
+        return fmt::format("{}[{}]", buffer(e.buffer), expr(e.operands[0]));
+      case ExprKind::RowValue:
+        return fmt::format("r{}_{}", e.stage, e.reduction);
+      case ExprKind::Accumulator:
+        return "acc";
+      case ExprKind::Scalar:
+        break;
+    }
+    if (e.op == ScalarOp::Convert)
+      return fmt::format("{}({})", dlc::name(e.type), expr(e.operands[0]));
+    if (const std::string_view sign = infix(e.op); !sign.empty())
+      return fmt::format("({} {} {})", expr(e.operands[0]), sign, expr(e.operands[1]));
+    std::string out = fmt::format("{}(", name(e.op));
+    for (std::size_t k = 0; k < e.operands.size(); ++k)
+      out += (k ? ", " : "") + expr(e.operands[k]);
+    return out + ")";
+  }
+
+  const Kernel& k_;
+  const Program& p_;
+};
+
+constexpr std::string_view kBufferKinds[] = {"input",    "param",  "state", "scalar",
+                                             "constant", "output", "temp"};
+
+}  // namespace
+
+std::string_view name(ScalarOp op) { return kScalarNames[static_cast<std::size_t>(op)]; }
+std::string_view name(ReduceKind k) { return kReduceNames[static_cast<std::size_t>(k)]; }
+
+std::string print(const Kernel& k, const Program& p) { return KernelPrinter(k, p).text(); }
+
+std::string print(const Program& p) {
+  std::string out = fmt::format("program {}\n", p.name);
+  for (const Buffer& b : p.buffers) {
+    out += fmt::format("  {:<8} {}: {}", kBufferKinds[static_cast<std::size_t>(b.kind)], b.name,
+                       b.type.str());
+    if (b.kind == BufferKind::Temp) out += fmt::format("  at {}", b.arena_offset.str());
+    if (b.alias >= 0)
+      out += fmt::format("  is {}", p.buffers[static_cast<std::size_t>(b.alias)].name);
+    out += "\n";
+  }
+  out += fmt::format("  arena    {} bytes\n", p.arena_bytes.str());
+  for (const Kernel& k : p.kernels) out += "\n" + print(k, p);
+  return out;
+}
+
+}  // namespace dlc::loop

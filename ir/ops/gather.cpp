@@ -1,0 +1,161 @@
+// Reading and adding at places that are data.
+#include <algorithm>
+
+#include "ir/ops/common.h"
+
+namespace dlc::ops {
+
+using loop::ExprId;
+using loop::KernelBuilder;
+using loop::ScalarOp;
+using V = std::vector<Value>;
+using Index = std::vector<ExprId>;
+
+namespace {
+
+const Dim kN = Dim::symbol("N");
+
+/// shape with axis replaced by the axes of `index`.
+Shape gathered_shape(const Shape& shape, std::size_t axis, const Shape& index) {
+  Shape result(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis));
+  result.insert(result.end(), index.begin(), index.end());
+  result.insert(result.end(), shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, shape.end());
+  return result;
+}
+
+bool is_index_type(ElementType e) { return e == I32 || e == I64 || e == U8; }
+
+}  // namespace
+
+extern const OpDef gather_def{
+    .name = "gather",
+    .doc =
+        "x at the places of an integer tensor, whose axes replace {axis}; places outside are "
+        "clamped",
+    .infer = [](Operands o, const Attrs& attrs) -> Inferred {
+      if (o.size() != 2) return wrong("2 operands expected, {} given", o.size());
+      const auto axis = axis_attr(attrs, o[0].rank());
+      if (!axis) return wrong("`axis` is no axis of {}", o[0].str());
+      if (!is_index_type(o[1].element))
+        return wrong("the places are {}; integers are expected", o[1].str());
+      const Shape shape = gathered_shape(o[0].shape, static_cast<std::size_t>(*axis), o[1].shape);
+      std::string error;
+      if (!shape_is_sane(shape, error)) return wrong("{}", error);
+      return ok({o[0].element, shape});
+    },
+    // dx = zeros, with dy added at the places
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      const Node n = b.graph()[y];
+      const std::int64_t axis = n.int_attr("axis");
+      const Dim size = b.type(n.operands[0]).shape[static_cast<std::size_t>(axis)];
+      return {b.node(Op::scatter_add, {n.operands[1], dy}, {{"axis", axis}, {"size", Shape{size}}}),
+              Value{}};
+    }),
+    .evaluate =
+        [](const Node& n, Literals o, const Type& r) {
+          const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+          const std::size_t rank = o[1].shape.size();
+          const Extents x_strides = row_major_strides(o[0].shape),
+                        i_strides = row_major_strides(o[1].shape);
+          Literal out = literal_of(r);
+          for_each_index(out.shape, [&](const Extents& i, std::int64_t k) {
+            std::int64_t place = 0, at = 0;
+            for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * i_strides[a];
+            const std::int64_t j = std::clamp<std::int64_t>(o[1].i[static_cast<std::size_t>(place)],
+                                                            0, o[0].shape[axis] - 1);
+            for (std::size_t a = 0; a < o[0].shape.size(); ++a)
+              at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * x_strides[a];
+            copy_element(out, k, o[0], at);
+          });
+          return out;
+        },
+    .lowering = LowerGenerate{[](KernelBuilder& b, const Graph& g, const Node& n,
+                                 const Index& index,
+                                 const std::function<ExprId(int, const Index&)>& element) {
+      const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+      const Shape& from = g.type(n.operands[0]).shape;
+      const std::size_t rank = g.type(n.operands[1]).shape.size();
+      const auto at = index.begin() + static_cast<std::ptrdiff_t>(axis);
+      ExprId j = element(1, Index(at, at + static_cast<std::ptrdiff_t>(rank)));
+      if (b.type(j) != I64) j = b.scalar(ScalarOp::Convert, I64, {j});
+      j = b.scalar(ScalarOp::Max, I64,
+                   {b.integer(0), b.scalar(ScalarOp::Min, I64, {j, b.dim(from[axis] - Dim(1))})});
+      Index inner(index.begin(), at);
+      inner.push_back(j);
+      inner.insert(inner.end(), at + static_cast<std::ptrdiff_t>(rank), index.end());
+      return element(0, inner);
+    }},
+    .samples = {{{t(F64, {5, 3}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 4},
+                {{t(F32, {2, 6}), t(I64, {3, 2})}, {{"axis", std::int64_t{1}}}, 0, 5},
+                {{t(F64, {4, 3}), t(I32, {})}, {{"axis", std::int64_t{0}}}, 0, 3},
+                {{t(U8, {9, 20}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8}},
+};
+
+extern const OpDef scatter_add_def{
+    .name = "scatter_add",
+    .doc =
+        "zeros of extent {size} along {axis}, with the second operand added at the places of the "
+        "first, in order; "
+        "places outside are dropped",
+    .infer = [](Operands o, const Attrs& attrs) -> Inferred {
+      if (o.size() != 2) return wrong("2 operands expected, {} given", o.size());
+      const std::int64_t* axis = attr<std::int64_t>(attrs, "axis");
+      const Shape* size = attr<Shape>(attrs, "size");
+      const std::size_t rank = o[0].shape.size();
+      if (!size || size->size() != 1) return wrong("the attribute `size` is one dimension");
+      if (!is_index_type(o[0].element))
+        return wrong("the places are {}; integers are expected", o[0].str());
+      if (!is_number(o[1].element))
+        return wrong("the updates are {}; numbers are expected", o[1].str());
+      if (!axis || *axis < 0 || static_cast<std::size_t>(*axis) + rank > o[1].shape.size())
+        return wrong("the places {} do not fit the updates {} at `axis`", o[0].str(), o[1].str());
+      const auto at = static_cast<std::size_t>(*axis);
+      for (std::size_t k = 0; k < rank; ++k)
+        if (!(o[0].shape[k] == o[1].shape[at + k]))
+          return wrong("the places {} do not fit the updates {} at axis {}", o[0].str(), o[1].str(),
+                       *axis);
+      Shape shape(o[1].shape.begin(), o[1].shape.begin() + *axis);
+      shape.push_back((*size)[0]);
+      shape.insert(shape.end(), o[1].shape.begin() + *axis + static_cast<std::ptrdiff_t>(rank),
+                   o[1].shape.end());
+      std::string error;
+      if (!shape_is_sane(shape, error)) return wrong("{}", error);
+      return ok({o[1].element, shape});
+    },
+    // dupdate = dy at the places
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      const Node n = b.graph()[y];
+      return {Value{}, b.node(Op::gather, {dy, n.operands[0]}, {{"axis", n.int_attr("axis")}})};
+    }),
+    .evaluate =
+        [](const Node& n, Literals o, const Type& r) {
+          const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+          const std::size_t rank = o[0].shape.size();
+          Literal out = literal_of(r);
+          const Extents strides = row_major_strides(out.shape),
+                        i_strides = row_major_strides(o[0].shape);
+          for_each_index(o[1].shape, [&](const Extents& i, std::int64_t k) {
+            std::int64_t place = 0, at = 0;
+            for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * i_strides[a];
+            const std::int64_t j = o[0].i[static_cast<std::size_t>(place)];
+            if (j < 0 || j >= out.shape[axis]) return;
+            for (std::size_t a = 0; a < out.shape.size(); ++a)
+              at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * strides[a];
+            if (is_float(out.element))
+              out.f[static_cast<std::size_t>(at)] += o[1].f[static_cast<std::size_t>(k)];
+            else
+              out.i[static_cast<std::size_t>(at)] += o[1].i[static_cast<std::size_t>(k)];
+          });
+          out.round();
+          return out;
+        },
+    .lowering = LowerScatterAdd{},
+    .samples =
+        {{{t(I32, {kN}), t(F64, {kN, 3})}, {{"axis", std::int64_t{0}}, {"size", Shape{4}}}, 0, 3},
+         {{t(I32, {2, 2}), t(F32, {3, 2, 2})},
+          {{"axis", std::int64_t{1}}, {"size", Shape{5}}},
+          0,
+          4}},
+};
+
+}  // namespace dlc::ops
