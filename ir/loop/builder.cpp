@@ -1,6 +1,7 @@
 // Expressions are value-numbered: `intern` returns the id of an equal expression when there is one.
 // Integer arithmetic is folded and simplified on the way, so that index expressions stay affine
 // where they are.
+#include <algorithm>
 #include <optional>
 
 #include "ir/loop/loop.h"
@@ -114,7 +115,18 @@ ExprId KernelBuilder::linear_offset(const std::vector<ExprId>& index, const Shap
   DLC_CHECK(index.size() == shape.size(), "{} indices for {} axes", index.size(), shape.size());
   ExprId offset = integer(0);
   Dim stride = 1;
-  for (std::size_t k = shape.size(); k-- > 0;) {
+  std::size_t k = shape.size();
+  for (const Delinearized& d : delinearized_) {
+    if (d.shape.size() < 2 || d.shape.size() > shape.size() ||
+        !std::equal(d.shape.rbegin(), d.shape.rend(), shape.rbegin()) ||
+        !std::equal(d.index.rbegin(), d.index.rend(), index.rbegin()))
+      continue;
+    offset = d.offset;
+    stride = element_count(d.shape);
+    k = shape.size() - d.shape.size();
+    break;
+  }
+  while (k-- > 0) {
     offset = add(mul(index[k], dim(stride)), offset);
     stride = stride * shape[k];
   }
@@ -123,6 +135,7 @@ ExprId KernelBuilder::linear_offset(const std::vector<ExprId>& index, const Shap
 
 std::vector<ExprId> KernelBuilder::delinearize(ExprId offset, const Shape& shape) {
   std::vector<ExprId> index(shape.size());
+  const ExprId whole = offset;
   for (std::size_t k = shape.size(); k-- > 0;) {
     // The leading index needs no remainder: the offset is in range.
     bool leading = true;
@@ -138,6 +151,7 @@ std::vector<ExprId> KernelBuilder::delinearize(ExprId offset, const Shape& shape
     else
       offset = integer(0);
   }
+  delinearized_.push_back({index, shape, whole});
   return index;
 }
 

@@ -113,6 +113,7 @@ struct Contraction {
   BufferId a, b;
   ElementType type;  // of a, b and the accumulator: f32 or f64
   std::vector<ContractIndex> indices;
+  Dim a_base, b_base;  // the element offset of the first product's operands
 };
 
 struct Kernel {
@@ -166,14 +167,21 @@ class KernelBuilder {
   ExprId scalar(ScalarOp op, ElementType t, std::vector<ExprId> operands);
   ExprId add(ExprId a, ExprId b);  // integers and floats alike
   ExprId mul(ExprId a, ExprId b);
-  /// sum of index[k] * row-major stride of `shape`, in elements
+  /// sum of index[k] * row-major stride of `shape`, in elements; indices that delinearize() made from an
+  /// offset of the same trailing shape give that offset back
   ExprId linear_offset(const std::vector<ExprId>& index, const Shape& shape);
   /// the inverse: indices of a row-major `shape` from a linear offset (division and remainder)
   std::vector<ExprId> delinearize(ExprId offset, const Shape& shape);
 
  private:
+  struct Delinearized {
+    std::vector<ExprId> index;
+    Shape shape;
+    ExprId offset;
+  };
   ExprId intern(Expr e);
   Kernel& k_;
+  std::vector<Delinearized> delinearized_;
 };
 
 std::string print(const Program& p);

@@ -149,10 +149,10 @@ extern const OpDef max_def{
     .name = "max",
     .doc = "the larger; NaN where either is",
     .infer = infer_number_binary,
-    // da = dy * (a > b), db = dy * !(a > b)
+    // da = dy * (y > b), db = dy * !(y > b): y > b says the same as a > b, and a need not be kept
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Pair o = operands_of(b, y);
-      const Value first = b.node(Op::lt, {o.b, o.a}), zero = constant_like(b, y, 0);
+      const Value first = b.node(Op::lt, {o.b, y}), zero = constant_like(b, y, 0);
       return {b.select(first, dy, zero), b.select(first, zero, dy)};
     }),
     .evaluate =
@@ -169,10 +169,10 @@ extern const OpDef min_def{
     .name = "min",
     .doc = "the smaller; NaN where either is",
     .infer = infer_number_binary,
-    // da = dy * (a < b), db = dy * !(a < b)
+    // da = dy * (y < b), db = dy * !(y < b)
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Pair o = operands_of(b, y);
-      const Value first = b.node(Op::lt, {o.a, o.b}), zero = constant_like(b, y, 0);
+      const Value first = b.node(Op::lt, {y, o.b}), zero = constant_like(b, y, 0);
       return {b.select(first, dy, zero), b.select(first, zero, dy)};
     }),
     .evaluate =

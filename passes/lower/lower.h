@@ -9,8 +9,7 @@ namespace dlc {
 /// `g` has gone through `fuse`; no `grad` nodes are left. Temps have no arena offset yet.
 loop::Program lower(const Graph& g);
 
-/// The loop passes in order (loop_passes.def): `schedule` moves the last readers of an old value before
-/// its in-place update where it can, `plan` gives each Temp its arena offset by liveness.
+/// The loop passes in order (loop_passes.def): `plan` gives each Temp its arena offset by liveness.
 struct LoopPass {
   std::string_view name, doc;
   void (*run)(loop::Program& p);

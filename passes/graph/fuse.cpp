@@ -1,0 +1,364 @@
+// Which nodes are stored, and which kernel computes each of them.
+//
+//   stored:  outputs, contractions, reductions, scatters; what a contraction reads that is no strided view of something
+//            stored; and what is costly and needed more than once.
+//   kernels: in topological order each stored node joins the earliest kernel it can, else it gets a new one. A kernel has
+//            a domain of points. A node can join when the domain fits (the result of a reduction; the whole shape of
+//            an elementwise node; or rows of it, in a kernel that reduces such rows) and everything it reads is computed by
+//            an earlier kernel or, at the same point, by this one.
+//
+// Everything else is computed where it is used. At last the kernels are ordered so that whoever reads a parameter's old
+// value comes before the kernel that updates it in place.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "ir/graph/rewriter.h"
+#include "ir/op_def.h"
+#include "passes/lower/expressions.h"
+
+namespace dlc {
+
+namespace {
+
+using loop::AxisId;
+using loop::ExprId;
+using Index = Expressions::Index;
+
+template <class L>
+bool lowers_as(const Node& n) {
+  return std::holds_alternative<L>(op_def(n.op).lowering);
+}
+
+bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n); }
+
+/// The axes that a reduction takes away.
+std::vector<std::int64_t> reduced_axes(const Node& n) {
+  if (n.attrs.contains("axes")) return n.ints_attr("axes");
+  return {n.int_attr("axis")};
+}
+
+// ---- Layout: a contraction's vector index must run through memory in steps of one ----
+// (simplify has folded the transposes of the source into the letters, so the ones left are put in here)
+
+/// Of the operands that have the last letter of the result, one should have it last. Otherwise the smaller
+/// of them is transposed: an explicit node, which is stored.
+Graph lay_out(const Graph& old) {
+  return rewrite(old, [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
+    const Node& n = g[v];
+    if (n.op != Op::contract || n.str_attr("out").empty()) return {};
+    const std::string out = n.str_attr("out");
+    std::string letters[2] = {n.str_attr("lhs"), n.str_attr("rhs")};
+    const char last = out.back();
+    for (const std::string& l : letters)
+      if (!l.empty() && l.back() == last) return {};
+    // The other letters of a small operand that both have no unit stride: move the letter to the end.
+    const int k = letters[1].find(last) != std::string::npos ? 1 : 0;
+    const Shape& shape = b.type(operands[static_cast<std::size_t>(k)]).shape;
+    std::vector<std::int64_t> perm;
+    std::string moved;
+    std::int64_t at = 0;
+    for (std::size_t a = 0; a < letters[k].size(); ++a) {
+      if (letters[k][a] == last) {
+        at = static_cast<std::int64_t>(a);
+        continue;
+      }
+      perm.push_back(static_cast<std::int64_t>(a));
+      moved += letters[k][a];
+    }
+    if (shape[static_cast<std::size_t>(at)] == Dim(1)) return {};
+    perm.push_back(at);
+    moved += last;
+    std::vector<Value> now = operands;
+    now[static_cast<std::size_t>(k)] = b.transpose(now[static_cast<std::size_t>(k)], perm);
+    return b.contract(now[0], now[1], k == 0 ? moved : letters[0], k == 1 ? moved : letters[1], out);
+  });
+}
+
+// ---- What is stored ----
+
+bool is_costly(Op op) {
+  switch (op) {
+    case Op::exp:
+    case Op::expm1:
+    case Op::log:
+    case Op::log1p:
+    case Op::sin:
+    case Op::cos:
+    case Op::tanh:
+    case Op::sigmoid:
+    case Op::erf:
+    case Op::pow:
+    case Op::div:
+    case Op::sqrt:
+    case Op::rem:
+    case Op::random_uniform:
+      return true;
+    default:
+      return false;
+  }
+}
+
+class StoredNodes {
+ public:
+  explicit StoredNodes(const Graph& g) : g_(g), stored_(g.nodes.size(), false), uses_(g.use_counts()) {
+    for (const GraphOutput& out : g.outputs)
+      if (!is_given(out.value)) stored_[out.value.id] = true;
+    const std::vector<bool> stretched = stretched_by_users();
+    std::vector<bool> costly(g.nodes.size(), false);
+    for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
+      const Node& n = g.nodes[id];
+      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n)) stored_[id] = true;
+      costly[id] = is_costly(n.op) && is_float(n.type.element);
+      for (const Value o : n.operands)
+        if (!stored_[o.id]) costly[id] = costly[id] || costly[o.id];
+      if (costly[id] && (uses_[id] > 1 || stretched[id]) && n.op != Op::constant) stored_[id] = true;
+      if (n.op == Op::contract)
+        for (const Value o : n.operands)
+          if (g.nodes[o.id].op == Op::transpose || !is_strided_view(o)) stored_[o.id] = !is_given(o);
+      if (lowers_as<LowerScatterAdd>(n))
+        for (const Value o : n.operands)
+          stored_[o.id] = !is_given(o);
+    }
+  }
+
+  bool is_stored(Value v) const { return stored_[v.id]; }
+  /// Read from memory rather than computed: stored by a kernel, an input, or a constant table.
+  bool is_leaf(Value v) const {
+    return stored_[v.id] || is_given(v);
+  }
+
+ private:
+  /// In memory before any kernel runs.
+  bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
+
+  /// Nodes that some user repeats along new elements.
+  std::vector<bool> stretched_by_users() const {
+    std::vector<bool> result(g_.nodes.size(), false);
+    for (const Node& n : g_.nodes)
+      if (n.op == Op::broadcast)
+        result[n.operands[0].id] = !(element_count(n.type.shape) == element_count(g_.type(n.operands[0]).shape));
+    return result;
+  }
+
+  /// Whether an element of `v` is one load at an offset linear in the indices.
+  bool is_strided_view(Value v) const {
+    loop::Kernel scratch;
+    loop::KernelBuilder b(scratch);
+    Index index;
+    for (const Dim& d : g_.type(v).shape) index.push_back(b.axis_value(b.axis("i", d)));
+    bool linear = true;
+    int loads = 0;
+    Expressions e(
+        g_, b, [&](Value x) { return is_leaf(x); },
+        [&](Value x, const Index& at) {
+          ++loads;
+          linear = linear && as_affine(scratch, b.linear_offset(at, g_.type(x).shape)).has_value();
+          return b.load(static_cast<int>(x.id), g_.type(x).element, b.integer(0));
+        });
+    const ExprId value = e.element(v, index);
+    return linear && loads == 1 && scratch.exprs[static_cast<std::size_t>(value)].kind == loop::ExprKind::Load;
+  }
+
+  const Graph& g_;
+  std::vector<bool> stored_;
+  std::vector<std::uint32_t> uses_;
+};
+
+// ---- Kernels ----
+
+struct Group {
+  Shape domain;
+  Shape row;            // of the first reduction: the extents of what it reduces
+  bool reduces = false;
+  bool contracts = false;
+  bool scatters = false;
+  std::vector<Value> items;
+};
+
+struct Read {
+  Value leaf;
+  bool aligned;  // at the point of the domain itself
+};
+
+class Fusion {
+ public:
+  explicit Fusion(const Graph& g) : g_(g), stored_(g), group_of_(g.nodes.size(), -1) {
+    for (std::uint32_t id = 0; id < g.nodes.size(); ++id)
+      if (stored_.is_stored(Value{id})) place(Value{id});
+  }
+
+  /// The kernel number of every stored node, in an order that can run.
+  std::vector<int> numbers() const {
+    const std::vector<int> position = schedule();
+    std::vector<int> result(g_.nodes.size(), -1);
+    for (std::size_t id = 0; id < result.size(); ++id)
+      if (group_of_[id] >= 0) result[id] = position[static_cast<std::size_t>(group_of_[id])];
+    return result;
+  }
+
+ private:
+  void place(Value v) {
+    const Node& n = g_[v];
+    if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) {
+      Group group;
+      group.domain = n.type.shape;
+      group.contracts = n.op == Op::contract;
+      group.scatters = !group.contracts;
+      return add_group(std::move(group), v);
+    }
+    for (std::size_t k = first_possible(v); k < groups_.size(); ++k)
+      if (can_join(v, static_cast<int>(k))) {
+        if (is_reduction(n) && !groups_[k].reduces) set_row(groups_[k], n);
+        groups_[k].items.push_back(v);
+        group_of_[v.id] = static_cast<int>(k);
+        return;
+      }
+    Group group;
+    group.domain = n.type.shape;
+    if (is_reduction(n)) set_row(group, n);
+    add_group(std::move(group), v);
+  }
+
+  void set_row(Group& group, const Node& reduction) const {
+    group.reduces = true;
+    for (const std::int64_t a : reduced_axes(reduction))
+      group.row.push_back(g_.type(reduction.operands[0]).shape[static_cast<std::size_t>(a)]);
+  }
+
+  void add_group(Group group, Value v) {
+    group.items.push_back(v);
+    group_of_[v.id] = static_cast<int>(groups_.size());
+    groups_.push_back(std::move(group));
+  }
+
+  /// No kernel before the last one that computes something `v` reads.
+  std::size_t first_possible(Value v) const {
+    int last = 0;
+    for (const Read& r : reads(v, g_.type(v).shape)) last = std::max(last, group_of_[r.leaf.id]);
+    return static_cast<std::size_t>(last);
+  }
+
+  bool can_join(Value v, int k) const {
+    const Group& group = groups_[static_cast<std::size_t>(k)];
+    const Node& n = g_[v];
+    if (group.scatters) return false;
+    const Shape& shape = n.type.shape;
+    if (is_reduction(n)) {
+      if (group.contracts || shape != group.domain) return false;
+    } else if (shape != group.domain) {
+      // Rows of the node beside a reduction over rows of the same extents.
+      if (!group.reduces || group.domain.empty() || shape.size() != group.domain.size() + group.row.size()) return false;
+      Shape whole = group.domain;
+      whole.insert(whole.end(), group.row.begin(), group.row.end());
+      if (shape != whole) return false;
+    }
+    bool reads_group = false;
+    for (const Read& r : reads(v, group.domain)) {
+      const int from = group_of_[r.leaf.id];
+      if (from > k || (from == k && !r.aligned)) return false;
+      reads_group = reads_group || from == k;
+    }
+    return reads_group || !group.contracts;
+  }
+
+  /// What computing `v` over `domain` reads, and where.
+  std::vector<Read> reads(Value v, const Shape& domain) const {
+    const Node& n = g_[v];
+    loop::Kernel scratch;
+    loop::KernelBuilder b(scratch);
+    Index outer, index;
+    for (const Dim& d : domain) outer.push_back(b.axis_value(b.axis("o", d)));
+    std::vector<Read> result;
+    Expressions e(
+        g_, b, [&](Value x) { return stored_.is_leaf(x); },
+        [&](Value x, const Index& at) {
+          const bool aligned = at.size() >= outer.size() && std::equal(outer.begin(), outer.end(), at.begin());
+          result.push_back({x, aligned});
+          return b.load(static_cast<int>(x.id), g_.type(x).element, b.linear_offset(at, g_.type(x).shape));
+        });
+    if (is_reduction(n)) {
+      const std::vector<std::int64_t> axes = reduced_axes(n);
+      const Shape& from = g_.type(n.operands[0]).shape;
+      std::size_t kept = 0;
+      for (std::size_t a = 0; a < from.size(); ++a) {
+        const bool reduced = std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(a)) != axes.end();
+        index.push_back(reduced ? b.axis_value(b.axis("r", from[a])) : outer.at(kept++));
+      }
+      e.element(n.operands[0], index);
+    } else if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) {
+      for (const Value o : n.operands) {
+        Index any;
+        for (const Dim& d : g_.type(o).shape) any.push_back(b.axis_value(b.axis("k", d)));
+        e.element(o, any);
+      }
+      for (Read& r : result) r.aligned = false;
+    } else {
+      index = outer;
+      for (std::size_t a = outer.size(); a < n.type.shape.size(); ++a)
+        index.push_back(b.axis_value(b.axis("r", n.type.shape[a])));
+      e.compute(v, index);
+    }
+    return result;
+  }
+
+  /// Kahn's algorithm, lowest number first. Readers of a parameter come before its update where no cycle
+  /// forbids it (then `lower` updates by way of a temporary).
+  std::vector<int> schedule() const {
+    const std::size_t count = groups_.size();
+    std::vector<std::set<int>> after(count), readers(g_.nodes.size());
+    for (std::size_t k = 0; k < count; ++k)
+      for (const Value v : groups_[k].items)
+        for (const Read& r : reads(v, groups_[k].domain)) {
+          const int from = group_of_[r.leaf.id];
+          if (from >= 0 && from != static_cast<int>(k)) after[static_cast<std::size_t>(from)].insert(static_cast<int>(k));
+          if (from < 0) readers[r.leaf.id].insert(static_cast<int>(k));
+        }
+    for (const GraphOutput& out : g_.outputs) {
+      if (out.kind != OutputKind::Update || group_of_[out.value.id] < 0) continue;
+      const int writer = group_of_[out.value.id];
+      for (const int reader : readers[g_.find_input(out.name)->value.id])
+        if (reader != writer && !reaches(after, writer, reader)) after[static_cast<std::size_t>(reader)].insert(writer);
+    }
+    std::vector<int> waiting(count, 0), position(count, -1);
+    for (const auto& users : after)
+      for (const int user : users) ++waiting[static_cast<std::size_t>(user)];
+    for (int next = 0; next < static_cast<int>(count); ++next) {
+      std::size_t k = 0;
+      while (k < count && (position[k] >= 0 || waiting[k] > 0)) ++k;
+      DLC_CHECK(k < count, "the kernels depend on each other in a circle");
+      position[k] = next;
+      for (const int user : after[k]) --waiting[static_cast<std::size_t>(user)];
+    }
+    return position;
+  }
+
+  static bool reaches(const std::vector<std::set<int>>& after, int from, int to) {
+    std::vector<int> open{from};
+    std::set<int> seen{from};
+    while (!open.empty()) {
+      const int k = open.back();
+      open.pop_back();
+      if (k == to) return true;
+      for (const int next : after[static_cast<std::size_t>(k)])
+        if (seen.insert(next).second) open.push_back(next);
+    }
+    return false;
+  }
+
+  const Graph& g_;
+  StoredNodes stored_;
+  std::vector<int> group_of_;
+  std::vector<Group> groups_;
+};
+
+}  // namespace
+
+Graph run_fuse(const Graph& old) {
+  Graph g = lay_out(old);
+  const std::vector<int> numbers = Fusion(g).numbers();
+  for (std::size_t id = 0; id < numbers.size(); ++id) g.nodes[id].kernel = numbers[id];
+  return g;
+}
+
+}  // namespace dlc

@@ -1,0 +1,304 @@
+// Algebra on graphs: one rule a line in `kRules`, tried in order on each node with its operands already in
+// simple form, repeated over the graph until nothing changes.
+//
+// What counts as equal: results may differ in the sign of a zero (x + 0) and in nothing else, so NaN and infinity
+// survive: x * 0 stays.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "ir/graph/rewriter.h"
+#include "ir/op_def.h"
+
+namespace dlc {
+
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+/// The node under consideration, with its operands in the new graph.
+struct Here {
+  GraphBuilder& b;
+  const Node& n;
+  const std::vector<Value>& operands;
+
+  Value a() const { return operands[0]; }
+  Value c() const { return operands[1]; }
+  const Node& at(Value v) const { return b.graph()[v]; }
+  bool is(Value v, Op op) const { return at(v).op == op; }
+  /// The operand of `v`, which is an `op`.
+  Value in(Value v, int k = 0) const { return at(v).operands[static_cast<std::size_t>(k)]; }
+
+  /// The value of a scalar constant, repeated or not.
+  std::optional<double> splat(Value v) const {
+    const Node* n = &at(v);
+    if (n->op == Op::broadcast || n->op == Op::reshape) n = &at(n->operands[0]);
+    if (n->op != Op::constant) return std::nullopt;
+    const Literal& l = n->literal_attr("value");
+    if (l.size() != 1) return std::nullopt;
+    return l.at(0);
+  }
+  bool is_splat(Value v, double x) const {
+    const auto s = splat(v);
+    return s && *s == x;
+  }
+  bool floats() const { return is_float(n.type.element); }
+};
+
+const Value kNone{};
+
+Ints identity(std::size_t rank) {
+  Ints p(rank);
+  std::iota(p.begin(), p.end(), 0);
+  return p;
+}
+
+// ---- Views ----
+
+Value compose_broadcasts(const Here& h) {
+  const Ints outer = h.n.ints_attr("dims"), inner = h.at(h.a()).ints_attr("dims");
+  Ints dims;
+  for (const std::int64_t d : inner) dims.push_back(outer[static_cast<std::size_t>(d)]);
+  return h.b.broadcast(h.in(h.a()), h.n.type.shape, dims);
+}
+
+Value compose_transposes(const Here& h) {
+  const Ints outer = h.n.ints_attr("perm"), inner = h.at(h.a()).ints_attr("perm");
+  Ints perm;
+  for (const std::int64_t p : outer) perm.push_back(inner[static_cast<std::size_t>(p)]);
+  return h.b.transpose(h.in(h.a()), perm);
+}
+
+/// A reshape that only adds or drops axes of extent 1 next to a broadcast is part of it.
+Value broadcast_of_unit_reshape(const Here& h) {
+  const Shape from = h.at(h.in(h.a())).type.shape, through = h.at(h.a()).type.shape;
+  const Ints dims = h.n.ints_attr("dims");
+  // Match the axes that are not 1 in order.
+  Ints result;
+  std::size_t k = 0;
+  for (const Dim& d : from) {
+    if (d == Dim(1)) return kNone;
+    while (k < through.size() && through[k] == Dim(1)) ++k;
+    if (k == through.size() || !(through[k] == d)) return kNone;
+    result.push_back(dims[k++]);
+  }
+  while (k < through.size())
+    if (!(through[k++] == Dim(1))) return kNone;
+  return h.b.broadcast(h.in(h.a()), h.n.type.shape, result);
+}
+
+/// An elementwise operation on operands that are all repeated in the same way is done once, then repeated.
+Value broadcast_after(const Here& h) {
+  const Node first = h.at(h.a());
+  if (first.op != Op::broadcast) return kNone;
+  std::vector<Value> inner;
+  for (const Value o : h.operands) {
+    const Node& n = h.at(o);
+    if (n.op == Op::broadcast && n.ints_attr("dims") == first.ints_attr("dims") &&
+        h.b.type(n.operands[0]).shape == h.b.type(first.operands[0]).shape) {
+      inner.push_back(n.operands[0]);
+    } else {
+      return kNone;
+    }
+  }
+  return h.b.broadcast(h.b.node(h.n.op, inner, h.n.attrs), h.n.type.shape, first.ints_attr("dims"));
+}
+
+// ---- Reductions ----
+
+Value reduce_of_ones(const Here& h) {
+  for (const std::int64_t axis : h.n.ints_attr("axes"))
+    if (!(h.b.type(h.a()).shape[static_cast<std::size_t>(axis)] == Dim(1))) return kNone;
+  return h.b.reshape(h.a(), h.n.type.shape);
+}
+
+/// sum over both, at once
+Value merge_sums(const Here& h) {
+  const Ints first = h.at(h.a()).ints_attr("axes"), second = h.n.ints_attr("axes");
+  const Shape from = h.b.type(h.in(h.a())).shape;
+  Ints kept;
+  for (std::int64_t k = 0; k < static_cast<std::int64_t>(from.size()); ++k)
+    if (std::find(first.begin(), first.end(), k) == first.end()) kept.push_back(k);
+  Ints axes = first;
+  for (const std::int64_t k : second) axes.push_back(kept[static_cast<std::size_t>(k)]);
+  std::sort(axes.begin(), axes.end());
+  return h.b.reduce(Op::reduce_sum, h.in(h.a()), axes);
+}
+
+// ---- Contractions ----
+
+/// A transposed operand is the operand with its letters in another order.
+Value contract_of_transpose(const Here& h, int k) {
+  const Value t = h.operands[static_cast<std::size_t>(k)];
+  const Ints perm = h.at(t).ints_attr("perm");
+  std::string letters = h.n.str_attr(k == 0 ? "lhs" : "rhs"), moved = letters;
+  for (std::size_t a = 0; a < perm.size(); ++a) moved[static_cast<std::size_t>(perm[a])] = letters[a];
+  std::vector<Value> operands = h.operands;
+  operands[static_cast<std::size_t>(k)] = h.in(t);
+  return h.b.contract(operands[0], operands[1], k == 0 ? moved : h.n.str_attr("lhs"), k == 1 ? moved : h.n.str_attr("rhs"),
+                      h.n.str_attr("out"));
+}
+
+/// A transposed contraction gives its letters in another order.
+Value transpose_of_contract(const Here& h) {
+  const Node c = h.at(h.a());
+  std::string out;
+  for (const std::int64_t p : h.n.ints_attr("perm")) out += c.str_attr("out")[static_cast<std::size_t>(p)];
+  return h.b.contract(c.operands[0], c.operands[1], c.str_attr("lhs"), c.str_attr("rhs"), out);
+}
+
+// ---- Numbers ----
+
+/// Whether converting to `to` and on loses nothing that going straight would keep.
+bool is_widening(ElementType from, ElementType to) {
+  if (from == to) return true;
+  switch (from) {
+    case ElementType::Bool: return true;
+    case ElementType::U8: return to != ElementType::Bool && to != ElementType::BF16;
+    case ElementType::I32: return to == ElementType::I64 || to == ElementType::F64;
+    case ElementType::F32: return to == ElementType::F64;
+    case ElementType::BF16:
+    case ElementType::F16: return to == ElementType::F32 || to == ElementType::F64;
+    default: return false;
+  }
+}
+
+bool is_power_of_two(double v) {
+  int exponent;
+  return std::isnormal(v) && std::abs(std::frexp(v, &exponent)) == 0.5 && std::abs(exponent) < 100;
+}
+
+Value power(const Here& h) {
+  const auto p = h.splat(h.c());
+  if (!p) return kNone;
+  if (*p == 1) return h.a();
+  if (*p == 2) return h.b.mul(h.a(), h.a());
+  if (*p == 3) return h.b.mul(h.b.mul(h.a(), h.a()), h.a());
+  if (*p == -1) return h.b.div(h.b.splat(h.n.type, 1), h.a());
+  if (*p == 0) return h.b.splat(h.n.type, 1);
+  return kNone;
+}
+
+struct Rule {
+  Op op;
+  const char* name;
+  Value (*apply)(const Here&);
+};
+
+const Rule kRules[] = {
+    {Op::add, "x + 0 = x", [](const Here& h) { return h.is_splat(h.c(), 0) ? h.a() : kNone; }},
+    {Op::add, "0 + x = x", [](const Here& h) { return h.is_splat(h.a(), 0) ? h.c() : kNone; }},
+    {Op::add, "x + -y = x - y", [](const Here& h) { return h.is(h.c(), Op::neg) ? h.b.sub(h.a(), h.in(h.c())) : kNone; }},
+    {Op::add, "-x + y = y - x", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.sub(h.c(), h.in(h.a())) : kNone; }},
+    {Op::sub, "x - 0 = x", [](const Here& h) { return h.is_splat(h.c(), 0) ? h.a() : kNone; }},
+    {Op::sub, "x - -y = x + y", [](const Here& h) { return h.is(h.c(), Op::neg) ? h.b.add(h.a(), h.in(h.c())) : kNone; }},
+    {Op::sub, "0 - x = -x", [](const Here& h) { return h.is_splat(h.a(), 0) ? h.b.neg(h.c()) : kNone; }},
+    {Op::mul, "x * 1 = x", [](const Here& h) { return h.is_splat(h.c(), 1) ? h.a() : kNone; }},
+    {Op::mul, "1 * x = x", [](const Here& h) { return h.is_splat(h.a(), 1) ? h.c() : kNone; }},
+    {Op::mul, "x * -1 = -x", [](const Here& h) { return h.is_splat(h.c(), -1) ? h.b.neg(h.a()) : kNone; }},
+    {Op::mul, "-1 * x = -x", [](const Here& h) { return h.is_splat(h.a(), -1) ? h.b.neg(h.c()) : kNone; }},
+    {Op::mul, "-x * -y = x * y",
+     [](const Here& h) {
+       return h.is(h.a(), Op::neg) && h.is(h.c(), Op::neg) ? h.b.mul(h.in(h.a()), h.in(h.c())) : kNone;
+     }},
+    {Op::div, "x / 1 = x", [](const Here& h) { return h.is_splat(h.c(), 1) ? h.a() : kNone; }},
+    {Op::div, "x / 2^k = x * 2^-k",
+     [](const Here& h) {
+       const auto d = h.splat(h.c());
+       return h.floats() && d && is_power_of_two(*d) ? h.b.mul(h.a(), h.b.splat(h.n.type, 1 / *d)) : kNone;
+     }},
+    {Op::neg, "--x = x", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.in(h.a()) : kNone; }},
+    {Op::neg, "-(x - y) = y - x",
+     [](const Here& h) { return h.is(h.a(), Op::sub) ? h.b.sub(h.in(h.a(), 1), h.in(h.a())) : kNone; }},
+    {Op::pow, "x^p by multiplication for small whole p", power},
+    {Op::abs, "|-x| = |x|", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.node(Op::abs, {h.in(h.a())}) : kNone; }},
+    {Op::logical_not, "not not x = x", [](const Here& h) { return h.is(h.a(), Op::logical_not) ? h.in(h.a()) : kNone; }},
+    {Op::select, "x if c else x = x", [](const Here& h) { return h.operands[1] == h.operands[2] ? h.operands[1] : kNone; }},
+    {Op::select, "x if true else y = x",
+     [](const Here& h) {
+       const auto c = h.splat(h.a());
+       return c ? h.operands[*c != 0 ? 1 : 2] : kNone;
+     }},
+    {Op::select, "x if not c else y = y if c else x",
+     [](const Here& h) {
+       return h.is(h.a(), Op::logical_not) ? h.b.select(h.in(h.a()), h.operands[2], h.operands[1]) : kNone;
+     }},
+    {Op::convert, "to the type it has",
+     [](const Here& h) { return h.b.type(h.a()).element == h.n.type.element ? h.a() : kNone; }},
+    {Op::convert, "by way of a wider type",
+     [](const Here& h) {
+       if (!h.is(h.a(), Op::convert)) return kNone;
+       const Value from = h.in(h.a());
+       return is_widening(h.b.type(from).element, h.b.type(h.a()).element) ? h.b.convert(from, h.n.type.element) : kNone;
+     }},
+    {Op::stop_gradient, "no gradient is taken any more", [](const Here& h) { return h.a(); }},
+
+    {Op::reshape, "to the shape it has", [](const Here& h) { return h.b.type(h.a()).shape == h.n.type.shape ? h.a() : kNone; }},
+    {Op::reshape, "of a reshape",
+     [](const Here& h) { return h.is(h.a(), Op::reshape) ? h.b.reshape(h.in(h.a()), h.n.type.shape) : kNone; }},
+    {Op::reshape, "of a repeated scalar",
+     [](const Here& h) {
+       return h.is(h.a(), Op::broadcast) && h.b.type(h.in(h.a())).shape.empty()
+                  ? h.b.broadcast(h.in(h.a()), h.n.type.shape, {})
+                  : kNone;
+     }},
+    {Op::broadcast, "that changes nothing",
+     [](const Here& h) {
+       return h.b.type(h.a()).shape == h.n.type.shape && h.n.ints_attr("dims") == identity(h.n.type.shape.size()) ? h.a()
+                                                                                                                  : kNone;
+     }},
+    {Op::broadcast, "of a broadcast", [](const Here& h) { return h.is(h.a(), Op::broadcast) ? compose_broadcasts(h) : kNone; }},
+    {Op::broadcast, "of a reshape that adds axes of 1",
+     [](const Here& h) { return h.is(h.a(), Op::reshape) ? broadcast_of_unit_reshape(h) : kNone; }},
+    {Op::transpose, "that changes nothing",
+     [](const Here& h) { return h.n.ints_attr("perm") == identity(h.n.type.shape.size()) ? h.a() : kNone; }},
+    {Op::transpose, "of a transpose", [](const Here& h) { return h.is(h.a(), Op::transpose) ? compose_transposes(h) : kNone; }},
+    {Op::transpose, "of a repeated scalar",
+     [](const Here& h) {
+       return h.is(h.a(), Op::broadcast) && h.b.type(h.in(h.a())).shape.empty()
+                  ? h.b.broadcast(h.in(h.a()), h.n.type.shape, {})
+                  : kNone;
+     }},
+    {Op::transpose, "of a contraction", [](const Here& h) { return h.is(h.a(), Op::contract) ? transpose_of_contract(h) : kNone; }},
+    {Op::reduce_sum, "over axes of 1", reduce_of_ones},
+    {Op::reduce_max, "over axes of 1", reduce_of_ones},
+    {Op::reduce_min, "over axes of 1", reduce_of_ones},
+    {Op::reduce_prod, "over axes of 1", reduce_of_ones},
+    {Op::reduce_sum, "of a sum", [](const Here& h) { return h.is(h.a(), Op::reduce_sum) ? merge_sums(h) : kNone; }},
+    {Op::contract, "of a transposed left side",
+     [](const Here& h) { return h.is(h.a(), Op::transpose) ? contract_of_transpose(h, 0) : kNone; }},
+    {Op::contract, "of a transposed right side",
+     [](const Here& h) { return h.is(h.c(), Op::transpose) ? contract_of_transpose(h, 1) : kNone; }},
+};
+
+bool is_elementwise(Op op) { return std::holds_alternative<LowerElementwise>(op_def(op).lowering); }
+
+Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& operands) {
+  const Here here{b, n, operands};
+  for (const Rule& rule : kRules)
+    if (rule.op == n.op)
+      if (const Value v = rule.apply(here); v.valid()) return v;
+  if (is_elementwise(n.op) && !operands.empty()) return broadcast_after(here);
+  return {};
+}
+
+}  // namespace
+
+Graph run_simplify(const Graph& old) {
+  constexpr int kMaxSweeps = 10;
+  Graph g = old;
+  for (int sweep = 0; sweep < kMaxSweeps; ++sweep) {
+    bool changed = false;
+    g = rewrite(g, [&](GraphBuilder& b, const Graph& from, Value v, const std::vector<Value>& operands) -> Value {
+      if (from[v].op == Op::input) return {};
+      const Value simple = simplify_node(b, from[v], operands);
+      changed = changed || simple.valid();
+      return simple;
+    });
+    if (!changed) break;
+  }
+  return g;
+}
+
+}  // namespace dlc

@@ -1,0 +1,361 @@
+// The stages of a kernel: each item (a reduction, or an elementwise node) goes into the first stage with its loop axes
+// that comes after every stage whose results it needs whole. Inside a stage an elementwise item is used as an
+// expression; across stages it is stored and loaded; a reduction's result is a row value.
+#include "passes/lower/kernel_maker.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "ir/op_def.h"
+
+namespace dlc {
+
+namespace {
+
+using loop::AxisId;
+using loop::ExprId;
+using loop::Kernel;
+using loop::KernelBuilder;
+using loop::ScalarOp;
+using Index = Expressions::Index;
+
+bool is_reduction(const Node& n) { return std::holds_alternative<LowerReduce>(op_def(n.op).lowering); }
+bool is_arg(loop::ReduceKind k) { return k == loop::ReduceKind::ArgMax || k == loop::ReduceKind::ArgMin; }
+
+std::vector<std::int64_t> reduced_axes(const Node& n) {
+  if (n.attrs.contains("axes")) return n.ints_attr("axes");
+  return {n.int_attr("axis")};
+}
+
+/// Where an item is computed.
+struct Item {
+  Value value;
+  Shape inner;         // the extents of its stage's axes
+  int stage = 0;
+  int reduction = -1;  // its place among the reductions of the stage
+  bool stored = false;
+};
+
+class KernelMaker {
+ public:
+  KernelMaker(const Storage& storage, const std::vector<Value>& values, const std::function<bool(Value)>& read_elsewhere)
+      : s_(storage), g_(storage.g), b_(k_) {
+    for (const Value v : values) items_.push_back({v, {}, 0, -1, read_elsewhere(v)});
+    choose_domain();
+    for (std::size_t a = 0; a < domain_.size(); ++a) {
+      k_.outer.push_back(b_.axis(fmt::format("i{}", a), domain_[a]));
+      outer_.push_back(b_.axis_value(k_.outer.back()));
+    }
+    name_kernel();
+  }
+
+  Kernel make() {
+    for (Item& item : items_) choose_stage(item);
+    mark_loaded_items();
+    for (const Shape& inner : stage_inner_) add_stage(inner);
+    for (Item& item : items_)
+      if (g_[item.value].op == Op::contract) make_contraction(item);
+    for (std::size_t stage = 0; stage < stage_inner_.size(); ++stage)
+      for (Item& item : items_)
+        if (item.stage == static_cast<int>(stage)) emit(item);
+    store_reductions();
+    return std::move(k_);
+  }
+
+ private:
+  void choose_domain() {
+    const Item* leader = &items_[0];
+    for (const Item& item : items_)
+      if (g_[item.value].op == Op::contract || is_reduction(g_[item.value])) leader = &item;
+    domain_ = g_.type(leader->value).shape;
+    for (Item& item : items_) {
+      const Node& n = g_[item.value];
+      if (is_reduction(n)) {
+        for (const std::int64_t a : reduced_axes(n))
+          item.inner.push_back(g_.type(n.operands[0]).shape[static_cast<std::size_t>(a)]);
+      } else {
+        item.inner.assign(n.type.shape.begin() + static_cast<std::ptrdiff_t>(domain_.size()), n.type.shape.end());
+      }
+    }
+  }
+
+  void name_kernel() {
+    const Node& last = g_[items_.back().value];
+    const Node& first = g_[items_.front().value];
+    std::string what = !last.name.empty() ? last.name : !first.name.empty() ? first.name : std::string(op_name(first.op));
+    k_.name = fmt::format("k{}_{}", first.kernel, what);
+    for (const Item& item : items_) {
+      const Loc& loc = g_[item.value].loc;
+      if (loc.known() && std::find(k_.locs.begin(), k_.locs.end(), loc) == k_.locs.end()) k_.locs.push_back(loc);
+    }
+  }
+
+  Item* find_item(Value v) {
+    for (Item& item : items_)
+      if (item.value == v) return &item;
+    return nullptr;
+  }
+
+  /// The indices of the operand of a reduction, or of an elementwise item, at a point and inner axes.
+  Index index_of(const Item& item, const Index& inner) const {
+    const Node& n = g_[item.value];
+    Index index;
+    if (!is_reduction(n)) {
+      index = outer_;
+      index.insert(index.end(), inner.begin(), inner.end());
+      return index;
+    }
+    const std::vector<std::int64_t> axes = reduced_axes(n);
+    std::size_t kept = 0, reduced = 0;
+    for (std::size_t a = 0; a < g_.type(n.operands[0]).shape.size(); ++a) {
+      const bool is_reduced = std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(a)) != axes.end();
+      index.push_back(is_reduced ? inner.at(reduced++) : outer_.at(kept++));
+    }
+    return index;
+  }
+
+  /// Visits what computing `item` reads of this kernel's items: whether at its own point and inner index.
+  void for_each_own_read(const Item& item, const std::function<void(Item&, bool same_place)>& f) {
+    const Node& n = g_[item.value];
+    if (n.op == Op::contract) return;
+    Kernel scratch = k_;
+    KernelBuilder b(scratch);
+    Index inner;
+    for (const Dim& d : item.inner) inner.push_back(b.axis_value(b.axis("r", d)));
+    const Index here = index_of(item, inner);
+    Index whole = outer_;
+    whole.insert(whole.end(), inner.begin(), inner.end());
+    Expressions e(
+        g_, b, [&](Value v) { return s_.is_leaf(v); },
+        [&](Value v, const Index& at) {
+          if (Item* other = find_item(v)) f(*other, at == whole && other->inner == item.inner);
+          return b.load(static_cast<int>(v.id), g_.type(v).element, b.linear_offset(at, g_.type(v).shape));
+        });
+    if (is_reduction(n))
+      e.element(n.operands[0], here);
+    else
+      e.compute(item.value, here);
+  }
+
+  void choose_stage(Item& item) {
+    int least = 0;
+    for_each_own_read(item, [&](Item& other, bool same_place) {
+      const Node& n = g_[other.value];
+      if (n.op == Op::contract) return;
+      least = std::max(least, other.stage + (is_reduction(n) || !same_place ? 1 : 0));
+    });
+    for (item.stage = least; item.stage < static_cast<int>(stage_inner_.size()); ++item.stage)
+      if (stage_inner_[static_cast<std::size_t>(item.stage)] == item.inner) return;
+    stage_inner_.push_back(item.inner);
+    item.stage = static_cast<int>(stage_inner_.size()) - 1;
+  }
+
+  /// An elementwise item that a later stage reads goes through memory.
+  void mark_loaded_items() {
+    for (const Item& item : items_)
+      for_each_own_read(item, [&](Item& other, bool) {
+        const Node& n = g_[other.value];
+        if (!is_reduction(n) && n.op != Op::contract && other.stage != item.stage) other.stored = true;
+      });
+  }
+
+  void add_stage(const Shape& inner) {
+    loop::Stage stage;
+    Index index;
+    for (std::size_t a = 0; a < inner.size(); ++a) {
+      stage.axes.push_back(b_.axis(fmt::format("r{}_{}", k_.stages.size(), a), inner[a]));
+      index.push_back(b_.axis_value(stage.axes.back()));
+    }
+    k_.stages.push_back(std::move(stage));
+    inner_.push_back(std::move(index));
+  }
+
+  /// How an expression of stage `stage` reads a leaf.
+  ExprId read(Value v, const Index& at, int stage) {
+    const Type& type = g_.type(v);
+    if (const Item* item = find_item(v)) {
+      const Node& n = g_[v];
+      if (n.op == Op::contract) return b_.accumulator(type.element);
+      if (is_reduction(n)) return row_value(*item);
+      if (item->stage == stage) return expressions(stage).compute(v, at);
+    }
+    return b_.load(s_.buffer(v), type.element, b_.linear_offset(at, type.shape));
+  }
+
+  ExprId row_value(const Item& item) {
+    const Node& n = g_[item.value];
+    const auto kind = std::get<LowerReduce>(op_def(n.op).lowering).kind;
+    if (!is_arg(kind)) return b_.row_value(item.stage, item.reduction, n.type.element);
+    const ExprId place = b_.row_value(item.stage, item.reduction, ElementType::I64);
+    return b_.scalar(ScalarOp::Convert, n.type.element, {place});
+  }
+
+  Expressions expressions(int stage) {
+    return Expressions(
+        g_, b_, [this](Value v) { return s_.is_leaf(v); },
+        [this, stage](Value v, const Index& at) { return read(v, at, stage); });
+  }
+
+  void emit(Item& item) {
+    const Node& n = g_[item.value];
+    const Index& inner = inner_[static_cast<std::size_t>(item.stage)];
+    const Index index = index_of(item, inner);
+    loop::Stage& stage = k_.stages[static_cast<std::size_t>(item.stage)];
+    if (is_reduction(n)) {
+      const ExprId value = expressions(item.stage).element(n.operands[0], index);
+      item.reduction = static_cast<int>(stage.reductions.size());
+      stage.reductions.push_back({std::get<LowerReduce>(op_def(n.op).lowering).kind, value});
+      return;
+    }
+    if (!item.stored) return;
+    const ExprId value = n.op == Op::contract ? b_.accumulator(n.type.element)
+                                              : expressions(item.stage).compute(item.value, index);
+    stage.stores.push_back({s_.buffer(item.value), b_.linear_offset(index, n.type.shape), value});
+  }
+
+  void store_reductions() {
+    for (Item& item : items_) {
+      if (!is_reduction(g_[item.value]) || !item.stored) continue;
+      std::size_t at = static_cast<std::size_t>(item.stage) + 1;
+      while (at < k_.stages.size() && !k_.stages[at].axes.empty()) ++at;
+      if (at == k_.stages.size()) add_stage({});
+      const ExprId value = row_value(item);
+      k_.stages[at].stores.push_back({s_.buffer(item.value), b_.linear_offset(outer_, domain_), value});
+    }
+  }
+
+  void make_contraction(const Item& item) {
+    const Node& n = g_[item.value];
+    const std::string *letters[2] = {&n.str_attr("lhs"), &n.str_attr("rhs")}, &out = n.str_attr("out");
+    loop::Contraction c;
+    c.type = n.type.element;
+    // The summed letters get axes of their own while the operands' strides are read off.
+    std::map<char, AxisId> axis_of;
+    std::map<char, Dim> extents;
+    for (int o = 0; o < 2; ++o)
+      for (std::size_t a = 0; a < letters[o]->size(); ++a)
+        extents[(*letters[o])[a]] = g_.type(n.operands[static_cast<std::size_t>(o)]).shape[a];
+    Kernel scratch;
+    KernelBuilder b(scratch);
+    for (const auto& [letter, extent] : extents) axis_of[letter] = b.axis(std::string(1, letter), extent);
+    Affine offsets[2];
+    for (int o = 0; o < 2; ++o) {
+      Index index;
+      for (const char letter : *letters[o]) index.push_back(b.axis_value(axis_of[letter]));
+      Expressions e(
+          g_, b, [&](Value v) { return s_.is_leaf(v); },
+          [&](Value v, const Index& at) {
+            (o == 0 ? c.a : c.b) = s_.buffer(v);
+            const auto affine = as_affine(scratch, b.linear_offset(at, g_.type(v).shape));
+            DLC_CHECK(affine, "an operand of {} is no strided view", k_.name);
+            offsets[o] = *affine;
+            return b.load(0, g_.type(v).element, b.integer(0));
+          });
+      e.element(n.operands[static_cast<std::size_t>(o)], index);
+    }
+    c.a_base = offsets[0].base;
+    c.b_base = offsets[1].base;
+    std::string order = out;
+    for (const auto& [letter, extent] : extents)
+      if (out.find(letter) == std::string::npos) order += letter;
+    Dim points = 2;
+    for (const char letter : order) {
+      loop::ContractIndex i;
+      i.letter = letter;
+      i.extent = extents[letter];
+      i.in_a = letters[0]->find(letter) != std::string::npos;
+      i.in_b = letters[1]->find(letter) != std::string::npos;
+      i.a_stride = offsets[0].strides[axis_of[letter]];
+      i.b_stride = offsets[1].strides[axis_of[letter]];
+      const std::size_t at = out.find(letter);
+      i.axis = at == std::string::npos ? -1 : k_.outer[at];
+      if (i.axis < 0) points = points * i.extent;
+      c.indices.push_back(std::move(i));
+    }
+    if (points.is_constant()) k_.flops_per_point = points.value();
+    k_.contraction.push_back(std::move(c));
+  }
+
+  const Storage& s_;
+  const Graph& g_;
+  Kernel k_;
+  KernelBuilder b_;
+  std::vector<Item> items_;
+  Shape domain_;
+  Index outer_;
+  std::vector<Shape> stage_inner_;
+  std::vector<Index> inner_;
+};
+
+}  // namespace
+
+Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
+                   const std::function<bool(Value)>& read_elsewhere) {
+  return KernelMaker(storage, items, read_elsewhere).make();
+}
+
+std::vector<Kernel> make_scatter(const Storage& s, Value node) {
+  const Node& n = s.g[node];
+  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+  const Type &places = s.g.type(n.operands[0]), &updates = s.g.type(n.operands[1]);
+  std::vector<Kernel> kernels(2);
+
+  Kernel& zero = kernels[0];
+  zero.name = fmt::format("k{}_zero", n.kernel);
+  KernelBuilder zb(zero);
+  Index at;
+  for (const Dim& d : n.type.shape) {
+    zero.outer.push_back(zb.axis(fmt::format("i{}", at.size()), d));
+    at.push_back(zb.axis_value(zero.outer.back()));
+  }
+  zero.stages.push_back({{}, {}, {{s.buffer(node), zb.linear_offset(at, n.type.shape), zb.constant(n.type.element, 0)}}});
+
+  Kernel& scatter = kernels[1];
+  scatter.name = fmt::format("k{}_{}", n.kernel, n.name.empty() ? "scatter_add" : n.name);
+  scatter.scatter = true;
+  if (n.loc.known()) scatter.locs = {n.loc};
+  KernelBuilder b(scatter);
+  loop::Stage stage;
+  Index index;
+  for (const Dim& d : updates.shape) {
+    stage.axes.push_back(b.axis(fmt::format("u{}", index.size()), d));
+    index.push_back(b.axis_value(stage.axes.back()));
+  }
+  const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
+  const auto last = first + static_cast<std::ptrdiff_t>(places.shape.size());
+  const ExprId place = b.load(s.buffer(n.operands[0]), places.element, b.linear_offset(Index(first, last), places.shape));
+  const ExprId j = places.element == ElementType::I64 ? place : b.scalar(ScalarOp::Convert, ElementType::I64, {place});
+  // Outside the range nothing is added: zero goes to the nearest place inside.
+  const Dim& size = n.type.shape[axis];
+  const ExprId inside = b.scalar(ScalarOp::And, ElementType::Bool,
+                                 {b.scalar(ScalarOp::Le, ElementType::Bool, {b.integer(0), j}),
+                                  b.scalar(ScalarOp::Lt, ElementType::Bool, {j, b.dim(size)})});
+  const ExprId clamped = b.scalar(ScalarOp::Max, ElementType::I64,
+                                  {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {j, b.dim(size - Dim(1))})});
+  Index to(index.begin(), first);
+  to.push_back(clamped);
+  to.insert(to.end(), last, index.end());
+  const ElementType t = n.type.element;
+  const ExprId update = b.load(s.buffer(n.operands[1]), t, b.linear_offset(index, updates.shape));
+  const ExprId value = b.scalar(ScalarOp::Select, t, {inside, update, b.constant(t, 0)});
+  stage.stores.push_back({s.buffer(node), b.linear_offset(to, n.type.shape), value});
+  scatter.stages.push_back(std::move(stage));
+  return kernels;
+}
+
+Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to, const Type& type) {
+  Kernel k;
+  k.name = name;
+  KernelBuilder b(k);
+  Index index;
+  for (const Dim& d : type.shape) {
+    k.outer.push_back(b.axis(fmt::format("i{}", index.size()), d));
+    index.push_back(b.axis_value(k.outer.back()));
+  }
+  const ExprId offset = b.linear_offset(index, type.shape);
+  k.stages.push_back({{}, {}, {{to, offset, b.load(from, type.element, offset)}}});
+  return k;
+}
+
+}  // namespace dlc

@@ -1,0 +1,31 @@
+#pragma once
+// One kernel of a fused graph: its stages and their expressions.
+#include <functional>
+
+#include "ir/graph/graph.h"
+#include "ir/loop/loop.h"
+#include "passes/lower/expressions.h"
+
+namespace dlc {
+
+/// How lowering sees the graph: what is in memory, and where.
+struct Storage {
+  const Graph& g;
+  /// The buffer of a node that is stored or given; makes one on first use.
+  std::function<loop::BufferId(Value)> buffer;
+  bool is_leaf(Value v) const {
+    return g[v].kernel >= 0 || g[v].op == Op::input || is_stored_constant(g[v]);
+  }
+};
+
+/// `items`: the nodes with this kernel's number, in order. `read_elsewhere(v)`: another kernel or an output reads `v`.
+loop::Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
+                         const std::function<bool(Value)>& read_elsewhere);
+
+/// A scatter_add: zeros, then the additions in order.
+std::vector<loop::Kernel> make_scatter(const Storage& storage, Value node);
+
+/// to[i] = from[i]
+loop::Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to, const Type& type);
+
+}  // namespace dlc

@@ -1,0 +1,80 @@
+#include "passes/pass_manager.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "ir/graph/text.h"
+
+namespace dlc {
+
+#define DLC_GRAPH_PASS(name, doc) Graph run_##name(const Graph& g);
+#include "passes/graph_passes.def"
+#undef DLC_GRAPH_PASS
+
+const std::vector<GraphPass>& graph_passes() {
+  static const std::vector<GraphPass> passes = {
+#define DLC_GRAPH_PASS(name, doc) {#name, doc, run_##name},
+#include "passes/graph_passes.def"
+#undef DLC_GRAPH_PASS
+  };
+  return passes;
+}
+
+const GraphPass* find_graph_pass(std::string_view name) {
+  for (const GraphPass& p : graph_passes())
+    if (p.name == name) return &p;
+  return nullptr;
+}
+
+namespace {
+
+const GraphPass& named_pass(const std::string& name) {
+  if (const GraphPass* p = find_graph_pass(name)) return *p;
+  std::string names;
+  for (const GraphPass& p : graph_passes()) names += fmt::format(" {}", p.name);
+  throw UserError(fmt::format("there is no pass `{}`; the passes are{}", name, names));
+}
+
+Graph run_guarded(const GraphPass& pass, const Graph& g, bool check) {
+  try {
+    Graph result = pass.run(g);
+    if (check) verify(result);
+    return result;
+  } catch (const InternalError& e) {
+    throw InternalError(fmt::format("in pass {}: {}\nthe graph before it:\n{}", pass.name, e.what(), print(g)));
+  }
+}
+
+}  // namespace
+
+Graph run_passes(const Graph& g, const std::vector<std::string>& names, const PassOptions& options) {
+  std::vector<const GraphPass*> passes;
+  for (const std::string& name : names)
+    if (std::find(options.disabled.begin(), options.disabled.end(), name) == options.disabled.end())
+      passes.push_back(&named_pass(name));
+  Graph result = g;
+  for (const GraphPass* pass : passes) {
+    const auto start = std::chrono::steady_clock::now();
+    result = run_guarded(*pass, result, options.verify);
+    const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
+    if (options.timings) options.timings->push_back({std::string(pass->name), spent.count()});
+    if (options.after_each) options.after_each(pass->name, result);
+  }
+  return result;
+}
+
+std::vector<std::string> default_pipeline(PipelineEnd end, bool gather) {
+  // From here no `grad` is left: the graph is forward and backward computation.
+  std::vector<std::string> names{"differentiate"};
+  if (end == PipelineEnd::Backward) return names;
+  // From here a training batch is rows of the data set.
+  if (gather) names.push_back("gather_rows");
+  // Algebra first, since equal subexpressions are easier to see in simple form; again after, since sharing
+  // opens new chances.
+  for (const char* name : {"simplify", "fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);
+  // From here every stored node has a kernel.
+  if (end == PipelineEnd::Fused) names.push_back("fuse");
+  return names;
+}
+
+}  // namespace dlc
