@@ -88,8 +88,8 @@ struct IfExpr {  // if cond { } else if ... { } else { }
 };
 
 struct Expr {
-  std::variant<IntLit, FloatLit, BoolLit, StringLit, NameRef, ListLit, Ellipsis, Unary, Binary, Call,
-               Index, Member, IfExpr>
+  std::variant<IntLit, FloatLit, BoolLit, StringLit, NameRef, ListLit, Ellipsis, Unary, Binary,
+               Call, Index, Member, IfExpr>
       node;
   Span span;
 };
@@ -157,8 +157,8 @@ enum class CallableKind { Fn, Layer, Optimizer };
 struct Callable {
   CallableKind kind;
   Name name;
-  bool has_config = false;      // two lists were given
-  std::vector<Param> config;    // static, but for optimizers whose settings may be schedules
+  bool has_config = false;    // two lists were given
+  std::vector<Param> config;  // static, but for optimizers whose settings may be schedules
   std::vector<Param> tensors;
   std::optional<TypeExpr> result;
   Block body;

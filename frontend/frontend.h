@@ -1,6 +1,6 @@
 #pragma once
-// A .dl file to graphs: parses it and its imports, evaluates what is static, checks names, types and
-// shapes, and emits one graph per program of the model. The one entry into the frontend.
+// A .dl file to graphs: parses it and its imports, evaluates what is static, checks names, types
+// and shapes, and emits one graph per program of the model. The one entry into the frontend.
 #include <functional>
 #include <map>
 #include <optional>
@@ -14,23 +14,24 @@ namespace dlc {
 
 /// A file that a data block reads: which reader with which options, as written.
 struct FileSource {
-  std::string input;   // the name of the data graph's input that holds its content
-  std::string reader;  // "idx", "csv", "npy"
-  std::string path;    // as written in the model file
+  std::string input;                 // the name of the data graph's input that holds its content
+  std::string reader;                // "idx", "csv", "npy"
+  std::string path;                  // as written in the model file
   std::vector<std::string> columns;  // csv: the columns wanted, in order; empty: all
   Type type;                         // what the probe said
   Loc loc;
 };
-/// Looks at a file without reading all of it: its element type and shape, or a UserError saying what
-/// is wrong with it (not found, and what to install; malformed, and at which byte or row). Handed in by
-/// the driver, because the readers belong to the runtime.
+/// Looks at a file without reading all of it: its element type and shape, or a UserError saying
+/// what is wrong with it (not found, and what to install; malformed, and at which byte or row).
+/// Handed in by the driver, because the readers belong to the runtime.
 using Probe = std::function<Type(const FileSource& file)>;
 
 struct FrontendOptions {
   Probe probe;
   std::map<std::string, std::string> sets;  // --set name=expression
-  std::string model;                        // which model or train block; empty: the only or last one
-  std::string precision;                    // "f32" or "f64": what `f32` means in the file; empty: as the train block says
+  std::string model;  // which model or train block; empty: the only or last one
+  std::string
+      precision;  // "f32" or "f64": what `f32` means in the file; empty: as the train block says
 };
 
 /// A column of a data split: rows along axis 0. Either a file's content as it is, or computed.
@@ -58,8 +59,8 @@ struct ParamInfo {
   Type type;
   InputKind kind;  // Param or State
   Loc loc;
-  /// `const` values the data block uses for it (none in general): the true values to print beside the
-  /// learned ones come from the train setting `compare = {...}`, see docs/language.md.
+  /// `const` values the data block uses for it (none in general): the true values to print beside
+  /// the learned ones come from the train setting `compare = {...}`, see docs/language.md.
   bool trained = true;
 };
 /// One layer instance, for `dlc check`. Nodes [first, last) of the evaluate graph belong to it.

@@ -1,6 +1,6 @@
 #pragma once
-// Text to syntax tree. Reports every syntax error of the file (recovering after each) and returns the
-// items that could be read; never throws on any input, however malformed or deeply nested.
+// Text to syntax tree. Reports every syntax error of the file (recovering after each) and returns
+// the items that could be read; never throws on any input, however malformed or deeply nested.
 #include "frontend/ast.h"
 #include "ir/support/diagnostics.h"
 

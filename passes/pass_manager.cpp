@@ -41,13 +41,15 @@ Graph run_guarded(const GraphPass& pass, const Graph& g, bool check) {
     if (check) verify(result);
     return result;
   } catch (const InternalError& e) {
-    throw InternalError(fmt::format("in pass {}: {}\nthe graph before it:\n{}", pass.name, e.what(), print(g)));
+    throw InternalError(
+        fmt::format("in pass {}: {}\nthe graph before it:\n{}", pass.name, e.what(), print(g)));
   }
 }
 
 }  // namespace
 
-Graph run_passes(const Graph& g, const std::vector<std::string>& names, const PassOptions& options) {
+Graph run_passes(const Graph& g, const std::vector<std::string>& names,
+                 const PassOptions& options) {
   std::vector<const GraphPass*> passes;
   for (const std::string& name : names)
     if (std::find(options.disabled.begin(), options.disabled.end(), name) == options.disabled.end())
@@ -56,7 +58,8 @@ Graph run_passes(const Graph& g, const std::vector<std::string>& names, const Pa
   for (const GraphPass* pass : passes) {
     const auto start = std::chrono::steady_clock::now();
     result = run_guarded(*pass, result, options.verify);
-    const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> spent =
+        std::chrono::steady_clock::now() - start;
     if (options.timings) options.timings->push_back({std::string(pass->name), spent.count()});
     if (options.after_each) options.after_each(pass->name, result);
   }
@@ -69,9 +72,10 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather) {
   if (end == PipelineEnd::Backward) return names;
   // From here a training batch is rows of the data set.
   if (gather) names.push_back("gather_rows");
-  // Algebra first, since equal subexpressions are easier to see in simple form; again after, since sharing
-  // opens new chances.
-  for (const char* name : {"simplify", "fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);
+  // Algebra first, since equal subexpressions are easier to see in simple form; again after, since
+  // sharing opens new chances.
+  for (const char* name : {"simplify", "fold", "cse", "simplify", "cse", "dce"})
+    names.push_back(name);
   // From here every stored node has a kernel.
   if (end == PipelineEnd::Fused) names.push_back("fuse");
   return names;

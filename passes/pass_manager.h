@@ -1,6 +1,6 @@
 #pragma once
-// Graph passes by name: what they are, and running a list of them with verification, timing and dumps.
-// The list is graph_passes.def, in the order of the default pipeline.
+// Graph passes by name: what they are, and running a list of them with verification, timing and
+// dumps. The list is graph_passes.def, in the order of the default pipeline.
 #include <functional>
 #include <string>
 #include <string_view>
@@ -30,12 +30,13 @@ struct PassOptions {
   std::vector<PassTiming>* timings = nullptr;
 };
 
-/// Runs the named passes in order. An unknown name is a UserError that lists the passes. An exception
-/// inside a pass becomes an InternalError that names the pass and holds the text of its input graph.
+/// Runs the named passes in order. An unknown name is a UserError that lists the passes. An
+/// exception inside a pass becomes an InternalError that names the pass and holds the text of its
+/// input graph.
 Graph run_passes(const Graph& g, const std::vector<std::string>& names, const PassOptions& options);
 
-/// The pass names behind a stage of `dlc dump`: `backward` ends after differentiate, `optimized` before
-/// fuse, `fused` after it. `gather` adds gather_rows (training on rows chosen by index).
+/// The pass names behind a stage of `dlc dump`: `backward` ends after differentiate, `optimized`
+/// before fuse, `fused` after it. `gather` adds gather_rows (training on rows chosen by index).
 enum class PipelineEnd { Backward, Optimized, Fused };
 std::vector<std::string> default_pipeline(PipelineEnd end, bool gather);
 

@@ -1,5 +1,6 @@
 #pragma once
-// A compiled program ready to run: its buffers bound to memory, its symbols to sizes, its arena allocated.
+// A compiled program ready to run: its buffers bound to memory, its symbols to sizes, its arena
+// allocated.
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,8 +20,8 @@ class Executable {
   const dlc_program* program() const { return program_; }
   int find(std::string_view buffer) const;  // -1 when there is none
 
-  /// Points a buffer at memory that holds at least its size when run. An aliased output is bound with
-  /// the parameter or state that it updates.
+  /// Points a buffer at memory that holds at least its size when run. An aliased output is bound
+  /// with the parameter or state that it updates.
   void bind(int buffer, void* data);
   void set_symbol(std::string_view name, std::int64_t value);
   /// Bytes that a buffer needs under the symbols as they are set.
@@ -30,7 +31,8 @@ class Executable {
 
   /// Grows the arena when the symbols ask for more than ever before; allocates nothing otherwise.
   void prepare();
-  /// One call of the program. Every buffer is bound and prepare() has been called for these symbols.
+  /// One call of the program. Every buffer is bound and prepare() has been called for these
+  /// symbols.
   void run();
 
  private:

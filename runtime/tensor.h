@@ -18,7 +18,8 @@ std::string_view dtype_name(dlc_dtype t);  // "f32"
 class Tensor {
  public:
   Tensor() = default;
-  Tensor(dlc_dtype dtype, std::vector<std::int64_t> shape);  // zeros; UserError when memory is short
+  Tensor(dlc_dtype dtype,
+         std::vector<std::int64_t> shape);  // zeros; UserError when memory is short
   static Tensor copy_of(dlc_dtype dtype, std::vector<std::int64_t> shape, const void* data);
 
   dlc_dtype dtype() const { return dtype_; }
@@ -28,8 +29,14 @@ class Tensor {
   std::size_t row_bytes() const;  // of one index of axis 0
   void* data() { return data_.get(); }
   const void* data() const { return data_.get(); }
-  template <class T> T* as() { return static_cast<T*>(data()); }
-  template <class T> const T* as() const { return static_cast<const T*>(data()); }
+  template <class T>
+  T* as() {
+    return static_cast<T*>(data());
+  }
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data());
+  }
   double at(std::int64_t k) const;  // element k as a double, whatever the dtype
   void set(std::int64_t k, double v);
   /// Each element converted; float to integer truncates.

@@ -1,6 +1,6 @@
 #pragma once
-// A fixed set of workers with cheap fork and join. Work is split by the caller's grain alone, so results
-// do not depend on the number of threads.
+// A fixed set of workers with cheap fork and join. Work is split by the caller's grain alone, so
+// results do not depend on the number of threads.
 #include <memory>
 
 #include "codegen/abi/program.h"

@@ -11,8 +11,8 @@
 
 namespace dlc {
 
-/// The columns of a data split by the names of the model's inputs; equal numbers of rows. A model without
-/// inputs trains without data: rows 0.
+/// The columns of a data split by the names of the model's inputs; equal numbers of rows. A model
+/// without inputs trains without data: rows 0.
 struct Rows {
   TensorMap columns;
   std::int64_t count = 0;
@@ -46,11 +46,11 @@ struct TrainObserver {
   std::function<void(const EpochReport&)> on_epoch;
 };
 
-/// Trains in place: `tensors` holds every parameter and state. `train_step` reads whole data columns
-/// through the row-index input "rows" (see the gather_rows pass); symbols "rows.count" (rows of the data
-/// set) and "N" (rows of this batch). `evaluate` may be null. Order of rows: a Fisher-Yates
-/// shuffle of all rows per epoch from a counter-based generator of (seed, epoch).
-/// A loss that is not finite ends the run with a UserError that names the step.
+/// Trains in place: `tensors` holds every parameter and state. `train_step` reads whole data
+/// columns through the row-index input "rows" (see the gather_rows pass); symbols "rows.count"
+/// (rows of the data set) and "N" (rows of this batch). `evaluate` may be null. Order of rows: a
+/// Fisher-Yates shuffle of all rows per epoch from a counter-based generator of (seed, epoch). A
+/// loss that is not finite ends the run with a UserError that names the step.
 void train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
            const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
            ThreadPool& pool, const TrainObserver& observer);

@@ -1,6 +1,7 @@
 #pragma once
-/* The C ABI of a compiled program: what the runtime knows of it. Plain C, no LLVM, no compiler types.
- * A program is a step function over a table of buffer pointers and a vector of symbolic dimensions. */
+/* The C ABI of a compiled program: what the runtime knows of it. Plain C, no LLVM, no compiler
+ * types. A program is a step function over a table of buffer pointers and a vector of symbolic
+ * dimensions. */
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -35,21 +36,22 @@ typedef struct dlc_buffer {
   int32_t dtype; /* dlc_dtype */
   int32_t rank;
   const dlc_dim* shape;
-  dlc_dim arena_offset;     /* DLC_TEMP: bytes */
-  const void* data;         /* DLC_CONSTANT */
-  int32_t alias;            /* DLC_OUTPUT that updates this buffer in place, or -1 */
+  dlc_dim arena_offset; /* DLC_TEMP: bytes */
+  const void* data;     /* DLC_CONSTANT */
+  int32_t alias;        /* DLC_OUTPUT that updates this buffer in place, or -1 */
 } dlc_buffer;
 
 /* One task of a kernel: points [begin, end) of its split axis. */
-typedef void (*dlc_kernel_fn)(void* const* buffers, const int64_t* dims, int64_t begin, int64_t end);
-/* Runs fn over [0, count) in chunks of `grain` points, on any number of threads, and waits. The chunks
- * depend on count and grain alone. */
+typedef void (*dlc_kernel_fn)(void* const* buffers, const int64_t* dims, int64_t begin,
+                              int64_t end);
+/* Runs fn over [0, count) in chunks of `grain` points, on any number of threads, and waits. The
+ * chunks depend on count and grain alone. */
 typedef void (*dlc_parallel_for)(void* pool, dlc_kernel_fn fn, void* const* buffers,
                                  const int64_t* dims, int64_t count, int64_t grain);
 
 typedef struct dlc_call {
-  void* const* buffers;  /* num_buffers pointers, arena and constants included */
-  const int64_t* dims;   /* num_symbols values */
+  void* const* buffers; /* num_buffers pointers, arena and constants included */
+  const int64_t* dims;  /* num_symbols values */
   void* pool;
   dlc_parallel_for parallel_for;
 } dlc_call;

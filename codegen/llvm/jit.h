@@ -15,11 +15,12 @@ class CompiledProgram {
   virtual const dlc_program* program() const = 0;
 };
 
-/// Compiles for the host CPU. `p` has been planned (run_loop_passes).
-std::unique_ptr<CompiledProgram> jit_compile(const loop::Program& p);
+/// Compiles for the host CPU. `p` has been planned (run_loop_passes). `vector_bits` 0 means what
+/// the host has; 128, 256 or 512 limits the width (for tests of narrower machines).
+std::unique_ptr<CompiledProgram> jit_compile(const loop::Program& p, int vector_bits = 0);
 
-/// The text of one stage for `dlc dump`: LLVM IR before (`optimized` false) or after LLVM's passes, and
-/// the host's assembly.
+/// The text of one stage for `dlc dump`: LLVM IR before (`optimized` false) or after LLVM's passes,
+/// and the host's assembly.
 std::string llvm_ir_text(const loop::Program& p, bool optimized);
 std::string assembly_text(const loop::Program& p);
 /// "znver4, 512-bit vectors": for reports.

@@ -1,12 +1,14 @@
 // Reverse-mode differentiation, graph to graph.
 //
 //   %loss = mean_squared_error ...                 %loss = ...
-//   %g = grad %loss, %w                    =>      %d_price = ...        (one node per value between w and loss)
+//   %g = grad %loss, %w                    =>      %d_price = ...        (one node per value
+//   between w and loss)
 //                                                  %g = contract %x, %d_price
 //
-// `grad` nodes are expanded in node order. The first operand of a later grad may hold an earlier one: by then that
-// is expanded, so derivatives of derivatives need no care of their own. All grads of one value share one sweep:
-// the values after y are walked backwards once, each adding to the adjoints of its operands by its operation's rule.
+// `grad` nodes are expanded in node order. The first operand of a later grad may hold an earlier
+// one: by then that is expanded, so derivatives of derivatives need no care of their own. All grads
+// of one value share one sweep: the values after y are walked backwards once, each adding to the
+// adjoints of its operands by its operation's rule.
 #include <algorithm>
 #include <map>
 
@@ -49,13 +51,15 @@ class Sweep {
     DLC_CHECK(rule, "a gradient reaches {}, which has none", op_name(n.op));
     b_.set_loc(n.loc);
     const std::vector<Value> parts = (*rule)(b_, v, adjoint_[v.id]);
-    DLC_CHECK(parts.size() == n.operands.size() || n.operands.empty(), "the gradient of {} has {} parts for {} operands",
-              op_name(n.op), parts.size(), n.operands.size());
+    DLC_CHECK(parts.size() == n.operands.size() || n.operands.empty(),
+              "the gradient of {} has {} parts for {} operands", op_name(n.op), parts.size(),
+              n.operands.size());
     for (std::size_t k = 0; k < parts.size(); ++k) {
       const Value o = n.operands[k];
       if (!parts[k].valid() || !wanted[o.id] || !is_float(b_.type(o).element)) continue;
-      DLC_CHECK(b_.type(parts[k]) == b_.type(o), "the gradient of {} for operand {} is {}, the operand is {}", op_name(n.op),
-                k, b_.type(parts[k]).str(), b_.type(o).str());
+      DLC_CHECK(b_.type(parts[k]) == b_.type(o),
+                "the gradient of {} for operand {} is {}, the operand is {}", op_name(n.op), k,
+                b_.type(parts[k]).str(), b_.type(o).str());
       Value& sum = adjoint_[o.id];
       sum = sum.valid() ? b_.add(sum, parts[k]) : parts[k];
       const std::string& name = b_.graph()[o].name;
@@ -88,7 +92,8 @@ Graph run_differentiate(const Graph& old) {
     const Value y = n.operands[0];
     auto sweep = sweeps.find(y.id);
     if (sweep == sweeps.end()) {
-      // One sweep for every x that is known by now: grads of one y follow each other in train steps.
+      // One sweep for every x that is known by now: grads of one y follow each other in train
+      // steps.
       std::vector<Value> xs;
       for (std::uint32_t other = id; other < old.nodes.size(); ++other)
         if (old.nodes[other].op == Op::grad && old.nodes[other].operands[0] == y &&
@@ -104,7 +109,8 @@ Graph run_differentiate(const Graph& old) {
     now[id] = result;
   }
   for (const GraphInput& in : old.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
-  for (const GraphOutput& out : old.outputs) g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  for (const GraphOutput& out : old.outputs)
+    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
   return g;
 }
 

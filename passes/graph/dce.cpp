@@ -21,7 +21,8 @@ Graph run_dce(const Graph& old) {
     g.nodes.push_back(std::move(n));
   }
   for (const GraphInput& in : old.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
-  for (const GraphOutput& out : old.outputs) g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  for (const GraphOutput& out : old.outputs)
+    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
   return g;
 }
 

@@ -1,14 +1,17 @@
 // Which nodes are stored, and which kernel computes each of them.
 //
-//   stored:  outputs, contractions, reductions, scatters; what a contraction reads that is no strided view of something
+//   stored:  outputs, contractions, reductions, scatters; what a contraction reads that is no
+//   strided view of something
 //            stored; and what is costly and needed more than once.
-//   kernels: in topological order each stored node joins the earliest kernel it can, else it gets a new one. A kernel has
-//            a domain of points. A node can join when the domain fits (the result of a reduction; the whole shape of
-//            an elementwise node; or rows of it, in a kernel that reduces such rows) and everything it reads is computed by
-//            an earlier kernel or, at the same point, by this one.
+//   kernels: in topological order each stored node joins the earliest kernel it can, else it gets a
+//   new one. A kernel has
+//            a domain of points. A node can join when the domain fits (the result of a reduction;
+//            the whole shape of an elementwise node; or rows of it, in a kernel that reduces such
+//            rows) and everything it reads is computed by an earlier kernel or, at the same point,
+//            by this one.
 //
-// Everything else is computed where it is used. At last the kernels are ordered so that whoever reads a parameter's old
-// value comes before the kernel that updates it in place.
+// Everything else is computed where it is used. At last the kernels are ordered so that whoever
+// reads a parameter's old value comes before the kernel that updates it in place.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -39,40 +42,45 @@ std::vector<std::int64_t> reduced_axes(const Node& n) {
 }
 
 // ---- Layout: a contraction's vector index must run through memory in steps of one ----
-// (simplify has folded the transposes of the source into the letters, so the ones left are put in here)
+// (simplify has folded the transposes of the source into the letters, so the ones left are put in
+// here)
 
-/// Of the operands that have the last letter of the result, one should have it last. Otherwise the smaller
-/// of them is transposed: an explicit node, which is stored.
+/// Of the operands that have the last letter of the result, one should have it last. Otherwise the
+/// smaller of them is transposed: an explicit node, which is stored.
 Graph lay_out(const Graph& old) {
-  return rewrite(old, [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
-    const Node& n = g[v];
-    if (n.op != Op::contract || n.str_attr("out").empty()) return {};
-    const std::string out = n.str_attr("out");
-    std::string letters[2] = {n.str_attr("lhs"), n.str_attr("rhs")};
-    const char last = out.back();
-    for (const std::string& l : letters)
-      if (!l.empty() && l.back() == last) return {};
-    // The other letters of a small operand that both have no unit stride: move the letter to the end.
-    const int k = letters[1].find(last) != std::string::npos ? 1 : 0;
-    const Shape& shape = b.type(operands[static_cast<std::size_t>(k)]).shape;
-    std::vector<std::int64_t> perm;
-    std::string moved;
-    std::int64_t at = 0;
-    for (std::size_t a = 0; a < letters[k].size(); ++a) {
-      if (letters[k][a] == last) {
-        at = static_cast<std::int64_t>(a);
-        continue;
-      }
-      perm.push_back(static_cast<std::int64_t>(a));
-      moved += letters[k][a];
-    }
-    if (shape[static_cast<std::size_t>(at)] == Dim(1)) return {};
-    perm.push_back(at);
-    moved += last;
-    std::vector<Value> now = operands;
-    now[static_cast<std::size_t>(k)] = b.transpose(now[static_cast<std::size_t>(k)], perm);
-    return b.contract(now[0], now[1], k == 0 ? moved : letters[0], k == 1 ? moved : letters[1], out);
-  });
+  return rewrite(
+      old,
+      [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
+        const Node& n = g[v];
+        if (n.op != Op::contract || n.str_attr("out").empty()) return {};
+        const std::string out = n.str_attr("out");
+        std::string letters[2] = {n.str_attr("lhs"), n.str_attr("rhs")};
+        const char last = out.back();
+        for (const std::string& l : letters)
+          if (!l.empty() && l.back() == last) return {};
+        // The other letters of a small operand that both have no unit stride: move the letter to
+        // the end.
+        const int k = letters[1].find(last) != std::string::npos ? 1 : 0;
+        const Shape& shape = b.type(operands[static_cast<std::size_t>(k)]).shape;
+        std::vector<std::int64_t> perm;
+        std::string moved;
+        std::int64_t at = 0;
+        for (std::size_t a = 0; a < letters[k].size(); ++a) {
+          if (letters[k][a] == last) {
+            at = static_cast<std::int64_t>(a);
+            continue;
+          }
+          perm.push_back(static_cast<std::int64_t>(a));
+          moved += letters[k][a];
+        }
+        if (shape[static_cast<std::size_t>(at)] == Dim(1)) return {};
+        perm.push_back(at);
+        moved += last;
+        std::vector<Value> now = operands;
+        now[static_cast<std::size_t>(k)] = b.transpose(now[static_cast<std::size_t>(k)], perm);
+        return b.contract(now[0], now[1], k == 0 ? moved : letters[0], k == 1 ? moved : letters[1],
+                          out);
+      });
 }
 
 // ---- What is stored ----
@@ -101,32 +109,33 @@ bool is_costly(Op op) {
 
 class StoredNodes {
  public:
-  explicit StoredNodes(const Graph& g) : g_(g), stored_(g.nodes.size(), false), uses_(g.use_counts()) {
+  explicit StoredNodes(const Graph& g)
+      : g_(g), stored_(g.nodes.size(), false), uses_(g.use_counts()) {
     for (const GraphOutput& out : g.outputs)
       if (!is_given(out.value)) stored_[out.value.id] = true;
     const std::vector<bool> stretched = stretched_by_users();
     std::vector<bool> costly(g.nodes.size(), false);
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
       const Node& n = g.nodes[id];
-      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n)) stored_[id] = true;
+      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n))
+        stored_[id] = true;
       costly[id] = is_costly(n.op) && is_float(n.type.element);
       for (const Value o : n.operands)
         if (!stored_[o.id]) costly[id] = costly[id] || costly[o.id];
-      if (costly[id] && (uses_[id] > 1 || stretched[id]) && n.op != Op::constant) stored_[id] = true;
+      if (costly[id] && (uses_[id] > 1 || stretched[id]) && n.op != Op::constant)
+        stored_[id] = true;
       if (n.op == Op::contract)
         for (const Value o : n.operands)
-          if (g.nodes[o.id].op == Op::transpose || !is_strided_view(o)) stored_[o.id] = !is_given(o);
+          if (g.nodes[o.id].op == Op::transpose || !is_strided_view(o))
+            stored_[o.id] = !is_given(o);
       if (lowers_as<LowerScatterAdd>(n))
-        for (const Value o : n.operands)
-          stored_[o.id] = !is_given(o);
+        for (const Value o : n.operands) stored_[o.id] = !is_given(o);
     }
   }
 
   bool is_stored(Value v) const { return stored_[v.id]; }
   /// Read from memory rather than computed: stored by a kernel, an input, or a constant table.
-  bool is_leaf(Value v) const {
-    return stored_[v.id] || is_given(v);
-  }
+  bool is_leaf(Value v) const { return stored_[v.id] || is_given(v); }
 
  private:
   /// In memory before any kernel runs.
@@ -137,7 +146,8 @@ class StoredNodes {
     std::vector<bool> result(g_.nodes.size(), false);
     for (const Node& n : g_.nodes)
       if (n.op == Op::broadcast)
-        result[n.operands[0].id] = !(element_count(n.type.shape) == element_count(g_.type(n.operands[0]).shape));
+        result[n.operands[0].id] =
+            !(element_count(n.type.shape) == element_count(g_.type(n.operands[0]).shape));
     return result;
   }
 
@@ -157,7 +167,8 @@ class StoredNodes {
           return b.load(static_cast<int>(x.id), g_.type(x).element, b.integer(0));
         });
     const ExprId value = e.element(v, index);
-    return linear && loads == 1 && scratch.exprs[static_cast<std::size_t>(value)].kind == loop::ExprKind::Load;
+    return linear && loads == 1 &&
+           scratch.exprs[static_cast<std::size_t>(value)].kind == loop::ExprKind::Load;
   }
 
   const Graph& g_;
@@ -169,7 +180,7 @@ class StoredNodes {
 
 struct Group {
   Shape domain;
-  Shape row;            // of the first reduction: the extents of what it reduces
+  Shape row;  // of the first reduction: the extents of what it reduces
   bool reduces = false;
   bool contracts = false;
   bool scatters = false;
@@ -248,7 +259,9 @@ class Fusion {
       if (group.contracts || shape != group.domain) return false;
     } else if (shape != group.domain) {
       // Rows of the node beside a reduction over rows of the same extents.
-      if (!group.reduces || group.domain.empty() || shape.size() != group.domain.size() + group.row.size()) return false;
+      if (!group.reduces || group.domain.empty() ||
+          shape.size() != group.domain.size() + group.row.size())
+        return false;
       Shape whole = group.domain;
       whole.insert(whole.end(), group.row.begin(), group.row.end());
       if (shape != whole) return false;
@@ -273,16 +286,19 @@ class Fusion {
     Expressions e(
         g_, b, [&](Value x) { return stored_.is_leaf(x); },
         [&](Value x, const Index& at) {
-          const bool aligned = at.size() >= outer.size() && std::equal(outer.begin(), outer.end(), at.begin());
+          const bool aligned =
+              at.size() >= outer.size() && std::equal(outer.begin(), outer.end(), at.begin());
           result.push_back({x, aligned});
-          return b.load(static_cast<int>(x.id), g_.type(x).element, b.linear_offset(at, g_.type(x).shape));
+          return b.load(static_cast<int>(x.id), g_.type(x).element,
+                        b.linear_offset(at, g_.type(x).shape));
         });
     if (is_reduction(n)) {
       const std::vector<std::int64_t> axes = reduced_axes(n);
       const Shape& from = g_.type(n.operands[0]).shape;
       std::size_t kept = 0;
       for (std::size_t a = 0; a < from.size(); ++a) {
-        const bool reduced = std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(a)) != axes.end();
+        const bool reduced =
+            std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(a)) != axes.end();
         index.push_back(reduced ? b.axis_value(b.axis("r", from[a])) : outer.at(kept++));
       }
       e.element(n.operands[0], index);
@@ -302,8 +318,8 @@ class Fusion {
     return result;
   }
 
-  /// Kahn's algorithm, lowest number first. Readers of a parameter come before its update where no cycle
-  /// forbids it (then `lower` updates by way of a temporary).
+  /// Kahn's algorithm, lowest number first. Readers of a parameter come before its update where no
+  /// cycle forbids it (then `lower` updates by way of a temporary).
   std::vector<int> schedule() const {
     const std::size_t count = groups_.size();
     std::vector<std::set<int>> after(count), readers(g_.nodes.size());
@@ -311,14 +327,16 @@ class Fusion {
       for (const Value v : groups_[k].items)
         for (const Read& r : reads(v, groups_[k].domain)) {
           const int from = group_of_[r.leaf.id];
-          if (from >= 0 && from != static_cast<int>(k)) after[static_cast<std::size_t>(from)].insert(static_cast<int>(k));
+          if (from >= 0 && from != static_cast<int>(k))
+            after[static_cast<std::size_t>(from)].insert(static_cast<int>(k));
           if (from < 0) readers[r.leaf.id].insert(static_cast<int>(k));
         }
     for (const GraphOutput& out : g_.outputs) {
       if (out.kind != OutputKind::Update || group_of_[out.value.id] < 0) continue;
       const int writer = group_of_[out.value.id];
       for (const int reader : readers[g_.find_input(out.name)->value.id])
-        if (reader != writer && !reaches(after, writer, reader)) after[static_cast<std::size_t>(reader)].insert(writer);
+        if (reader != writer && !reaches(after, writer, reader))
+          after[static_cast<std::size_t>(reader)].insert(writer);
     }
     std::vector<int> waiting(count, 0), position(count, -1);
     for (const auto& users : after)

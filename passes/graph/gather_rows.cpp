@@ -1,6 +1,7 @@
 // A training step on a batch becomes one on the whole data set and the numbers of the batch's rows:
 //
-//   %x: f32[N, 2] = input input        =>      %x_all: f32[rows.count, 2] = input input      (still named x)
+//   %x: f32[N, 2] = input input        =>      %x_all: f32[rows.count, 2] = input input      (still
+//   named x)
 //                                              %rows: i32[N] = input rows
 //                                              %x: f32[N, 2] = gather %x_all, %rows {axis = 0}
 //
@@ -16,7 +17,8 @@ namespace {
 /// The lone symbol of axis 0, when that is what the input's rows are counted by.
 std::optional<std::string> row_symbol(const Graph& g, const GraphInput& in) {
   const Type& type = g.type(in.value);
-  if ((in.kind != InputKind::Input && in.kind != InputKind::Target) || type.shape.empty()) return std::nullopt;
+  if ((in.kind != InputKind::Input && in.kind != InputKind::Target) || type.shape.empty())
+    return std::nullopt;
   const std::vector<std::string> names = type.shape[0].symbols();
   if (names.size() != 1 || !(type.shape[0] == Dim::symbol(names[0]))) return std::nullopt;
   return names[0];
@@ -58,7 +60,8 @@ Graph run_gather_rows(const Graph& old) {
     now[id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
     g.nodes.push_back(std::move(copy));
   }
-  for (const GraphOutput& out : old.outputs) g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  for (const GraphOutput& out : old.outputs)
+    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
   return g;
 }
 

@@ -1,8 +1,8 @@
-// Algebra on graphs: one rule a line in `kRules`, tried in order on each node with its operands already in
-// simple form, repeated over the graph until nothing changes.
+// Algebra on graphs: one rule a line in `kRules`, tried in order on each node with its operands
+// already in simple form, repeated over the graph until nothing changes.
 //
-// What counts as equal: results may differ in the sign of a zero (x + 0) and in nothing else, so NaN and infinity
-// survive: x * 0 stays.
+// What counts as equal: results may differ in the sign of a zero (x + 0) and in nothing else, so
+// NaN and infinity survive: x * 0 stays.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -88,7 +88,8 @@ Value broadcast_of_unit_reshape(const Here& h) {
   return h.b.broadcast(h.in(h.a()), h.n.type.shape, result);
 }
 
-/// An elementwise operation on operands that are all repeated in the same way is done once, then repeated.
+/// An elementwise operation on operands that are all repeated in the same way is done once, then
+/// repeated.
 Value broadcast_after(const Here& h) {
   const Node first = h.at(h.a());
   if (first.op != Op::broadcast) return kNone;
@@ -133,18 +134,20 @@ Value contract_of_transpose(const Here& h, int k) {
   const Value t = h.operands[static_cast<std::size_t>(k)];
   const Ints perm = h.at(t).ints_attr("perm");
   std::string letters = h.n.str_attr(k == 0 ? "lhs" : "rhs"), moved = letters;
-  for (std::size_t a = 0; a < perm.size(); ++a) moved[static_cast<std::size_t>(perm[a])] = letters[a];
+  for (std::size_t a = 0; a < perm.size(); ++a)
+    moved[static_cast<std::size_t>(perm[a])] = letters[a];
   std::vector<Value> operands = h.operands;
   operands[static_cast<std::size_t>(k)] = h.in(t);
-  return h.b.contract(operands[0], operands[1], k == 0 ? moved : h.n.str_attr("lhs"), k == 1 ? moved : h.n.str_attr("rhs"),
-                      h.n.str_attr("out"));
+  return h.b.contract(operands[0], operands[1], k == 0 ? moved : h.n.str_attr("lhs"),
+                      k == 1 ? moved : h.n.str_attr("rhs"), h.n.str_attr("out"));
 }
 
 /// A transposed contraction gives its letters in another order.
 Value transpose_of_contract(const Here& h) {
   const Node c = h.at(h.a());
   std::string out;
-  for (const std::int64_t p : h.n.ints_attr("perm")) out += c.str_attr("out")[static_cast<std::size_t>(p)];
+  for (const std::int64_t p : h.n.ints_attr("perm"))
+    out += c.str_attr("out")[static_cast<std::size_t>(p)];
   return h.b.contract(c.operands[0], c.operands[1], c.str_attr("lhs"), c.str_attr("rhs"), out);
 }
 
@@ -154,13 +157,19 @@ Value transpose_of_contract(const Here& h) {
 bool is_widening(ElementType from, ElementType to) {
   if (from == to) return true;
   switch (from) {
-    case ElementType::Bool: return true;
-    case ElementType::U8: return to != ElementType::Bool && to != ElementType::BF16;
-    case ElementType::I32: return to == ElementType::I64 || to == ElementType::F64;
-    case ElementType::F32: return to == ElementType::F64;
+    case ElementType::Bool:
+      return true;
+    case ElementType::U8:
+      return to != ElementType::Bool && to != ElementType::BF16;
+    case ElementType::I32:
+      return to == ElementType::I64 || to == ElementType::F64;
+    case ElementType::F32:
+      return to == ElementType::F64;
     case ElementType::BF16:
-    case ElementType::F16: return to == ElementType::F32 || to == ElementType::F64;
-    default: return false;
+    case ElementType::F16:
+      return to == ElementType::F32 || to == ElementType::F64;
+    default:
+      return false;
   }
 }
 
@@ -189,32 +198,45 @@ struct Rule {
 const Rule kRules[] = {
     {Op::add, "x + 0 = x", [](const Here& h) { return h.is_splat(h.c(), 0) ? h.a() : kNone; }},
     {Op::add, "0 + x = x", [](const Here& h) { return h.is_splat(h.a(), 0) ? h.c() : kNone; }},
-    {Op::add, "x + -y = x - y", [](const Here& h) { return h.is(h.c(), Op::neg) ? h.b.sub(h.a(), h.in(h.c())) : kNone; }},
-    {Op::add, "-x + y = y - x", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.sub(h.c(), h.in(h.a())) : kNone; }},
+    {Op::add, "x + -y = x - y",
+     [](const Here& h) { return h.is(h.c(), Op::neg) ? h.b.sub(h.a(), h.in(h.c())) : kNone; }},
+    {Op::add, "-x + y = y - x",
+     [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.sub(h.c(), h.in(h.a())) : kNone; }},
     {Op::sub, "x - 0 = x", [](const Here& h) { return h.is_splat(h.c(), 0) ? h.a() : kNone; }},
-    {Op::sub, "x - -y = x + y", [](const Here& h) { return h.is(h.c(), Op::neg) ? h.b.add(h.a(), h.in(h.c())) : kNone; }},
-    {Op::sub, "0 - x = -x", [](const Here& h) { return h.is_splat(h.a(), 0) ? h.b.neg(h.c()) : kNone; }},
+    {Op::sub, "x - -y = x + y",
+     [](const Here& h) { return h.is(h.c(), Op::neg) ? h.b.add(h.a(), h.in(h.c())) : kNone; }},
+    {Op::sub, "0 - x = -x",
+     [](const Here& h) { return h.is_splat(h.a(), 0) ? h.b.neg(h.c()) : kNone; }},
     {Op::mul, "x * 1 = x", [](const Here& h) { return h.is_splat(h.c(), 1) ? h.a() : kNone; }},
     {Op::mul, "1 * x = x", [](const Here& h) { return h.is_splat(h.a(), 1) ? h.c() : kNone; }},
-    {Op::mul, "x * -1 = -x", [](const Here& h) { return h.is_splat(h.c(), -1) ? h.b.neg(h.a()) : kNone; }},
-    {Op::mul, "-1 * x = -x", [](const Here& h) { return h.is_splat(h.a(), -1) ? h.b.neg(h.c()) : kNone; }},
+    {Op::mul, "x * -1 = -x",
+     [](const Here& h) { return h.is_splat(h.c(), -1) ? h.b.neg(h.a()) : kNone; }},
+    {Op::mul, "-1 * x = -x",
+     [](const Here& h) { return h.is_splat(h.a(), -1) ? h.b.neg(h.c()) : kNone; }},
     {Op::mul, "-x * -y = x * y",
      [](const Here& h) {
-       return h.is(h.a(), Op::neg) && h.is(h.c(), Op::neg) ? h.b.mul(h.in(h.a()), h.in(h.c())) : kNone;
+       return h.is(h.a(), Op::neg) && h.is(h.c(), Op::neg) ? h.b.mul(h.in(h.a()), h.in(h.c()))
+                                                           : kNone;
      }},
     {Op::div, "x / 1 = x", [](const Here& h) { return h.is_splat(h.c(), 1) ? h.a() : kNone; }},
     {Op::div, "x / 2^k = x * 2^-k",
      [](const Here& h) {
        const auto d = h.splat(h.c());
-       return h.floats() && d && is_power_of_two(*d) ? h.b.mul(h.a(), h.b.splat(h.n.type, 1 / *d)) : kNone;
+       return h.floats() && d && is_power_of_two(*d) ? h.b.mul(h.a(), h.b.splat(h.n.type, 1 / *d))
+                                                     : kNone;
      }},
     {Op::neg, "--x = x", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.in(h.a()) : kNone; }},
     {Op::neg, "-(x - y) = y - x",
-     [](const Here& h) { return h.is(h.a(), Op::sub) ? h.b.sub(h.in(h.a(), 1), h.in(h.a())) : kNone; }},
+     [](const Here& h) {
+       return h.is(h.a(), Op::sub) ? h.b.sub(h.in(h.a(), 1), h.in(h.a())) : kNone;
+     }},
     {Op::pow, "x^p by multiplication for small whole p", power},
-    {Op::abs, "|-x| = |x|", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.node(Op::abs, {h.in(h.a())}) : kNone; }},
-    {Op::logical_not, "not not x = x", [](const Here& h) { return h.is(h.a(), Op::logical_not) ? h.in(h.a()) : kNone; }},
-    {Op::select, "x if c else x = x", [](const Here& h) { return h.operands[1] == h.operands[2] ? h.operands[1] : kNone; }},
+    {Op::abs, "|-x| = |x|",
+     [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.node(Op::abs, {h.in(h.a())}) : kNone; }},
+    {Op::logical_not, "not not x = x",
+     [](const Here& h) { return h.is(h.a(), Op::logical_not) ? h.in(h.a()) : kNone; }},
+    {Op::select, "x if c else x = x",
+     [](const Here& h) { return h.operands[1] == h.operands[2] ? h.operands[1] : kNone; }},
     {Op::select, "x if true else y = x",
      [](const Here& h) {
        const auto c = h.splat(h.a());
@@ -222,7 +244,8 @@ const Rule kRules[] = {
      }},
     {Op::select, "x if not c else y = y if c else x",
      [](const Here& h) {
-       return h.is(h.a(), Op::logical_not) ? h.b.select(h.in(h.a()), h.operands[2], h.operands[1]) : kNone;
+       return h.is(h.a(), Op::logical_not) ? h.b.select(h.in(h.a()), h.operands[2], h.operands[1])
+                                           : kNone;
      }},
     {Op::convert, "to the type it has",
      [](const Here& h) { return h.b.type(h.a()).element == h.n.type.element ? h.a() : kNone; }},
@@ -230,13 +253,18 @@ const Rule kRules[] = {
      [](const Here& h) {
        if (!h.is(h.a(), Op::convert)) return kNone;
        const Value from = h.in(h.a());
-       return is_widening(h.b.type(from).element, h.b.type(h.a()).element) ? h.b.convert(from, h.n.type.element) : kNone;
+       return is_widening(h.b.type(from).element, h.b.type(h.a()).element)
+                  ? h.b.convert(from, h.n.type.element)
+                  : kNone;
      }},
     {Op::stop_gradient, "no gradient is taken any more", [](const Here& h) { return h.a(); }},
 
-    {Op::reshape, "to the shape it has", [](const Here& h) { return h.b.type(h.a()).shape == h.n.type.shape ? h.a() : kNone; }},
+    {Op::reshape, "to the shape it has",
+     [](const Here& h) { return h.b.type(h.a()).shape == h.n.type.shape ? h.a() : kNone; }},
     {Op::reshape, "of a reshape",
-     [](const Here& h) { return h.is(h.a(), Op::reshape) ? h.b.reshape(h.in(h.a()), h.n.type.shape) : kNone; }},
+     [](const Here& h) {
+       return h.is(h.a(), Op::reshape) ? h.b.reshape(h.in(h.a()), h.n.type.shape) : kNone;
+     }},
     {Op::reshape, "of a repeated scalar",
      [](const Here& h) {
        return h.is(h.a(), Op::broadcast) && h.b.type(h.in(h.a())).shape.empty()
@@ -245,31 +273,43 @@ const Rule kRules[] = {
      }},
     {Op::broadcast, "that changes nothing",
      [](const Here& h) {
-       return h.b.type(h.a()).shape == h.n.type.shape && h.n.ints_attr("dims") == identity(h.n.type.shape.size()) ? h.a()
-                                                                                                                  : kNone;
+       return h.b.type(h.a()).shape == h.n.type.shape &&
+                      h.n.ints_attr("dims") == identity(h.n.type.shape.size())
+                  ? h.a()
+                  : kNone;
      }},
-    {Op::broadcast, "of a broadcast", [](const Here& h) { return h.is(h.a(), Op::broadcast) ? compose_broadcasts(h) : kNone; }},
+    {Op::broadcast, "of a broadcast",
+     [](const Here& h) { return h.is(h.a(), Op::broadcast) ? compose_broadcasts(h) : kNone; }},
     {Op::broadcast, "of a reshape that adds axes of 1",
      [](const Here& h) { return h.is(h.a(), Op::reshape) ? broadcast_of_unit_reshape(h) : kNone; }},
     {Op::transpose, "that changes nothing",
-     [](const Here& h) { return h.n.ints_attr("perm") == identity(h.n.type.shape.size()) ? h.a() : kNone; }},
-    {Op::transpose, "of a transpose", [](const Here& h) { return h.is(h.a(), Op::transpose) ? compose_transposes(h) : kNone; }},
+     [](const Here& h) {
+       return h.n.ints_attr("perm") == identity(h.n.type.shape.size()) ? h.a() : kNone;
+     }},
+    {Op::transpose, "of a transpose",
+     [](const Here& h) { return h.is(h.a(), Op::transpose) ? compose_transposes(h) : kNone; }},
     {Op::transpose, "of a repeated scalar",
      [](const Here& h) {
        return h.is(h.a(), Op::broadcast) && h.b.type(h.in(h.a())).shape.empty()
                   ? h.b.broadcast(h.in(h.a()), h.n.type.shape, {})
                   : kNone;
      }},
-    {Op::transpose, "of a contraction", [](const Here& h) { return h.is(h.a(), Op::contract) ? transpose_of_contract(h) : kNone; }},
+    {Op::transpose, "of a contraction",
+     [](const Here& h) { return h.is(h.a(), Op::contract) ? transpose_of_contract(h) : kNone; }},
     {Op::reduce_sum, "over axes of 1", reduce_of_ones},
     {Op::reduce_max, "over axes of 1", reduce_of_ones},
     {Op::reduce_min, "over axes of 1", reduce_of_ones},
     {Op::reduce_prod, "over axes of 1", reduce_of_ones},
-    {Op::reduce_sum, "of a sum", [](const Here& h) { return h.is(h.a(), Op::reduce_sum) ? merge_sums(h) : kNone; }},
+    {Op::reduce_sum, "of a sum",
+     [](const Here& h) { return h.is(h.a(), Op::reduce_sum) ? merge_sums(h) : kNone; }},
     {Op::contract, "of a transposed left side",
-     [](const Here& h) { return h.is(h.a(), Op::transpose) ? contract_of_transpose(h, 0) : kNone; }},
+     [](const Here& h) {
+       return h.is(h.a(), Op::transpose) ? contract_of_transpose(h, 0) : kNone;
+     }},
     {Op::contract, "of a transposed right side",
-     [](const Here& h) { return h.is(h.c(), Op::transpose) ? contract_of_transpose(h, 1) : kNone; }},
+     [](const Here& h) {
+       return h.is(h.c(), Op::transpose) ? contract_of_transpose(h, 1) : kNone;
+     }},
 };
 
 bool is_elementwise(Op op) { return std::holds_alternative<LowerElementwise>(op_def(op).lowering); }
@@ -290,12 +330,14 @@ Graph run_simplify(const Graph& old) {
   Graph g = old;
   for (int sweep = 0; sweep < kMaxSweeps; ++sweep) {
     bool changed = false;
-    g = rewrite(g, [&](GraphBuilder& b, const Graph& from, Value v, const std::vector<Value>& operands) -> Value {
-      if (from[v].op == Op::input) return {};
-      const Value simple = simplify_node(b, from[v], operands);
-      changed = changed || simple.valid();
-      return simple;
-    });
+    g = rewrite(g,
+                [&](GraphBuilder& b, const Graph& from, Value v,
+                    const std::vector<Value>& operands) -> Value {
+                  if (from[v].op == Op::input) return {};
+                  const Value simple = simplify_node(b, from[v], operands);
+                  changed = changed || simple.valid();
+                  return simple;
+                });
     if (!changed) break;
   }
   return g;

@@ -1,6 +1,7 @@
-// The memory plan: temporaries that are not alive at the same time share places in one arena. Kernels run in
-// order, so a temporary lives from the first kernel that writes it to the last one that reads it. Sizes are
-// polynomials in the symbolic dimensions; a place is taken over only by what provably fits for all values.
+// The memory plan: temporaries that are not alive at the same time share places in one arena.
+// Kernels run in order, so a temporary lives from the first kernel that writes it to the last one
+// that reads it. Sizes are polynomials in the symbolic dimensions; a place is taken over only by
+// what provably fits for all values.
 #include <algorithm>
 
 #include "ir/support/check.h"
@@ -34,7 +35,8 @@ Dim aligned_bytes(const Type& t) {
 
 std::vector<Life> lives(const loop::Program& p) {
   std::vector<Life> result(p.buffers.size());
-  for (std::size_t b = 0; b < p.buffers.size(); ++b) result[b] = {static_cast<int>(b), -1, -1, Dim(0)};
+  for (std::size_t b = 0; b < p.buffers.size(); ++b)
+    result[b] = {static_cast<int>(b), -1, -1, Dim(0)};
   const auto touch = [&](int buffer, int kernel) {
     Life& life = result.at(static_cast<std::size_t>(buffer));
     if (life.first < 0) life.first = kernel;
@@ -49,9 +51,11 @@ std::vector<Life> lives(const loop::Program& p) {
       for (const loop::Store& store : s.stores) touch(store.buffer, k);
   }
   std::erase_if(result, [&](const Life& l) {
-    return l.first < 0 || p.buffers[static_cast<std::size_t>(l.buffer)].kind != loop::BufferKind::Temp;
+    return l.first < 0 ||
+           p.buffers[static_cast<std::size_t>(l.buffer)].kind != loop::BufferKind::Temp;
   });
-  for (Life& l : result) l.bytes = aligned_bytes(p.buffers[static_cast<std::size_t>(l.buffer)].type);
+  for (Life& l : result)
+    l.bytes = aligned_bytes(p.buffers[static_cast<std::size_t>(l.buffer)].type);
   return result;
 }
 
@@ -64,7 +68,8 @@ void run_plan(loop::Program& p) {
   };
   std::vector<Place> places;
   std::vector<Life> all = lives(p);
-  std::stable_sort(all.begin(), all.end(), [](const Life& a, const Life& b) { return a.first < b.first; });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Life& a, const Life& b) { return a.first < b.first; });
   Dim end = 0;
   for (const Life& life : all) {
     Place* best = nullptr;

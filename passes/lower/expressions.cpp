@@ -53,11 +53,16 @@ std::optional<Dim> as_dim(const loop::Kernel& k, ExprId id) {
 std::optional<Affine> as_affine(const loop::Kernel& k, ExprId id) {
   const loop::Expr& e = k.exprs.at(static_cast<std::size_t>(id));
   switch (e.kind) {
-    case ExprKind::Constant: return Affine{Dim(e.integer), {}};
-    case ExprKind::DimValue: return Affine{e.dim, {}};
-    case ExprKind::Axis: return Affine{Dim(0), {{e.axis, Dim(1)}}};
-    case ExprKind::Scalar: break;
-    default: return std::nullopt;
+    case ExprKind::Constant:
+      return Affine{Dim(e.integer), {}};
+    case ExprKind::DimValue:
+      return Affine{e.dim, {}};
+    case ExprKind::Axis:
+      return Affine{Dim(0), {{e.axis, Dim(1)}}};
+    case ExprKind::Scalar:
+      break;
+    default:
+      return std::nullopt;
   }
   if (e.op == ScalarOp::Add || e.op == ScalarOp::Sub) {
     auto a = as_affine(k, e.operands[0]);

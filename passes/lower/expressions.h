@@ -1,6 +1,7 @@
 #pragma once
-// Graph nodes as scalar expressions of a kernel: what computes one element of a node at given indices. Views
-// fold into the indices; at a leaf (a node that is stored, or an input) the caller says how it is read.
+// Graph nodes as scalar expressions of a kernel: what computes one element of a node at given
+// indices. Views fold into the indices; at a leaf (a node that is stored, or an input) the caller
+// says how it is read.
 #include <functional>
 #include <vector>
 

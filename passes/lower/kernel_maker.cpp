@@ -1,6 +1,7 @@
-// The stages of a kernel: each item (a reduction, or an elementwise node) goes into the first stage with its loop axes
-// that comes after every stage whose results it needs whole. Inside a stage an elementwise item is used as an
-// expression; across stages it is stored and loaded; a reduction's result is a row value.
+// The stages of a kernel: each item (a reduction, or an elementwise node) goes into the first stage
+// with its loop axes that comes after every stage whose results it needs whole. Inside a stage an
+// elementwise item is used as an expression; across stages it is stored and loaded; a reduction's
+// result is a row value.
 #include "passes/lower/kernel_maker.h"
 
 #include <algorithm>
@@ -20,8 +21,12 @@ using loop::KernelBuilder;
 using loop::ScalarOp;
 using Index = Expressions::Index;
 
-bool is_reduction(const Node& n) { return std::holds_alternative<LowerReduce>(op_def(n.op).lowering); }
-bool is_arg(loop::ReduceKind k) { return k == loop::ReduceKind::ArgMax || k == loop::ReduceKind::ArgMin; }
+bool is_reduction(const Node& n) {
+  return std::holds_alternative<LowerReduce>(op_def(n.op).lowering);
+}
+bool is_arg(loop::ReduceKind k) {
+  return k == loop::ReduceKind::ArgMax || k == loop::ReduceKind::ArgMin;
+}
 
 std::vector<std::int64_t> reduced_axes(const Node& n) {
   if (n.attrs.contains("axes")) return n.ints_attr("axes");
@@ -31,7 +36,7 @@ std::vector<std::int64_t> reduced_axes(const Node& n) {
 /// Where an item is computed.
 struct Item {
   Value value;
-  Shape inner;         // the extents of its stage's axes
+  Shape inner;  // the extents of its stage's axes
   int stage = 0;
   int reduction = -1;  // its place among the reductions of the stage
   bool stored = false;
@@ -39,7 +44,8 @@ struct Item {
 
 class KernelMaker {
  public:
-  KernelMaker(const Storage& storage, const std::vector<Value>& values, const std::function<bool(Value)>& read_elsewhere)
+  KernelMaker(const Storage& storage, const std::vector<Value>& values,
+              const std::function<bool(Value)>& read_elsewhere)
       : s_(storage), g_(storage.g), b_(k_) {
     for (const Value v : values) items_.push_back({v, {}, 0, -1, read_elsewhere(v)});
     choose_domain();
@@ -75,7 +81,8 @@ class KernelMaker {
         for (const std::int64_t a : reduced_axes(n))
           item.inner.push_back(g_.type(n.operands[0]).shape[static_cast<std::size_t>(a)]);
       } else {
-        item.inner.assign(n.type.shape.begin() + static_cast<std::ptrdiff_t>(domain_.size()), n.type.shape.end());
+        item.inner.assign(n.type.shape.begin() + static_cast<std::ptrdiff_t>(domain_.size()),
+                          n.type.shape.end());
       }
     }
   }
@@ -83,11 +90,14 @@ class KernelMaker {
   void name_kernel() {
     const Node& last = g_[items_.back().value];
     const Node& first = g_[items_.front().value];
-    std::string what = !last.name.empty() ? last.name : !first.name.empty() ? first.name : std::string(op_name(first.op));
+    std::string what = !last.name.empty()    ? last.name
+                       : !first.name.empty() ? first.name
+                                             : std::string(op_name(first.op));
     k_.name = fmt::format("k{}_{}", first.kernel, what);
     for (const Item& item : items_) {
       const Loc& loc = g_[item.value].loc;
-      if (loc.known() && std::find(k_.locs.begin(), k_.locs.end(), loc) == k_.locs.end()) k_.locs.push_back(loc);
+      if (loc.known() && std::find(k_.locs.begin(), k_.locs.end(), loc) == k_.locs.end())
+        k_.locs.push_back(loc);
     }
   }
 
@@ -97,7 +107,8 @@ class KernelMaker {
     return nullptr;
   }
 
-  /// The indices of the operand of a reduction, or of an elementwise item, at a point and inner axes.
+  /// The indices of the operand of a reduction, or of an elementwise item, at a point and inner
+  /// axes.
   Index index_of(const Item& item, const Index& inner) const {
     const Node& n = g_[item.value];
     Index index;
@@ -109,13 +120,15 @@ class KernelMaker {
     const std::vector<std::int64_t> axes = reduced_axes(n);
     std::size_t kept = 0, reduced = 0;
     for (std::size_t a = 0; a < g_.type(n.operands[0]).shape.size(); ++a) {
-      const bool is_reduced = std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(a)) != axes.end();
+      const bool is_reduced =
+          std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(a)) != axes.end();
       index.push_back(is_reduced ? inner.at(reduced++) : outer_.at(kept++));
     }
     return index;
   }
 
-  /// Visits what computing `item` reads of this kernel's items: whether at its own point and inner index.
+  /// Visits what computing `item` reads of this kernel's items: whether at its own point and inner
+  /// index.
   void for_each_own_read(const Item& item, const std::function<void(Item&, bool same_place)>& f) {
     const Node& n = g_[item.value];
     if (n.op == Op::contract) return;
@@ -130,7 +143,8 @@ class KernelMaker {
         g_, b, [&](Value v) { return s_.is_leaf(v); },
         [&](Value v, const Index& at) {
           if (Item* other = find_item(v)) f(*other, at == whole && other->inner == item.inner);
-          return b.load(static_cast<int>(v.id), g_.type(v).element, b.linear_offset(at, g_.type(v).shape));
+          return b.load(static_cast<int>(v.id), g_.type(v).element,
+                        b.linear_offset(at, g_.type(v).shape));
         });
     if (is_reduction(n))
       e.element(n.operands[0], here);
@@ -156,7 +170,8 @@ class KernelMaker {
     for (const Item& item : items_)
       for_each_own_read(item, [&](Item& other, bool) {
         const Node& n = g_[other.value];
-        if (!is_reduction(n) && n.op != Op::contract && other.stage != item.stage) other.stored = true;
+        if (!is_reduction(n) && n.op != Op::contract && other.stage != item.stage)
+          other.stored = true;
       });
   }
 
@@ -221,13 +236,15 @@ class KernelMaker {
       while (at < k_.stages.size() && !k_.stages[at].axes.empty()) ++at;
       if (at == k_.stages.size()) add_stage({});
       const ExprId value = row_value(item);
-      k_.stages[at].stores.push_back({s_.buffer(item.value), b_.linear_offset(outer_, domain_), value});
+      k_.stages[at].stores.push_back(
+          {s_.buffer(item.value), b_.linear_offset(outer_, domain_), value});
     }
   }
 
   void make_contraction(const Item& item) {
     const Node& n = g_[item.value];
-    const std::string *letters[2] = {&n.str_attr("lhs"), &n.str_attr("rhs")}, &out = n.str_attr("out");
+    const std::string *letters[2] = {&n.str_attr("lhs"), &n.str_attr("rhs")},
+                      &out = n.str_attr("out");
     loop::Contraction c;
     c.type = n.type.element;
     // The summed letters get axes of their own while the operands' strides are read off.
@@ -238,7 +255,8 @@ class KernelMaker {
         extents[(*letters[o])[a]] = g_.type(n.operands[static_cast<std::size_t>(o)]).shape[a];
     Kernel scratch;
     KernelBuilder b(scratch);
-    for (const auto& [letter, extent] : extents) axis_of[letter] = b.axis(std::string(1, letter), extent);
+    for (const auto& [letter, extent] : extents)
+      axis_of[letter] = b.axis(std::string(1, letter), extent);
     Affine offsets[2];
     for (int o = 0; o < 2; ++o) {
       Index index;
@@ -309,7 +327,10 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
     zero.outer.push_back(zb.axis(fmt::format("i{}", at.size()), d));
     at.push_back(zb.axis_value(zero.outer.back()));
   }
-  zero.stages.push_back({{}, {}, {{s.buffer(node), zb.linear_offset(at, n.type.shape), zb.constant(n.type.element, 0)}}});
+  zero.stages.push_back(
+      {{},
+       {},
+       {{s.buffer(node), zb.linear_offset(at, n.type.shape), zb.constant(n.type.element, 0)}}});
 
   Kernel& scatter = kernels[1];
   scatter.name = fmt::format("k{}_{}", n.kernel, n.name.empty() ? "scatter_add" : n.name);
@@ -324,15 +345,19 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   }
   const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
   const auto last = first + static_cast<std::ptrdiff_t>(places.shape.size());
-  const ExprId place = b.load(s.buffer(n.operands[0]), places.element, b.linear_offset(Index(first, last), places.shape));
-  const ExprId j = places.element == ElementType::I64 ? place : b.scalar(ScalarOp::Convert, ElementType::I64, {place});
+  const ExprId place = b.load(s.buffer(n.operands[0]), places.element,
+                              b.linear_offset(Index(first, last), places.shape));
+  const ExprId j = places.element == ElementType::I64
+                       ? place
+                       : b.scalar(ScalarOp::Convert, ElementType::I64, {place});
   // Outside the range nothing is added: zero goes to the nearest place inside.
   const Dim& size = n.type.shape[axis];
   const ExprId inside = b.scalar(ScalarOp::And, ElementType::Bool,
                                  {b.scalar(ScalarOp::Le, ElementType::Bool, {b.integer(0), j}),
                                   b.scalar(ScalarOp::Lt, ElementType::Bool, {j, b.dim(size)})});
-  const ExprId clamped = b.scalar(ScalarOp::Max, ElementType::I64,
-                                  {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {j, b.dim(size - Dim(1))})});
+  const ExprId clamped = b.scalar(
+      ScalarOp::Max, ElementType::I64,
+      {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {j, b.dim(size - Dim(1))})});
   Index to(index.begin(), first);
   to.push_back(clamped);
   to.insert(to.end(), last, index.end());
@@ -344,7 +369,8 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   return kernels;
 }
 
-Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to, const Type& type) {
+Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to,
+                 const Type& type) {
   Kernel k;
   k.name = name;
   KernelBuilder b(k);

@@ -18,7 +18,8 @@ struct Storage {
   }
 };
 
-/// `items`: the nodes with this kernel's number, in order. `read_elsewhere(v)`: another kernel or an output reads `v`.
+/// `items`: the nodes with this kernel's number, in order. `read_elsewhere(v)`: another kernel or
+/// an output reads `v`.
 loop::Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
                          const std::function<bool(Value)>& read_elsewhere);
 
@@ -26,6 +27,7 @@ loop::Kernel make_kernel(const Storage& storage, const std::vector<Value>& items
 std::vector<loop::Kernel> make_scatter(const Storage& storage, Value node);
 
 /// to[i] = from[i]
-loop::Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to, const Type& type);
+loop::Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to,
+                       const Type& type);
 
 }  // namespace dlc

@@ -1,7 +1,8 @@
 // Buffers for everything that crosses kernels, a kernel for each number, and updates in place:
 //
-// An update output is stored over its parameter. Where some kernel after that (or the same kernel, at another point) reads
-// the old value, the new one goes to a temporary instead and is copied at the end.
+// An update output is stored over its parameter. Where some kernel after that (or the same kernel,
+// at another point) reads the old value, the new one goes to a temporary instead and is copied at
+// the end.
 #include "passes/lower/lower.h"
 
 #include <algorithm>
@@ -21,10 +22,14 @@ using loop::Kernel;
 
 BufferKind kind_of(InputKind k) {
   switch (k) {
-    case InputKind::Param: return BufferKind::Param;
-    case InputKind::State: return BufferKind::State;
-    case InputKind::Scalar: return BufferKind::Scalar;
-    default: return BufferKind::Input;
+    case InputKind::Param:
+      return BufferKind::Param;
+    case InputKind::State:
+      return BufferKind::State;
+    case InputKind::Scalar:
+      return BufferKind::Scalar;
+    default:
+      return BufferKind::Input;
   }
 }
 
@@ -40,13 +45,24 @@ std::vector<std::uint8_t> bytes_of(const Literal& l) {
   for (std::int64_t k = 0; k < l.size(); ++k) {
     const auto at = static_cast<std::size_t>(k);
     switch (l.element) {
-      case ElementType::F32: append(bytes, static_cast<float>(l.f[at])); break;
-      case ElementType::F64: append(bytes, l.f[at]); break;
-      case ElementType::I32: append(bytes, static_cast<std::int32_t>(l.i[at])); break;
-      case ElementType::I64: append(bytes, l.i[at]); break;
+      case ElementType::F32:
+        append(bytes, static_cast<float>(l.f[at]));
+        break;
+      case ElementType::F64:
+        append(bytes, l.f[at]);
+        break;
+      case ElementType::I32:
+        append(bytes, static_cast<std::int32_t>(l.i[at]));
+        break;
+      case ElementType::I64:
+        append(bytes, l.i[at]);
+        break;
       case ElementType::U8:
-      case ElementType::Bool: append(bytes, static_cast<std::uint8_t>(l.i[at])); break;
-      default: throw InternalError(fmt::format("constants of {} are not stored", name(l.element)));
+      case ElementType::Bool:
+        append(bytes, static_cast<std::uint8_t>(l.i[at]));
+        break;
+      default:
+        throw InternalError(fmt::format("constants of {} are not stored", name(l.element)));
     }
   }
   return bytes;
@@ -54,7 +70,8 @@ std::vector<std::uint8_t> bytes_of(const Literal& l) {
 
 class Lowerer {
  public:
-  explicit Lowerer(const Graph& g) : g_(g), buffer_of_(g.nodes.size(), -1), storage_{g, [this](Value v) { return buffer(v); }} {
+  explicit Lowerer(const Graph& g)
+      : g_(g), buffer_of_(g.nodes.size(), -1), storage_{g, [this](Value v) { return buffer(v); }} {
     p_.name = g.name;
     for (const GraphInput& in : g.inputs) {
       buffer_of_[in.value.id] = add_buffer(in.name, kind_of(in.kind), g.type(in.value));
@@ -72,7 +89,8 @@ class Lowerer {
         if (g_.nodes[id].kernel == k) items.push_back(Value{id});
       DLC_CHECK(!items.empty(), "kernel {} has no nodes", k);
       if (std::holds_alternative<LowerScatterAdd>(op_def(g_[items[0]].op).lowering)) {
-        for (Kernel& kernel : make_scatter(storage_, items[0])) p_.kernels.push_back(std::move(kernel));
+        for (Kernel& kernel : make_scatter(storage_, items[0]))
+          p_.kernels.push_back(std::move(kernel));
         continue;
       }
       p_.kernels.push_back(make_kernel(storage_, items, [&](Value v) { return elsewhere[v.id]; }));
@@ -101,7 +119,8 @@ class Lowerer {
       b = add_buffer(fmt::format("constant{}", v.id), BufferKind::Constant, n.type);
       p_.buffers.back().data = bytes_of(n.literal_attr("value"));
     } else {
-      b = add_buffer(n.name.empty() ? fmt::format("t{}", v.id) : fmt::format("{}.{}", n.name, v.id), BufferKind::Temp, n.type);
+      b = add_buffer(n.name.empty() ? fmt::format("t{}", v.id) : fmt::format("{}.{}", n.name, v.id),
+                     BufferKind::Temp, n.type);
     }
     return b;
   }
@@ -111,7 +130,8 @@ class Lowerer {
     return out.kind == OutputKind::Watch ? "watch." + out.name : out.name;
   }
 
-  /// A stored node is computed into its first output; further outputs, and outputs of inputs, are copies.
+  /// A stored node is computed into its first output; further outputs, and outputs of inputs, are
+  /// copies.
   void add_outputs() {
     std::vector<const GraphOutput*> order;
     for (const GraphOutput& out : g_.outputs)
@@ -151,7 +171,8 @@ class Lowerer {
     for (const loop::Contraction& c : k.contraction)
       if (c.a == buffer || c.b == buffer) return true;
     for (const loop::Expr& e : k.exprs)
-      if (e.kind == loop::ExprKind::Load && e.buffer == buffer && e.operands[0] != allowed) return true;
+      if (e.kind == loop::ExprKind::Load && e.buffer == buffer && e.operands[0] != allowed)
+        return true;
     return false;
   }
 
@@ -184,10 +205,12 @@ class Lowerer {
           for (const loop::Store& store : k.stages[s].stores)
             if (store.buffer == b) {
               written = true;
-              conflict = conflict || reads(k, old, store.offset) || read_after(k, s, old) || k.scatter;
+              conflict =
+                  conflict || reads(k, old, store.offset) || read_after(k, s, old) || k.scatter;
             }
       }
-      for (const auto& [value, to] : late_) conflict = conflict || (written && buffer_of_[value.id] == old);
+      for (const auto& [value, to] : late_)
+        conflict = conflict || (written && buffer_of_[value.id] == old);
       if (!written || !conflict) continue;
       const loop::Buffer& update = p_.buffers[static_cast<std::size_t>(b)];
       const Type type = update.type;
@@ -215,7 +238,8 @@ class Lowerer {
       if (b == from) b = to;
   }
 
-  /// Updates that copy one parameter into another go by way of temporaries, all read before any is written.
+  /// Updates that copy one parameter into another go by way of temporaries, all read before any is
+  /// written.
   void copy_late_outputs() {
     std::vector<Kernel> writes;
     for (const auto& [value, to] : late_) {

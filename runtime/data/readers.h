@@ -12,13 +12,14 @@ struct FileHeader {
   std::vector<std::int64_t> shape;
 };
 
-/// Looks a data file up: as given when absolute, else beside the model file, in each of `data_dirs`, and
-/// where Debian's data set packages put it (dataset-fashion-mnist). The error names every place that was
-/// tried and, for a file that a package has, the package to install.
+/// Looks a data file up: as given when absolute, else beside the model file, in each of
+/// `data_dirs`, and where Debian's data set packages put it (dataset-fashion-mnist). The error
+/// names every place that was tried and, for a file that a package has, the package to install.
 std::string find_data_file(const std::string& path, const std::string& model_dir,
                            const std::vector<std::string>& data_dirs);
 
-/// `reader` is "idx" (plain or gz), "npy", "csv" or "tsv". `columns` of a csv, in order; empty: all.
+/// `reader` is "idx" (plain or gz), "npy", "csv" or "tsv". `columns` of a csv, in order; empty:
+/// all.
 FileHeader probe_file(const std::string& reader, const std::string& path,
                       const std::vector<std::string>& columns);
 Tensor read_file(const std::string& reader, const std::string& path,

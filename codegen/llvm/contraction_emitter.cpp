@@ -1,0 +1,289 @@
+// C[.., m, n] = sum over k of U[.., m, k] * V[.., k, n]
+//
+// n is the last axis of C and runs in vectors: V must have it with step 1 and U not at all. m is a
+// further axis of C that only U has. A tile of R rows by S vectors of C stays in registers while k
+// runs: each step loads S vectors of V, spreads R elements of U and does R * S fused multiply-adds;
+// R * S + S + 1 registers are needed. The order of the sum for an element of C is k's alone,
+// whatever tile it is in, so neither the batch size nor the split over threads changes a bit.
+//
+// Panels of S vectors of n are the outer loop (the panel of V stays in the L2 cache), rows the
+// inner one. What is left of the rows is done in single rows, what is left of n in a narrower
+// masked tile. A contraction without such an n (a dot product, a last axis of one element, odd
+// strides) runs in plain loops.
+#include "codegen/llvm/contraction_emitter.h"
+
+#include <llvm/IR/Intrinsics.h>
+
+#include "codegen/llvm/loops.h"
+#include "ir/support/check.h"
+
+namespace dlc {
+
+using llvm::Value;
+using loop::AxisId;
+using loop::ContractIndex;
+
+namespace {
+
+/// The roles of a contraction's indices, when it can be tiled.
+struct Tiling {
+  bool possible = false;
+  bool swapped = false;  // U is b and V is a
+  const ContractIndex* n = nullptr;
+  const ContractIndex* m = nullptr;  // may be absent
+  std::vector<const ContractIndex*> other, k;
+  int lanes = 0, vectors = 0, rows = 0;
+};
+
+Tiling choose_tiling(const loop::Kernel& kernel, int vector_bits) {
+  const loop::Contraction& c = kernel.contraction[0];
+  Tiling t;
+  t.lanes = vector_bits / (c.type == ElementType::F64 ? 64 : 32);
+  for (const ContractIndex& i : c.indices) {
+    if (i.axis < 0)
+      t.k.push_back(&i);
+    else if (i.axis == kernel.outer.back())
+      t.n = &i;
+    else
+      t.other.push_back(&i);
+  }
+  if (!is_float(c.type) || !t.n || t.n->extent == Dim(1) || t.n->in_a == t.n->in_b) return t;
+  t.swapped = t.n->in_a;
+  if (!((t.swapped ? t.n->a_stride : t.n->b_stride) == Dim(1))) return t;
+  t.possible = true;
+  for (std::size_t i = t.other.size(); i-- > 0;) {
+    const bool only_in_u =
+        t.swapped ? t.other[i]->in_b && !t.other[i]->in_a : t.other[i]->in_a && !t.other[i]->in_b;
+    if (!only_in_u) continue;
+    t.m = t.other[i];
+    t.other.erase(t.other.begin() + static_cast<std::ptrdiff_t>(i));
+    break;
+  }
+  // Vectors across n: few where n is short. Registers: 32 with 512 bits, else 16.
+  const bool wide = vector_bits >= 512;
+  t.vectors = wide ? 4 : 2;
+  if (t.n->extent.is_constant())
+    t.vectors = static_cast<int>(
+        std::min<std::int64_t>(t.vectors, (t.n->extent.value() + t.lanes - 1) / t.lanes));
+  static constexpr int kWideRows[] = {0, 12, 12, 8, 6};
+  t.rows = !t.m ? 1 : wide ? kWideRows[t.vectors] : (t.vectors == 1 ? 10 : 6);
+  return t;
+}
+
+class ContractionEmitter {
+ public:
+  ContractionEmitter(const loop::Kernel& k, const Tiling& t, llvm::IRBuilder<>& b,
+                     ExpressionEmitter& e, Value* begin, Value* end)
+      : k_(k), c_(k.contraction[0]), t_(t), b_(b), e_(e), begin_(begin), end_(end) {}
+
+  void emit() {
+    if (!t_.possible) return plain(0);
+    others(0);
+  }
+
+ private:
+  const loop::Axis& axis(AxisId a) const { return k_.axes[static_cast<std::size_t>(a)]; }
+  bool is_range(const ContractIndex& i) const { return i.axis >= 0 && i.axis == k_.outer[0]; }
+  Value* low(const ContractIndex& i) { return is_range(i) ? begin_ : b_.getInt64(0); }
+  Value* high(const ContractIndex& i) { return is_range(i) ? end_ : e_.dim(i.extent); }
+  llvm::Type* type() { return e_.value_type(c_.type); }
+  llvm::Type* vector() {
+    return llvm::FixedVectorType::get(type(), static_cast<unsigned>(t_.lanes));
+  }
+  llvm::Align align() const {
+    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(c_.type)));
+  }
+
+  // ---- Plain loops: any contraction ----
+
+  void plain(std::size_t at) {
+    if (at < k_.outer.size()) {
+      const AxisId a = k_.outer[at];
+      Value* from = at == 0 ? begin_ : b_.getInt64(0);
+      Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
+      emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
+        e_.set_axis(a, i);
+        plain(at + 1);
+      });
+      return;
+    }
+    llvm::AllocaInst* sum = emit_variable(b_, type(), "sum");
+    b_.CreateStore(llvm::Constant::getNullValue(type()), sum);
+    Value *a = e_.dim(c_.a_base), *b = e_.dim(c_.b_base);
+    for (const ContractIndex& i : c_.indices) {
+      if (i.axis < 0) continue;
+      a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
+      b = b_.CreateAdd(b, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.b_stride)));
+    }
+    sum_loops(0, a, b, [&](Value* pa, Value* pb) {
+      Value* x =
+          b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), e_.buffer(c_.a), pa), align());
+      Value* y =
+          b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), e_.buffer(c_.b), pb), align());
+      b_.CreateStore(fma(x, y, b_.CreateLoad(type(), sum)), sum);
+    });
+    e_.set_accumulator(b_.CreateLoad(type(), sum));
+    epilogue();
+  }
+
+  /// Loops over the summed indices; the body gets the offsets into a and b.
+  void sum_loops(std::size_t at, Value* a, Value* b,
+                 const std::function<void(Value*, Value*)>& body) {
+    if (at == t_.k.size()) return body(a, b);
+    const ContractIndex& k = *t_.k[at];
+    Value *a_step = e_.dim(k.a_stride), *b_step = e_.dim(k.b_stride);
+    emit_loop(b_, b_.getInt64(0), e_.dim(k.extent), 1, "k", [&](Value* i) {
+      sum_loops(at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
+                b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);
+    });
+  }
+
+  void epilogue() {
+    e_.forget();
+    for (const loop::Stage& s : k_.stages) e_.store_all(s.stores);
+  }
+
+  Value* fma(Value* x, Value* y, Value* z) {
+    return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
+  }
+
+  // ---- Tiles ----
+
+  void others(std::size_t at) {
+    if (at == t_.other.size()) return panels();
+    const ContractIndex& i = *t_.other[at];
+    emit_loop(b_, low(i), high(i), 1, axis(i.axis).name.c_str(), [&](Value* v) {
+      e_.set_axis(i.axis, v);
+      others(at + 1);
+    });
+  }
+
+  void panels() {
+    Value *from = low(*t_.n), *to = high(*t_.n);
+    const std::int64_t panel = static_cast<std::int64_t>(t_.vectors) * t_.lanes;
+    Value* count =
+        b_.CreateUDiv(b_.CreateSub(to, from), b_.getInt64(static_cast<std::uint64_t>(panel)));
+    Value* middle =
+        b_.CreateAdd(from, b_.CreateMul(count, b_.getInt64(static_cast<std::uint64_t>(panel))));
+    emit_loop(b_, from, middle, panel, "panel", [&](Value* j) { rows(j, t_.vectors, nullptr); });
+    // What is left: as one narrower tile where its width is known, else vector by vector.
+    if (t_.n->extent.is_constant() && !is_range(*t_.n)) {
+      const std::int64_t rest = t_.n->extent.value() % panel;
+      if (rest == 0) return;
+      const int vectors = static_cast<int>((rest + t_.lanes - 1) / t_.lanes);
+      const std::int64_t last = rest - static_cast<std::int64_t>(vectors - 1) * t_.lanes;
+      rows(middle, vectors,
+           last == t_.lanes ? nullptr : lanes_below(b_.getInt64(static_cast<std::uint64_t>(last))));
+      return;
+    }
+    emit_loop(b_, middle, to, t_.lanes, "rest",
+              [&](Value* j) { rows(j, 1, lanes_below(b_.CreateSub(to, j))); });
+  }
+
+  Value* lanes_below(Value* count) {
+    Value* step = b_.CreateStepVector(
+        llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(t_.lanes)));
+    return b_.CreateICmpSLT(step, e_.splat(count, t_.lanes));
+  }
+
+  void rows(Value* j, int vectors, Value* last_mask) {
+    if (!t_.m) return tile(nullptr, 1, j, vectors, last_mask);
+    Value *from = low(*t_.m), *to = high(*t_.m);
+    Value* step = b_.getInt64(static_cast<std::uint64_t>(t_.rows));
+    Value* middle =
+        b_.CreateAdd(from, b_.CreateMul(b_.CreateUDiv(b_.CreateSub(to, from), step), step));
+    emit_loop(b_, from, middle, t_.rows, "rows",
+              [&](Value* i) { tile(i, t_.rows, j, vectors, last_mask); });
+    emit_loop(b_, middle, to, 1, "row", [&](Value* i) { tile(i, 1, j, vectors, last_mask); });
+  }
+
+  /// Offsets of the current point of `other` in U or V.
+  Value* base(bool of_a) {
+    Value* sum = e_.dim(of_a ? c_.a_base : c_.b_base);
+    for (const ContractIndex* i : t_.other)
+      sum = b_.CreateAdd(
+          sum, b_.CreateMul(e_.axis_index(i->axis), e_.dim(of_a ? i->a_stride : i->b_stride)));
+    return sum;
+  }
+
+  void tile(Value* i, int row_count, Value* j, int vectors, Value* last_mask) {
+    const bool u_is_a = !t_.swapped;
+    Value* u = base(u_is_a);
+    Value* v = b_.CreateAdd(base(!u_is_a), j);
+    Value* row_step = nullptr;
+    if (i) {
+      row_step = e_.dim(u_is_a ? t_.m->a_stride : t_.m->b_stride);
+      u = b_.CreateAdd(u, b_.CreateMul(i, row_step));
+    }
+    std::vector<llvm::AllocaInst*> sums;
+    for (int s = 0; s < row_count * vectors; ++s) {
+      sums.push_back(emit_variable(b_, vector(), "c"));
+      b_.CreateStore(llvm::Constant::getNullValue(vector()), sums.back());
+    }
+    Value* u_buffer = e_.buffer(u_is_a ? c_.a : c_.b);
+    Value* v_buffer = e_.buffer(u_is_a ? c_.b : c_.a);
+    sum_loops(0, u_is_a ? u : v, u_is_a ? v : u, [&](Value* pa, Value* pb) {
+      Value *pu = u_is_a ? pa : pb, *pv = u_is_a ? pb : pa;
+      std::vector<Value*> columns;
+      Value* at = b_.CreateInBoundsGEP(type(), v_buffer, pv);
+      for (int s = 0; s < vectors; ++s) {
+        Value* here =
+            b_.CreateConstInBoundsGEP1_64(type(), at, static_cast<std::uint64_t>(s * t_.lanes));
+        const bool masked = last_mask && s == vectors - 1;
+        columns.push_back(masked ? static_cast<Value*>(
+                                       b_.CreateMaskedLoad(vector(), here, align(), last_mask,
+                                                           llvm::Constant::getNullValue(vector())))
+                                 : b_.CreateAlignedLoad(vector(), here, align()));
+      }
+      for (int r = 0; r < row_count; ++r) {
+        Value* offset =
+            r == 0 ? pu
+                   : b_.CreateAdd(
+                         pu, b_.CreateMul(row_step, b_.getInt64(static_cast<std::uint64_t>(r))));
+        Value* x =
+            b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), u_buffer, offset), align());
+        Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(t_.lanes), x);
+        for (int s = 0; s < vectors; ++s) {
+          llvm::AllocaInst* sum = sums[static_cast<std::size_t>(r * vectors + s)];
+          b_.CreateStore(
+              fma(spread, columns[static_cast<std::size_t>(s)], b_.CreateLoad(vector(), sum)), sum);
+        }
+      }
+    });
+    for (int r = 0; r < row_count; ++r)
+      for (int s = 0; s < vectors; ++s) {
+        if (i) e_.set_axis(t_.m->axis, b_.CreateAdd(i, b_.getInt64(static_cast<std::uint64_t>(r))));
+        e_.set_axis(t_.n->axis,
+                    b_.CreateAdd(j, b_.getInt64(static_cast<std::uint64_t>(s * t_.lanes))));
+        e_.set_vector(t_.n->axis, t_.lanes, s == vectors - 1 ? last_mask : nullptr);
+        e_.set_accumulator(
+            b_.CreateLoad(vector(), sums[static_cast<std::size_t>(r * vectors + s)]));
+        epilogue();
+        e_.set_vector(-1, 1, nullptr);
+      }
+  }
+
+  const loop::Kernel& k_;
+  const loop::Contraction& c_;
+  const Tiling& t_;
+  llvm::IRBuilder<>& b_;
+  ExpressionEmitter& e_;
+  Value *begin_, *end_;
+};
+
+}  // namespace
+
+void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
+                      ExpressionEmitter& e, Value* begin, Value* end) {
+  const Tiling tiling = choose_tiling(k, scope.vector_bits);
+  ContractionEmitter(k, tiling, b, e, begin, end).emit();
+}
+
+int contraction_rows(const loop::Kernel& k, int vector_bits) {
+  const Tiling t = choose_tiling(k, vector_bits);
+  if (!t.possible) return 1;
+  if (t.m && t.m->axis == k.outer[0]) return t.rows;
+  return t.n->axis == k.outer[0] ? t.vectors * t.lanes : 1;
+}
+
+}  // namespace dlc

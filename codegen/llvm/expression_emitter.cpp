@@ -1,0 +1,485 @@
+#include "codegen/llvm/expression_emitter.h"
+
+#include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/Module.h>
+
+#include <algorithm>
+
+#include "codegen/llvm/vector_math.h"
+#include "ir/support/check.h"
+
+namespace dlc {
+
+using llvm::Value;
+using loop::ExprId;
+using loop::ExprKind;
+using loop::ReduceKind;
+using loop::ScalarOp;
+
+namespace {
+
+bool is_unsigned(ElementType t) { return t == ElementType::U8 || t == ElementType::Bool; }
+
+}  // namespace
+
+int ProgramScope::symbol_index(const std::string& name) const {
+  const auto at = std::find(program.symbols.begin(), program.symbols.end(), name);
+  DLC_CHECK(at != program.symbols.end(), "program {} has no symbol {}", program.name, name);
+  return static_cast<int>(at - program.symbols.begin());
+}
+
+ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kernel& kernel,
+                                     llvm::IRBuilder<>& b, Value* buffers, Value* dims)
+    : scope_(scope), k_(kernel), b_(b), buffers_(buffers), dims_(dims) {
+  // Pointers and sizes are loaded once, at the top of the function.
+  for (std::size_t k = 0; k < scope.program.buffers.size(); ++k) {
+    const auto id = static_cast<loop::BufferId>(k);
+    bool used = false;
+    for (const loop::Expr& e : kernel.exprs)
+      used = used || (e.kind == ExprKind::Load && e.buffer == id);
+    for (const loop::Contraction& c : kernel.contraction) used = used || c.a == id || c.b == id;
+    for (const loop::Stage& s : kernel.stages)
+      for (const loop::Store& st : s.stores) used = used || st.buffer == id;
+    if (!used) continue;
+    Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), buffers_, k);
+    pointers_[id] = b_.CreateLoad(b_.getPtrTy(), slot, scope.program.buffers[k].name);
+  }
+  for (std::size_t k = 0; k < scope.program.symbols.size(); ++k)
+    symbols_[scope.program.symbols[k]] =
+        b_.CreateLoad(b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), dims_, k),
+                      scope.program.symbols[k]);
+}
+
+void ExpressionEmitter::set_axis(loop::AxisId axis, Value* index) {
+  axes_[axis] = index;
+  forget();
+}
+
+void ExpressionEmitter::set_vector(loop::AxisId axis, int lanes, Value* mask) {
+  vector_axis_ = axis;
+  lanes_ = axis < 0 ? 1 : lanes;
+  mask_ = mask;
+  forget();
+}
+
+llvm::Type* ExpressionEmitter::memory_type(ElementType t) const {
+  switch (t) {
+    case ElementType::F32:
+      return b_.getFloatTy();
+    case ElementType::F64:
+      return b_.getDoubleTy();
+    case ElementType::I32:
+      return b_.getInt32Ty();
+    case ElementType::I64:
+      return b_.getInt64Ty();
+    case ElementType::U8:
+    case ElementType::Bool:
+      return b_.getInt8Ty();
+    default:
+      throw UserError(
+          fmt::format("{} is a type of storage that programs do not compute with", name(t)));
+  }
+}
+
+llvm::Type* ExpressionEmitter::value_type(ElementType t) const {
+  return t == ElementType::Bool ? b_.getInt1Ty() : memory_type(t);
+}
+
+Value* ExpressionEmitter::splat(Value* v, int lanes) {
+  if (lanes == 1 || v->getType()->isVectorTy()) return v;
+  return b_.CreateVectorSplat(static_cast<unsigned>(lanes), v);
+}
+
+Value* ExpressionEmitter::dim(const Dim& d) {
+  Value* sum = b_.getInt64(static_cast<std::uint64_t>(d.constant()));
+  for (const auto& [monomial, coefficient] : d.terms()) {
+    Value* product = b_.getInt64(static_cast<std::uint64_t>(coefficient));
+    for (const std::string& s : monomial) product = b_.CreateMul(product, symbols_.at(s));
+    sum = b_.CreateAdd(sum, product);
+  }
+  return sum;
+}
+
+Value* ExpressionEmitter::buffer(loop::BufferId b) { return pointers_.at(b); }
+
+bool ExpressionEmitter::depends(ExprId id, loop::AxisId axis) const {
+  const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+  if (e.kind == ExprKind::Axis) return e.axis == axis;
+  return std::any_of(e.operands.begin(), e.operands.end(),
+                     [&](ExprId o) { return depends(o, axis); });
+}
+
+std::optional<Dim> ExpressionEmitter::coefficient(ExprId id, loop::AxisId axis) const {
+  const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+  if (e.kind == ExprKind::Axis) return Dim(e.axis == axis ? 1 : 0);
+  if (!depends(id, axis)) return Dim(0);
+  if (e.kind != ExprKind::Scalar) return std::nullopt;
+  if (e.op == ScalarOp::Add || e.op == ScalarOp::Sub) {
+    const auto a = coefficient(e.operands[0], axis), b = coefficient(e.operands[1], axis);
+    if (!a || !b) return std::nullopt;
+    return e.op == ScalarOp::Add ? *a + *b : *a - *b;
+  }
+  if (e.op == ScalarOp::Mul)
+    for (int k = 0; k < 2; ++k) {
+      const loop::Expr& by =
+          k_.exprs[static_cast<std::size_t>(e.operands[static_cast<std::size_t>(k)])];
+      const auto a = coefficient(e.operands[static_cast<std::size_t>(1 - k)], axis);
+      if (!a) continue;
+      if (by.kind == ExprKind::Constant) return *a * Dim(by.integer);
+      if (by.kind == ExprKind::DimValue) return *a * by.dim;
+    }
+  return std::nullopt;
+}
+
+bool ExpressionEmitter::is_vector(ExprId id) const {
+  if (lanes_ == 1) return false;
+  const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+  if (e.kind == ExprKind::Axis) return e.axis == vector_axis_;
+  if (e.kind == ExprKind::Accumulator) return accumulator_ && accumulator_->getType()->isVectorTy();
+  if (e.kind == ExprKind::RowValue)
+    return row_values_.at({e.stage, e.reduction})->getType()->isVectorTy();
+  return std::any_of(e.operands.begin(), e.operands.end(), [&](ExprId o) { return is_vector(o); });
+}
+
+Value* ExpressionEmitter::evaluate(ExprId e) { return evaluate_at(e, is_vector(e)); }
+Value* ExpressionEmitter::evaluate_vector(ExprId e) { return splat(evaluate(e), lanes_); }
+
+Value* ExpressionEmitter::evaluate_at(ExprId e, bool vector) {
+  auto& cache = vector ? vectors_ : scalars_;
+  if (const auto at = cache.find(e); at != cache.end()) return at->second;
+  Value* v = emit(k_.exprs[static_cast<std::size_t>(e)], vector);
+  cache[e] = v;
+  return v;
+}
+
+Value* ExpressionEmitter::emit(const loop::Expr& e, bool vector) {
+  switch (e.kind) {
+    case ExprKind::Constant:
+      if (is_float(e.type)) return llvm::ConstantFP::get(value_type(e.type), e.value);
+      return llvm::ConstantInt::get(value_type(e.type), static_cast<std::uint64_t>(e.integer),
+                                    true);
+    case ExprKind::DimValue:
+      return dim(e.dim);
+    case ExprKind::Axis: {
+      Value* index = axes_.at(e.axis);
+      if (!vector) return index;  // of a vector axis: lane 0
+      Value* lanes = b_.CreateStepVector(
+          llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(lanes_)));
+      return b_.CreateAdd(splat(index, lanes_), lanes);
+    }
+    case ExprKind::Load:
+      return emit_load(e, vector);
+    case ExprKind::RowValue:
+      return row_values_.at({e.stage, e.reduction});
+    case ExprKind::Accumulator:
+      return accumulator_;
+    case ExprKind::Scalar:
+      break;
+  }
+  std::vector<Value*> operands;
+  for (const ExprId o : e.operands) {
+    Value* v = evaluate_at(o, vector && is_vector(o));
+    operands.push_back(vector ? splat(v, lanes_) : v);
+  }
+  return emit_scalar_op(e, std::move(operands));
+}
+
+Value* ExpressionEmitter::address(loop::BufferId b, ElementType t, Value* offset) {
+  return b_.CreateInBoundsGEP(memory_type(t), buffer(b), offset);
+}
+
+Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
+  const ExprId offset = e.operands[0];
+  llvm::Type* type = memory_type(e.type);
+  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
+  Value* v;
+  if (!vector) {
+    v = b_.CreateAlignedLoad(type, address(e.buffer, e.type, evaluate_at(offset, false)), align);
+  } else {
+    llvm::Type* vector_type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
+    const auto step = coefficient(offset, vector_axis_);
+    if (step && *step == Dim(1)) {
+      Value* at = address(e.buffer, e.type, evaluate_at(offset, false));
+      v = mask_ ? b_.CreateMaskedLoad(vector_type, at, align, mask_,
+                                      llvm::Constant::getNullValue(vector_type))
+                : static_cast<Value*>(b_.CreateAlignedLoad(vector_type, at, align));
+    } else {
+      Value* places = address(e.buffer, e.type, evaluate_at(offset, true));
+      Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
+      v = b_.CreateMaskedGather(vector_type, places, align, all,
+                                llvm::Constant::getNullValue(vector_type));
+    }
+  }
+  if (e.type == ElementType::Bool)
+    v = b_.CreateICmpNE(v, llvm::Constant::getNullValue(v->getType()));
+  return v;
+}
+
+void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool accumulate) {
+  for (const loop::Store& s : stores) {
+    evaluate(s.value);
+    evaluate(s.offset);
+  }
+  for (const loop::Store& s : stores) store(s, accumulate);
+}
+
+void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
+  const ElementType t = scope_.program.buffers[static_cast<std::size_t>(s.buffer)].type.element;
+  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(t)));
+  const bool varies = lanes_ > 1 && depends(s.offset, vector_axis_);
+  Value* v = varies ? evaluate_vector(s.value) : evaluate(s.value);
+  if (t == ElementType::Bool) {
+    llvm::Type* byte = b_.getInt8Ty();
+    v = b_.CreateZExt(
+        v, varies ? llvm::FixedVectorType::get(byte, static_cast<unsigned>(lanes_)) : byte);
+  }
+  const auto step = coefficient(s.offset, vector_axis_);
+  if (!varies || (step && *step == Dim(1))) {
+    Value* at = address(s.buffer, t, evaluate_at(s.offset, false));
+    if (accumulate) {
+      Value* old = b_.CreateAlignedLoad(v->getType(), at, align);
+      v = is_float(t) ? b_.CreateFAdd(old, v) : b_.CreateAdd(old, v);
+    }
+    if (varies && mask_)
+      b_.CreateMaskedStore(v, at, align, mask_);
+    else
+      b_.CreateAlignedStore(v, at, align);
+  } else {
+    Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
+    b_.CreateMaskedScatter(v, address(s.buffer, t, evaluate_at(s.offset, true)), align, all);
+  }
+}
+
+Value* ExpressionEmitter::compare(ScalarOp op, ElementType t, Value* a, Value* b) {
+  if (is_float(t)) {
+    switch (op) {
+      case ScalarOp::Eq:
+        return b_.CreateFCmpOEQ(a, b);
+      case ScalarOp::Ne:
+        return b_.CreateFCmpUNE(a, b);
+      case ScalarOp::Lt:
+        return b_.CreateFCmpOLT(a, b);
+      default:
+        return b_.CreateFCmpOLE(a, b);
+    }
+  }
+  switch (op) {
+    case ScalarOp::Eq:
+      return b_.CreateICmpEQ(a, b);
+    case ScalarOp::Ne:
+      return b_.CreateICmpNE(a, b);
+    case ScalarOp::Lt:
+      return is_unsigned(t) ? b_.CreateICmpULT(a, b) : b_.CreateICmpSLT(a, b);
+    default:
+      return is_unsigned(t) ? b_.CreateICmpULE(a, b) : b_.CreateICmpSLE(a, b);
+  }
+}
+
+Value* ExpressionEmitter::combine(ReduceKind kind, ElementType t, Value* a, Value* b) {
+  switch (kind) {
+    case ReduceKind::Sum:
+      return is_float(t) ? b_.CreateFAdd(a, b) : b_.CreateAdd(a, b);
+    case ReduceKind::Prod:
+      return is_float(t) ? b_.CreateFMul(a, b) : b_.CreateMul(a, b);
+    default:
+      break;
+  }
+  // a is kept where it is better or NaN: NaN propagates from either side.
+  const bool max = kind == ReduceKind::Max;
+  Value* keep = max ? compare(ScalarOp::Lt, t, b, a) : compare(ScalarOp::Lt, t, a, b);
+  if (is_float(t)) keep = b_.CreateOr(keep, b_.CreateFCmpUNO(a, a));
+  return b_.CreateSelect(keep, a, b);
+}
+
+Value* ExpressionEmitter::is_better(ReduceKind kind, ElementType t, Value* candidate, Value* best) {
+  Value* better = kind == ReduceKind::ArgMax ? compare(ScalarOp::Lt, t, best, candidate)
+                                             : compare(ScalarOp::Lt, t, candidate, best);
+  if (!is_float(t)) return better;
+  Value* first_nan =
+      b_.CreateAnd(b_.CreateFCmpUNO(candidate, candidate), b_.CreateFCmpORD(best, best));
+  return b_.CreateOr(better, first_nan);
+}
+
+llvm::Constant* ExpressionEmitter::identity(ReduceKind kind, ElementType t) {
+  llvm::Type* type = value_type(t);
+  const bool max = kind == ReduceKind::Max || kind == ReduceKind::ArgMax;
+  if (kind == ReduceKind::Sum) return llvm::Constant::getNullValue(type);
+  if (is_float(t))
+    return llvm::ConstantFP::get(type, kind == ReduceKind::Prod ? 1.0 : max ? -HUGE_VAL : HUGE_VAL);
+  if (kind == ReduceKind::Prod) return llvm::ConstantInt::get(type, 1);
+  const unsigned bits = type->getIntegerBitWidth();
+  if (is_unsigned(t))
+    return llvm::ConstantInt::get(
+        type, max ? llvm::APInt::getMinValue(bits) : llvm::APInt::getMaxValue(bits));
+  return llvm::ConstantInt::get(
+      type, max ? llvm::APInt::getSignedMinValue(bits) : llvm::APInt::getSignedMaxValue(bits));
+}
+
+Value* ExpressionEmitter::emit_convert(Value* v, ElementType from, ElementType to) {
+  if (from == to) return v;
+  llvm::Type* type = value_type(to);
+  if (v->getType()->isVectorTy())
+    type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
+  if (to == ElementType::Bool)
+    return is_float(from) ? b_.CreateFCmpUNE(v, llvm::Constant::getNullValue(v->getType()))
+                          : b_.CreateICmpNE(v, llvm::Constant::getNullValue(v->getType()));
+  if (is_float(from) && is_float(to)) return b_.CreateFPCast(v, type);
+  if (is_float(to)) return is_unsigned(from) ? b_.CreateUIToFP(v, type) : b_.CreateSIToFP(v, type);
+  if (is_float(from)) {
+    const auto id =
+        to == ElementType::U8 ? llvm::Intrinsic::fptoui_sat : llvm::Intrinsic::fptosi_sat;
+    return b_.CreateIntrinsic(id, {type, v->getType()}, {v});
+  }
+  return is_unsigned(from) ? b_.CreateZExtOrTrunc(v, type) : b_.CreateSExtOrTrunc(v, type);
+}
+
+/// Floor division and the remainder that goes with it; by zero 0 and the dividend.
+Value* ExpressionEmitter::emit_divide(ElementType t, Value* a, Value* b, bool remainder) {
+  llvm::Type* type = a->getType();
+  Value *zero = llvm::Constant::getNullValue(type), *one = llvm::ConstantInt::get(type, 1);
+  Value* by_zero = b_.CreateICmpEQ(b, zero);
+  Value* divisor = b_.CreateSelect(by_zero, one, b);
+  if (is_unsigned(t)) {
+    if (!remainder) return b_.CreateSelect(by_zero, zero, b_.CreateUDiv(a, divisor));
+    return b_.CreateSelect(by_zero, a, b_.CreateURem(a, divisor));
+  }
+  // The quotient by -1 overflows for the least number: negate instead.
+  Value* by_minus_one = b_.CreateICmpEQ(b, llvm::Constant::getAllOnesValue(type));
+  divisor = b_.CreateSelect(by_minus_one, one, divisor);
+  Value* quotient = b_.CreateSDiv(a, divisor);
+  Value* rest = b_.CreateSub(a, b_.CreateMul(quotient, divisor));
+  Value* adjust = b_.CreateAnd(b_.CreateICmpNE(rest, zero),
+                               b_.CreateICmpSLT(b_.CreateXor(rest, divisor), zero));
+  if (remainder) {
+    Value* r = b_.CreateSelect(adjust, b_.CreateAdd(rest, divisor), rest);
+    return b_.CreateSelect(by_zero, a, b_.CreateSelect(by_minus_one, zero, r));
+  }
+  quotient = b_.CreateSelect(adjust, b_.CreateSub(quotient, one), quotient);
+  quotient = b_.CreateSelect(by_minus_one, b_.CreateNeg(a), quotient);
+  return b_.CreateSelect(by_zero, zero, quotient);
+}
+
+/// Threefry-2x32-20; the definition stands in ir/ops/sources.cpp.
+Value* ExpressionEmitter::emit_threefry(const std::vector<Value*>& o) {
+  llvm::Type* wide = o[3]->getType();
+  llvm::Type* narrow = wide->isVectorTy() ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(
+                                                b_.getInt32Ty(), static_cast<unsigned>(lanes_)))
+                                          : b_.getInt32Ty();
+  const auto word = [&](std::uint32_t v) { return llvm::ConstantInt::get(narrow, v); };
+  const auto low = [&](Value* v) { return b_.CreateTrunc(v, narrow); };
+  const auto high = [&](Value* v) {
+    return b_.CreateTrunc(b_.CreateLShr(v, llvm::ConstantInt::get(wide, 32)), narrow);
+  };
+  Value* k0 = low(o[0]);
+  Value* k1 = b_.CreateXor(high(o[0]), b_.CreateMul(low(o[2]), word(0x9E3779B9u)));
+  Value* keys[3] = {k0, k1, b_.CreateXor(b_.CreateXor(k0, k1), word(0x1BD11BDAu))};
+  static constexpr std::uint32_t kRotations[8] = {13, 15, 26, 6, 17, 29, 16, 24};
+  Value* x0 = b_.CreateAdd(low(o[3]), keys[0]);
+  Value* x1 = b_.CreateAdd(b_.CreateXor(high(o[3]), low(o[1])), keys[1]);
+  for (int round = 0; round < 20; ++round) {
+    const std::uint32_t r = kRotations[round % 8];
+    x0 = b_.CreateAdd(x0, x1);
+    x1 = b_.CreateOr(b_.CreateShl(x1, word(r)), b_.CreateLShr(x1, word(32 - r)));
+    x1 = b_.CreateXor(x1, x0);
+    if (round % 4 != 3) continue;
+    const int block = round / 4 + 1;
+    x0 = b_.CreateAdd(x0, keys[block % 3]);
+    x1 = b_.CreateAdd(b_.CreateAdd(x1, keys[(block + 1) % 3]),
+                      word(static_cast<std::uint32_t>(block)));
+  }
+  return b_.CreateZExt(x0, wide);
+}
+
+Value* ExpressionEmitter::emit_scalar_op(const loop::Expr& e, std::vector<Value*> o) {
+  const ElementType t = e.type;
+  const ElementType from = k_.exprs[static_cast<std::size_t>(e.operands[0])].type;
+  const bool f = is_float(from);
+  VectorMath math(b_);
+  const auto unary = [&](llvm::Intrinsic::ID id) { return b_.CreateUnaryIntrinsic(id, o[0]); };
+  Value* zero = llvm::Constant::getNullValue(o[0]->getType());
+  switch (e.op) {
+    case ScalarOp::Add:
+      return f ? b_.CreateFAdd(o[0], o[1]) : b_.CreateAdd(o[0], o[1]);
+    case ScalarOp::Sub:
+      return f ? b_.CreateFSub(o[0], o[1]) : b_.CreateSub(o[0], o[1]);
+    case ScalarOp::Mul:
+      return f ? b_.CreateFMul(o[0], o[1]) : b_.CreateMul(o[0], o[1]);
+    case ScalarOp::Div:
+      return f ? b_.CreateFDiv(o[0], o[1]) : emit_divide(t, o[0], o[1], false);
+    case ScalarOp::Rem:
+      if (!f) return emit_divide(t, o[0], o[1], true);
+      return b_.CreateFSub(o[0], b_.CreateFMul(b_.CreateUnaryIntrinsic(llvm::Intrinsic::floor,
+                                                                       b_.CreateFDiv(o[0], o[1])),
+                                               o[1]));
+    case ScalarOp::Pow:
+      return math.library("pow", o);
+    case ScalarOp::Max:
+      return combine(ReduceKind::Max, t, o[0], o[1]);
+    case ScalarOp::Min:
+      return combine(ReduceKind::Min, t, o[0], o[1]);
+    case ScalarOp::Eq:
+    case ScalarOp::Ne:
+    case ScalarOp::Lt:
+    case ScalarOp::Le:
+      return compare(e.op, from, o[0], o[1]);
+    case ScalarOp::And:
+      return b_.CreateAnd(o[0], o[1]);
+    case ScalarOp::Or:
+      return b_.CreateOr(o[0], o[1]);
+    case ScalarOp::Neg:
+      return f ? b_.CreateFNeg(o[0]) : b_.CreateNeg(o[0]);
+    case ScalarOp::Abs:
+      if (f) return unary(llvm::Intrinsic::fabs);
+      return is_unsigned(t)
+                 ? o[0]
+                 : b_.CreateSelect(b_.CreateICmpSLT(o[0], zero), b_.CreateNeg(o[0]), o[0]);
+    case ScalarOp::Sign: {
+      const auto number = [&](int v) -> Value* {
+        return f ? llvm::ConstantFP::get(o[0]->getType(), v)
+                 : llvm::ConstantInt::getSigned(o[0]->getType(), v);
+      };
+      Value* rest = f ? o[0] : zero;  // zeros and NaN stay as they are
+      Value* negative =
+          is_unsigned(t) ? rest
+                         : b_.CreateSelect(compare(ScalarOp::Lt, t, o[0], zero), number(-1), rest);
+      return b_.CreateSelect(compare(ScalarOp::Lt, t, zero, o[0]), number(1), negative);
+    }
+    case ScalarOp::Floor:
+      return unary(llvm::Intrinsic::floor);
+    case ScalarOp::Ceil:
+      return unary(llvm::Intrinsic::ceil);
+    case ScalarOp::Round:
+      return unary(llvm::Intrinsic::roundeven);
+    case ScalarOp::Sqrt:
+      return unary(llvm::Intrinsic::sqrt);
+    case ScalarOp::Exp:
+      return math.exp(o[0]);
+    case ScalarOp::Log:
+      return math.log(o[0]);
+    case ScalarOp::Tanh:
+      return math.tanh(o[0]);
+    case ScalarOp::Sigmoid:
+      return math.sigmoid(o[0]);
+    case ScalarOp::Expm1:
+      return math.library("expm1", o);
+    case ScalarOp::Log1p:
+      return math.library("log1p", o);
+    case ScalarOp::Sin:
+      return math.library("sin", o);
+    case ScalarOp::Cos:
+      return math.library("cos", o);
+    case ScalarOp::Erf:
+      return math.library("erf", o);
+    case ScalarOp::Not:
+      return b_.CreateNot(o[0]);
+    case ScalarOp::Convert:
+      return emit_convert(o[0], from, t);
+    case ScalarOp::Select:
+      return b_.CreateSelect(o[0], o[1], o[2]);
+    case ScalarOp::Threefry:
+      return emit_threefry(o);
+  }
+  throw InternalError("a scalar operation without code");
+}
+
+}  // namespace dlc

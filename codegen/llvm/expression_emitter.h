@@ -1,0 +1,93 @@
+#pragma once
+// Scalar expressions of a kernel as LLVM values: scalars where nothing depends on the vector axis,
+// else vectors of consecutive indices along it.
+#include <llvm/IR/IRBuilder.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "ir/loop/loop.h"
+
+namespace dlc {
+
+/// What a program's kernels share while they are emitted.
+struct ProgramScope {
+  const loop::Program& program;
+  llvm::Module& module;
+  int vector_bits;
+  int symbol_index(const std::string& name) const;
+};
+
+/// Emission of one kernel function: its parameters and where indices stand at present.
+class ExpressionEmitter {
+ public:
+  ExpressionEmitter(const ProgramScope& scope, const loop::Kernel& kernel, llvm::IRBuilder<>& b,
+                    llvm::Value* buffers, llvm::Value* dims);
+
+  // ---- The point that expressions are evaluated at ----
+  void set_axis(loop::AxisId axis, llvm::Value* index);
+  llvm::Value* axis_index(loop::AxisId axis) const { return axes_.at(axis); }
+  /// From now `axis` stands for `lanes` consecutive indices from its set value; -1 for none.
+  /// `mask`: the lanes that exist, or null for all.
+  void set_vector(loop::AxisId axis, int lanes, llvm::Value* mask);
+  void set_row_value(int stage, int reduction, llvm::Value* v) {
+    row_values_[{stage, reduction}] = v;
+  }
+  void set_accumulator(llvm::Value* v) { accumulator_ = v; }
+  /// Forgets computed values; needed whenever the point changes or memory was written.
+  void forget() { vectors_.clear(), scalars_.clear(); }
+
+  llvm::Value* evaluate(loop::ExprId e);
+  /// As a vector of the current lanes even if it is the same in all.
+  llvm::Value* evaluate_vector(loop::ExprId e);
+  /// All values are computed before any is stored: one store may replace what another value reads.
+  void store_all(const std::vector<loop::Store>& stores, bool accumulate = false);
+
+  // ---- Pieces for the loops ----
+  llvm::Value* dim(const Dim& d);  // i64
+  llvm::Value* buffer(loop::BufferId b);
+  llvm::Type* memory_type(ElementType t) const;  // bool is a byte
+  llvm::Type* value_type(ElementType t) const;   // bool is i1
+  llvm::Value* splat(llvm::Value* v, int lanes);
+  int lanes() const { return lanes_; }
+  llvm::Value* mask() const { return mask_; }
+  /// How fast an offset grows along an axis, when that is one number; nullopt when it is not
+  /// linear.
+  std::optional<Dim> coefficient(loop::ExprId e, loop::AxisId axis) const;
+  bool depends(loop::ExprId e, loop::AxisId axis) const;
+  /// The element combined with a reduction's value so far; `better` for argmax and argmin.
+  llvm::Value* combine(loop::ReduceKind kind, ElementType t, llvm::Value* a, llvm::Value* b);
+  llvm::Value* is_better(loop::ReduceKind kind, ElementType t, llvm::Value* candidate,
+                         llvm::Value* best);
+  llvm::Constant* identity(loop::ReduceKind kind, ElementType t);
+
+ private:
+  void store(const loop::Store& s, bool accumulate);
+  llvm::Value* evaluate_at(loop::ExprId e, bool vector);
+  llvm::Value* emit(const loop::Expr& e, bool vector);
+  llvm::Value* emit_load(const loop::Expr& e, bool vector);
+  llvm::Value* emit_scalar_op(const loop::Expr& e, std::vector<llvm::Value*> operands);
+  llvm::Value* emit_convert(llvm::Value* v, ElementType from, ElementType to);
+  llvm::Value* emit_divide(ElementType t, llvm::Value* a, llvm::Value* b, bool remainder);
+  llvm::Value* emit_threefry(const std::vector<llvm::Value*>& operands);
+  llvm::Value* compare(loop::ScalarOp op, ElementType t, llvm::Value* a, llvm::Value* b);
+  bool is_vector(loop::ExprId e) const;
+  llvm::Value* address(loop::BufferId b, ElementType t, llvm::Value* offset);
+
+  const ProgramScope& scope_;
+  const loop::Kernel& k_;
+  llvm::IRBuilder<>& b_;
+  llvm::Value *buffers_, *dims_;
+  std::map<loop::AxisId, llvm::Value*> axes_;
+  loop::AxisId vector_axis_ = -1;
+  int lanes_ = 1;
+  llvm::Value* mask_ = nullptr;
+  std::map<std::pair<int, int>, llvm::Value*> row_values_;
+  llvm::Value* accumulator_ = nullptr;
+  std::map<loop::ExprId, llvm::Value*> vectors_, scalars_;
+  std::map<loop::BufferId, llvm::Value*> pointers_;
+  std::map<std::string, llvm::Value*> symbols_;
+};
+
+}  // namespace dlc

@@ -1,0 +1,311 @@
+// A kernel without a contraction runs in one of two ways:
+//   rows     scalar loops over the outer axes; each stage's innermost axis in vectors, its
+//   reductions at last combined across
+//            the lanes in a fixed tree
+//   columns  the last outer axis in vectors (each lane a point), the stages' axes in scalar loops
+// whichever leaves fewer loads and stores that are not contiguous. The end of a vectorised axis is
+// a masked step.
+#include "codegen/llvm/kernel_emitter.h"
+
+#include <llvm/IR/Module.h>
+
+#include "codegen/llvm/contraction_emitter.h"
+#include "codegen/llvm/loops.h"
+#include "ir/support/check.h"
+
+namespace dlc {
+
+using llvm::Value;
+using loop::AxisId;
+using loop::ExprId;
+using loop::ReduceKind;
+
+namespace {
+
+bool is_arg(ReduceKind k) { return k == ReduceKind::ArgMax || k == ReduceKind::ArgMin; }
+
+int lanes_for(const loop::Kernel& k, int vector_bits) {
+  for (const loop::Expr& e : k.exprs)
+    if (e.type == ElementType::F64) return vector_bits / 64;
+  return vector_bits / 32;
+}
+
+class KernelEmitter {
+ public:
+  KernelEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::Function* f)
+      : scope_(scope),
+        k_(k),
+        b_(llvm::BasicBlock::Create(scope.module.getContext(), "entry", f)),
+        e_(scope, k, b_, f->getArg(0), f->getArg(1)),
+        begin_(f->getArg(2)),
+        end_(f->getArg(3)),
+        width_(lanes_for(k, scope.vector_bits)) {}
+
+  void emit() {
+    if (!k_.contraction.empty()) {
+      emit_contraction(scope_, k_, b_, e_, begin_, end_);
+    } else if (k_.scatter) {
+      const loop::Stage& s = k_.stages[0];
+      nest(s.axes, 0, s.axes.size(), [&] { e_.store_all(s.stores, true); });
+    } else if (columns_are_better()) {
+      outer(0, k_.outer.size() - 1,
+            [&] { vectorised(k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }); });
+    } else {
+      outer(0, k_.outer.size(), [&] { stages(); });
+    }
+    b_.CreateRetVoid();
+  }
+
+ private:
+  const loop::Axis& axis(AxisId a) const { return k_.axes[static_cast<std::size_t>(a)]; }
+
+  // ---- The choice ----
+
+  /// Loads and stores of the stages that have axes, or of all, that do not step by 0 or 1 along
+  /// `axis_of(stage)`.
+  int scattered(const std::function<AxisId(const loop::Stage&)>& axis_of) const {
+    int count = 0;
+    for (const loop::Stage& s : k_.stages) {
+      const AxisId a = axis_of(s);
+      if (a < 0) continue;
+      const auto bad = [&](ExprId offset) {
+        const auto c = e_.coefficient(offset, a);
+        return !c || !(*c == Dim(0) || *c == Dim(1));
+      };
+      std::vector<bool> seen(k_.exprs.size(), false);
+      const std::function<void(ExprId)> visit = [&](ExprId id) {
+        if (seen[static_cast<std::size_t>(id)]) return;
+        seen[static_cast<std::size_t>(id)] = true;
+        const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+        if (e.kind == loop::ExprKind::Load) count += bad(e.operands[0]);
+        for (const ExprId o : e.operands) visit(o);
+      };
+      for (const loop::Reduction& r : s.reductions) visit(r.value);
+      for (const loop::Store& st : s.stores) {
+        visit(st.value);
+        count += bad(st.offset);
+      }
+    }
+    return count;
+  }
+
+  bool columns_are_better() const {
+    if (k_.outer.empty()) return false;
+    bool has_axes = false;
+    for (const loop::Stage& s : k_.stages) has_axes = has_axes || !s.axes.empty();
+    if (!has_axes) return true;
+    const int rows =
+        scattered([](const loop::Stage& s) { return s.axes.empty() ? -1 : s.axes.back(); });
+    const int columns = scattered([&](const loop::Stage&) { return k_.outer.back(); });
+    return columns < rows;
+  }
+
+  // ---- Loops ----
+
+  void nest(const std::vector<AxisId>& axes, std::size_t from, std::size_t to,
+            const std::function<void()>& body) {
+    if (from == to) return body();
+    emit_loop(b_, b_.getInt64(0), e_.dim(axis(axes[from]).extent), 1, axis(axes[from]).name.c_str(),
+              [&](Value* i) {
+                e_.set_axis(axes[from], i);
+                nest(axes, from + 1, to, body);
+              });
+    e_.forget();
+  }
+
+  /// Outer axes [from, to); the first one runs over the function's range.
+  void outer(std::size_t from, std::size_t to, const std::function<void()>& body) {
+    if (from == to) return body();
+    if (from > 0) return nest(k_.outer, from, to, body);
+    emit_loop(b_, begin_, end_, 1, axis(k_.outer[0]).name.c_str(), [&](Value* i) {
+      e_.set_axis(k_.outer[0], i);
+      nest(k_.outer, 1, to, body);
+    });
+    e_.forget();
+  }
+
+  Value* lanes_below(Value* count) {
+    Value* step = b_.CreateStepVector(
+        llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(width_)));
+    return b_.CreateICmpSLT(step, e_.splat(count, width_));
+  }
+
+  /// Steps of the vector width along an axis, and a masked one for the rest.
+  void vectorised(AxisId a, bool is_range, const std::function<void()>& body) {
+    Value* begin = is_range ? begin_ : b_.getInt64(0);
+    Value* end = is_range ? end_ : e_.dim(axis(a).extent);
+    const std::string name = axis(a).name;
+    Value* whole = b_.CreateAnd(b_.CreateSub(end, begin),
+                                b_.getInt64(~static_cast<std::uint64_t>(width_ - 1)));
+    Value* middle = b_.CreateAdd(begin, whole);
+    emit_loop(b_, begin, middle, width_, name.c_str(), [&](Value* i) {
+      e_.set_axis(a, i);
+      e_.set_vector(a, width_, nullptr);
+      body();
+    });
+    const auto rest = [&] {
+      e_.set_axis(a, middle);
+      e_.set_vector(a, width_, lanes_below(b_.CreateSub(end, middle)));
+      body();
+    };
+    if (const auto* none = llvm::dyn_cast<llvm::ConstantInt>(b_.CreateICmpSLT(middle, end))) {
+      if (!none->isZero()) rest();
+    } else {
+      emit_if(b_, b_.CreateICmpSLT(middle, end), rest);
+    }
+    e_.set_vector(-1, 1, nullptr);
+  }
+
+  // ---- Stages ----
+
+  void stages() {
+    for (std::size_t s = 0; s < k_.stages.size(); ++s)
+      if (!k_.stages[s].reductions.empty() || !k_.stages[s].stores.empty())
+        stage(static_cast<int>(s));
+  }
+
+  struct Variables {
+    llvm::AllocaInst *value, *place;  // place: of argmax and argmin
+  };
+
+  void stage(int number) {
+    const loop::Stage& s = k_.stages[static_cast<std::size_t>(number)];
+    e_.forget();
+    const bool columns = e_.lanes() > 1;
+    bool has_arg = false;
+    for (const loop::Reduction& r : s.reductions) has_arg = has_arg || is_arg(r.kind);
+    const bool rows = !columns && !s.axes.empty() && !has_arg;
+    const int lanes = columns || rows ? width_ : 1;
+    std::vector<Variables> variables;
+    for (const loop::Reduction& r : s.reductions) variables.push_back(start(r, lanes));
+    const auto body = [&] {
+      for (std::size_t k = 0; k < s.reductions.size(); ++k) step(s, s.reductions[k], variables[k]);
+      e_.store_all(s.stores);
+    };
+    if (rows)
+      nest(s.axes, 0, s.axes.size() - 1, [&] { vectorised(s.axes.back(), false, body); });
+    else
+      nest(s.axes, 0, s.axes.size(), body);
+    e_.forget();
+    for (std::size_t k = 0; k < s.reductions.size(); ++k)
+      e_.set_row_value(number, static_cast<int>(k), finish(s.reductions[k], variables[k], rows));
+    e_.forget();
+  }
+
+  ElementType type_of(const loop::Reduction& r) const {
+    return k_.exprs[static_cast<std::size_t>(r.value)].type;
+  }
+
+  Variables start(const loop::Reduction& r, int lanes) {
+    llvm::Type* type = e_.value_type(type_of(r));
+    llvm::Type* place = b_.getInt64Ty();
+    if (lanes > 1) {
+      type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes));
+      place = llvm::FixedVectorType::get(place, static_cast<unsigned>(lanes));
+    }
+    Variables v{emit_variable(b_, type, "acc"), nullptr};
+    b_.CreateStore(e_.splat(e_.identity(r.kind, type_of(r)), lanes), v.value);
+    if (is_arg(r.kind)) {
+      v.place = emit_variable(b_, place, "place");
+      b_.CreateStore(llvm::Constant::getNullValue(place), v.place);
+    }
+    return v;
+  }
+
+  void step(const loop::Stage& s, const loop::Reduction& r, const Variables& v) {
+    const ElementType t = type_of(r);
+    llvm::Type* type = v.value->getAllocatedType();
+    Value* old = b_.CreateLoad(type, v.value);
+    Value* element = type->isVectorTy() ? e_.evaluate_vector(r.value) : e_.evaluate(r.value);
+    if (!is_arg(r.kind)) {
+      Value* now = e_.combine(r.kind, t, old, element);
+      if (e_.mask() && type->isVectorTy()) now = b_.CreateSelect(e_.mask(), now, old);
+      b_.CreateStore(now, v.value);
+      return;
+    }
+    Value* better = e_.is_better(r.kind, t, element, old);
+    Value* place = linear_place(s);
+    b_.CreateStore(b_.CreateSelect(better, element, old), v.value);
+    llvm::Type* place_type = v.place->getAllocatedType();
+    Value* here = place_type->isVectorTy() ? e_.splat(place, e_.lanes()) : place;
+    b_.CreateStore(b_.CreateSelect(better, here, b_.CreateLoad(place_type, v.place)), v.place);
+  }
+
+  /// The index over all axes of a stage in row-major order.
+  Value* linear_place(const loop::Stage& s) {
+    Value* place = b_.getInt64(0);
+    for (const AxisId a : s.axes)
+      place = b_.CreateAdd(b_.CreateMul(place, e_.dim(axis(a).extent)), e_.axis_index(a));
+    return place;
+  }
+
+  Value* finish(const loop::Reduction& r, const Variables& v, bool across_lanes) {
+    if (is_arg(r.kind)) return b_.CreateLoad(v.place->getAllocatedType(), v.place);
+    Value* value = b_.CreateLoad(v.value->getAllocatedType(), v.value);
+    if (!across_lanes) return value;
+    // Halves onto halves: the same tree every time.
+    for (int half = width_ / 2; half >= 1; half /= 2) {
+      std::vector<int> low, high;
+      for (int k = 0; k < half; ++k) low.push_back(k), high.push_back(k + half);
+      value = e_.combine(r.kind, type_of(r), b_.CreateShuffleVector(value, low),
+                         b_.CreateShuffleVector(value, high));
+    }
+    return b_.CreateExtractElement(value, std::uint64_t{0});
+  }
+
+  const ProgramScope& scope_;
+  const loop::Kernel& k_;
+  llvm::IRBuilder<> b_;
+  ExpressionEmitter e_;
+  Value *begin_, *end_;
+  int width_;
+};
+
+}  // namespace
+
+llvm::Function* emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel) {
+  llvm::LLVMContext& c = scope.module.getContext();
+  llvm::Type *ptr = llvm::PointerType::getUnqual(c), *i64 = llvm::Type::getInt64Ty(c);
+  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(c), {ptr, ptr, i64, i64}, false);
+  auto* f =
+      llvm::Function::Create(type, llvm::Function::InternalLinkage, kernel.name, scope.module);
+  KernelEmitter(scope, kernel, f).emit();
+  return f;
+}
+
+Dim work_per_index(const loop::Kernel& k, int vector_bits) {
+  const int lanes = lanes_for(k, vector_bits);
+  Dim points = 1;
+  for (std::size_t a = 1; a < k.outer.size(); ++a)
+    points = points * k.axes[static_cast<std::size_t>(k.outer[a])].extent;
+  Dim per_point = 0;
+  for (const loop::Stage& s : k.stages) {
+    Dim inner = 1;
+    for (const AxisId a : s.axes) inner = inner * k.axes[static_cast<std::size_t>(a)].extent;
+    per_point =
+        per_point + inner * Dim(static_cast<std::int64_t>(k.exprs.size() / k.stages.size() + 1));
+  }
+  for (const loop::Contraction& c : k.contraction) {
+    Dim products = 1;
+    for (const loop::ContractIndex& i : c.indices)
+      if (i.axis < 0) products = products * i.extent;
+    per_point = per_point + products;
+  }
+  // In units of one vector operation, rounded up term by term.
+  const Dim total = points * per_point;
+  const auto divide = [&](std::int64_t v) { return (v + lanes - 1) / lanes; };
+  Dim result = divide(total.constant());
+  for (const auto& [monomial, coefficient] : total.terms()) {
+    Dim term = divide(coefficient);
+    for (const std::string& s : monomial) term = term * Dim::symbol(s);
+    result = result + term;
+  }
+  return result;
+}
+
+int chunk_multiple(const loop::Kernel& k, int vector_bits) {
+  return k.contraction.empty() ? (k.outer.size() == 1 ? lanes_for(k, vector_bits) : 1)
+                               : contraction_rows(k, vector_bits);
+}
+
+}  // namespace dlc

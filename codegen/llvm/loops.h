@@ -1,0 +1,17 @@
+#pragma once
+// Counted loops and promoted variables for code that is emitted by nested calls.
+#include <llvm/IR/IRBuilder.h>
+
+#include <functional>
+
+namespace dlc {
+
+/// for (i = begin; i < end; i += step) body(i). i64 throughout.
+void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::int64_t step,
+               const char* name, const std::function<void(llvm::Value* i)>& body);
+/// if (condition) body()
+void emit_if(llvm::IRBuilder<>& b, llvm::Value* condition, const std::function<void()>& body);
+/// A variable of the function (an alloca in its entry block, promoted to a register later).
+llvm::AllocaInst* emit_variable(llvm::IRBuilder<>& b, llvm::Type* type, const char* name);
+
+}  // namespace dlc

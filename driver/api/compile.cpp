@@ -1,0 +1,83 @@
+#include "driver/api/compile.h"
+
+#include <filesystem>
+
+#include "driver/api/files.h"
+#include "passes/lower/lower.h"
+#include "runtime/data/readers.h"
+
+namespace dlc {
+
+dlc_dtype to_dtype(ElementType t) { return static_cast<dlc_dtype>(t); }
+ElementType to_element(dlc_dtype t) { return static_cast<ElementType>(t); }
+
+Compilation Compilation::from_file(const std::string& path, const CompileOptions& options) {
+  return from_text(path, read_text(path), options);
+}
+
+Compilation Compilation::from_text(const std::string& name, std::string text,
+                                   const CompileOptions& options) {
+  Compilation c;
+  c.options_ = options;
+  c.sources_ = std::make_unique<Sources>();
+  c.dir_ = std::filesystem::path(name).parent_path().string();
+  FrontendOptions frontend;
+  frontend.sets = options.sets;
+  frontend.model = options.model;
+  frontend.precision = options.precision;
+  frontend.probe = [&c](const FileSource& file) {
+    const FileHeader header = probe_file(file.reader, c.locate(file), file.columns);
+    Type type{to_element(header.dtype), {}};
+    for (const std::int64_t d : header.shape) type.shape.emplace_back(d);
+    return type;
+  };
+  Diagnostics diagnostics;
+  const int source = c.sources_->add(name, std::move(text));
+  c.module_ = compile_source(*c.sources_, source, frontend, diagnostics);
+  if (!diagnostics.empty()) throw SourceError(diagnostics.render(*c.sources_, options.color));
+  return c;
+}
+
+std::string Compilation::locate(const FileSource& file) const {
+  return find_data_file(file.path, dir_, options_.data_dirs);
+}
+
+const Graph& Compilation::graph(const std::string& name) const {
+  const Module& m = module_;
+  if (name == "data") {
+    if (m.data.splits.empty()) throw UserError(fmt::format("{}: there is no data block", m.file));
+    return m.data.splits.front().graph;
+  }
+  if (!m.has_model) throw UserError(fmt::format("{}: there is no model", m.file));
+  if (name == "train_step") {
+    if (!m.has_train) throw UserError(fmt::format("{}: there is no train block", m.file));
+    return m.train_step;
+  }
+  if (name == "evaluate") return m.evaluate;
+  if (name == "predict") return m.predict;
+  if (name == "init") return m.init;
+  throw UserError(fmt::format(
+      "there is no program `{}`; the programs are train_step, evaluate, predict, init and data",
+      name));
+}
+
+Graph run_pipeline(const Graph& g, PipelineEnd end, const CompileOptions& options) {
+  PassOptions passes;
+  passes.verify = options.verify;
+  passes.disabled = options.disabled_passes;
+  passes.after_each = options.after_each;
+  return run_passes(g, default_pipeline(end, options.gather_rows && g.name == "train_step"),
+                    passes);
+}
+
+loop::Program kernels_of(const Graph& g, const CompileOptions& options) {
+  loop::Program program = lower(run_pipeline(g, PipelineEnd::Fused, options));
+  run_loop_passes(program, options.verify);
+  return program;
+}
+
+std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options) {
+  return jit_compile(kernels_of(g, options));
+}
+
+}  // namespace dlc

@@ -1,0 +1,122 @@
+#include "driver/api/workspace.h"
+
+#include <cstdlib>
+#include <thread>
+
+#include "runtime/data/readers.h"
+
+namespace dlc {
+
+namespace {
+
+/// The declared type of a model's input or target; nullptr when no program of the model reads it.
+const Type* declared_input(const Module& m, std::string_view name) {
+  for (const Graph* g : {&m.train_step, &m.evaluate, &m.predict})
+    if (const GraphInput* in = g->find_input(name);
+        in && (in->kind == InputKind::Input || in->kind == InputKind::Target))
+      return &g->type(in->value);
+  return nullptr;
+}
+
+std::string shape_text(const Tensor& t) { return t.type_str(); }
+
+}  // namespace
+
+Tensor as_declared(const Tensor& t, const Type& declared, const std::string& name) {
+  const auto mismatch = [&](const std::string& why) {
+    return UserError(fmt::format("input `{}` is declared as {}, the data is {}: {}", name,
+                                 declared.str(), shape_text(t), why));
+  };
+  if (t.shape().size() != declared.shape.size()) throw mismatch("the ranks differ");
+  std::map<std::string, std::int64_t> symbols;
+  for (std::size_t k = 0; k < t.shape().size(); ++k) {
+    const Dim& d = declared.shape[k];
+    if (d.is_constant() && d.value() != t.shape()[k])
+      throw mismatch(fmt::format("axis {} has extent {}", k, t.shape()[k]));
+    const std::vector<std::string> names = d.symbols();
+    if (names.size() == 1 && d == Dim::symbol(names[0])) {
+      const auto [at, fresh] = symbols.emplace(names[0], t.shape()[k]);
+      if (!fresh && at->second != t.shape()[k])
+        throw mismatch(fmt::format("{} is both {} and {}", names[0], at->second, t.shape()[k]));
+    }
+  }
+  return t.convert(to_dtype(declared.element));
+}
+
+TensorMap copy_of(const TensorMap& tensors) {
+  TensorMap result;
+  for (const auto& [name, t] : tensors)
+    result[name] = Tensor::copy_of(t.dtype(), t.shape(), t.data());
+  return result;
+}
+
+TensorMap run_graph(const dlc_program* program, TensorMap& inputs, std::int64_t seed,
+                    ThreadPool& pool) {
+  Tensor scalars[3] = {Tensor(DLC_I64, {}), Tensor(DLC_I64, {}), Tensor(DLC_I64, {})};
+  scalars[0].set(0, static_cast<double>(seed));
+  static constexpr const char* kNames[3] = {"seed", "step", "epoch"};
+  std::map<std::string, Tensor*, std::less<>> bound;
+  for (int i = 0; i < program->num_buffers; ++i) {
+    const dlc_buffer& b = program->buffers[i];
+    if (b.kind == DLC_SCALAR) {
+      for (int k = 0; k < 3; ++k)
+        if (std::string_view(b.name) == kNames[k]) bound[b.name] = &scalars[k];
+    } else if (const auto at = inputs.find(b.name);
+               at != inputs.end() &&
+               (b.kind == DLC_INPUT || b.kind == DLC_PARAM || b.kind == DLC_STATE)) {
+      bound[b.name] = &at->second;
+    }
+  }
+  return run_once(program, pool, bound);
+}
+
+TensorMap initialise(const Compilation& c, std::int64_t seed, ThreadPool& pool) {
+  TensorMap none;
+  const std::unique_ptr<CompiledProgram> code = compile_graph(c.module().init, c.options());
+  return run_graph(code->program(), none, seed, pool);
+}
+
+const DataSplit* find_split(const Module& m, std::string_view name) {
+  for (const DataSplit& s : m.data.splits)
+    if (s.name == name) return &s;
+  return nullptr;
+}
+
+const DataSplit* train_split(const Module& m) {
+  return m.data.splits.empty() ? nullptr : &m.data.splits.front();
+}
+
+Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, ThreadPool& pool) {
+  TensorMap files;
+  for (const FileSource& file : split.files)
+    files[file.input] = read_file(file.reader, c.locate(file), file.columns);
+  TensorMap computed;
+  if (!split.graph.outputs.empty()) {
+    const std::unique_ptr<CompiledProgram> code = compile_graph(split.graph, c.options());
+    computed = run_graph(code->program(), files, seed, pool);
+  }
+  Rows rows;
+  rows.count = split.rows;
+  for (const DataColumn& column : split.columns) {
+    const Type* declared = declared_input(c.module(), column.name);
+    if (!declared) continue;
+    const Tensor& all =
+        column.file >= 0 ? files.at(split.files[column.file].input) : computed.at(column.name);
+    const bool whole = split.first == 0 && all.shape().at(0) == split.rows;
+    rows.columns[column.name] =
+        whole ? as_declared(all, *declared, column.name)
+              : as_declared(all.rows(split.first, split.rows), *declared, column.name);
+  }
+  return rows;
+}
+
+int default_threads() {
+  if (const char* text = std::getenv("DLC_THREADS")) {
+    const int n = std::atoi(text);
+    if (n >= 1) return n;
+    throw UserError(fmt::format("DLC_THREADS={}: a number of threads from 1 is expected", text));
+  }
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+}  // namespace dlc

@@ -1,0 +1,83 @@
+// dlc dump: any stage of the compiler as text or picture.
+#include <fmt/format.h>
+
+#include "driver/api/files.h"
+#include "driver/options.h"
+#include "driver/render.h"
+#include "driver/verbs.h"
+#include "frontend/parser.h"
+#include "ir/graph/text.h"
+
+namespace dlc {
+
+namespace {
+
+struct DumpOptions {
+  ModelOptions model;
+  std::string stage = "graph", of, format = "text";
+  bool each = false;
+};
+
+std::string dump_ast(const DumpOptions& o) {
+  Sources sources;
+  Diagnostics diagnostics;
+  const int source = sources.add(o.model.file, read_text(o.model.file));
+  const ast::File file = parse(sources, source, diagnostics);
+  if (!diagnostics.empty()) throw SourceError(diagnostics.render(sources, stderr_takes_color()));
+  return print(file);
+}
+
+std::string render_graph(const Graph& g, const std::string& format) {
+  if (format == "dot") return to_dot(g);
+  if (format == "svg") return to_svg(g);
+  if (format == "json") return to_json(g);
+  return print(g);
+}
+
+/// The program that shows most: the training step where there is one.
+std::string default_program(const Module& m) {
+  if (m.has_train) return "train_step";
+  return m.has_model ? "evaluate" : "data";
+}
+
+std::string dump(const DumpOptions& o) {
+  const bool is_graph = o.stage == "graph" || o.stage == "backward" || o.stage == "optimized";
+  if (!is_graph && o.format != "text")
+    throw UserError(fmt::format("--format {}: stage {} has a text form only", o.format, o.stage));
+  if (o.stage == "ast") return dump_ast(o);
+  const Compilation c = o.model.compile();
+  CompileOptions options = c.options();
+  if (o.each)
+    options.after_each = [&](std::string_view pass, const Graph& g) {
+      fmt::print("# after {}\n{}\n", pass, print(g));
+    };
+  const Graph& g = c.graph(o.of.empty() ? default_program(c.module()) : o.of);
+  if (o.stage == "graph") return render_graph(g, o.format);
+  if (o.stage == "backward")
+    return render_graph(run_pipeline(g, PipelineEnd::Backward, options), o.format);
+  if (o.stage == "optimized")
+    return render_graph(run_pipeline(g, PipelineEnd::Optimized, options), o.format);
+  const loop::Program kernels = kernels_of(g, options);
+  if (o.stage == "kernels") return loop::print(kernels);
+  return o.stage == "llvm" ? llvm_ir_text(kernels, true) : assembly_text(kernels);
+}
+
+}  // namespace
+
+void add_dump(CLI::App& app) {
+  auto* verb = app.add_subcommand("dump", "print any stage of the compiler");
+  auto o = std::make_shared<DumpOptions>();
+  o->model.add_to(*verb);
+  verb->add_option("--stage", o->stage, "ast, graph, backward, optimized, kernels, llvm or asm")
+      ->check(CLI::IsMember({"ast", "graph", "backward", "optimized", "kernels", "llvm", "asm"}))
+      ->capture_default_str();
+  verb->add_option("--of", o->of,
+                   "train_step, predict, evaluate, init or data (default: the training step)");
+  verb->add_option("--format", o->format, "text, dot, svg or json")
+      ->check(CLI::IsMember({"text", "dot", "svg", "json"}))
+      ->capture_default_str();
+  verb->add_flag("--after-each-pass", o->each, "print the graph after every pass as well");
+  verb->callback([o] { fmt::print("{}", dump(*o)); });
+}
+
+}  // namespace dlc

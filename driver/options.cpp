@@ -1,0 +1,74 @@
+#include "driver/options.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "runtime/checkpoint.h"
+
+namespace dlc {
+
+void ModelOptions::add_to(CLI::App& verb) {
+  verb.add_option("file", file, "the model file (.dl)")->required();
+  verb.add_option("--set", sets, "NAME=VALUE: a const or a setting of the train block");
+  verb.add_option("--data", data_dirs, "a directory to look for data files in");
+  verb.add_option("--model", model, "which model, when the file has several");
+  verb.add_option("--precision", precision, "what f32 means in the file: f32 or f64")
+      ->check(CLI::IsMember({"f32", "f64"}));
+  verb.add_option("--disable-pass", disabled, "leave a graph pass out")->group("Debugging");
+  verb.add_flag("--verify", verify, "verify the graph after every pass")->group("Debugging");
+  // An option is repeated for several values; it never takes the file name after it.
+  for (CLI::Option* o : verb.get_options())
+    if (o->get_name() == "--set" || o->get_name() == "--data" || o->get_name() == "--disable-pass")
+      o->expected(1)->take_all();
+}
+
+CompileOptions ModelOptions::compile_options() const {
+  CompileOptions o;
+  o.sets = split_assignments(sets, "--set");
+  o.model = model;
+  o.precision = precision;
+  o.data_dirs = data_dirs;
+  for (const std::string& name : disabled) {
+    if (!find_graph_pass(name)) {
+      std::string names;
+      for (const GraphPass& p : graph_passes()) names += fmt::format(" {}", p.name);
+      throw UserError(
+          fmt::format("--disable-pass {}: there is no such pass; the passes are{}", name, names));
+    }
+    o.disabled_passes.push_back(name);
+  }
+  o.verify = verify;
+  o.color = stderr_takes_color();
+  return o;
+}
+
+void RunOptions::add_to(CLI::App& verb) {
+  verb.add_option("--threads", threads, "worker threads (default: all cores, or DLC_THREADS)")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--seed", seed, "the seed of initialisation, data and shuffling");
+  verb.add_option("--load", load, "parameters to start from (.safetensors)");
+}
+
+TensorMap RunOptions::parameters(const Compilation& c, ThreadPool& pool) const {
+  TensorMap tensors = initialise(c, seed_of(c.module()), pool);
+  if (!load.empty()) load_into(tensors, load_safetensors(load), load);
+  return tensors;
+}
+
+std::map<std::string, std::string> split_assignments(const std::vector<std::string>& items,
+                                                     const std::string& option) {
+  std::map<std::string, std::string> result;
+  for (const std::string& item : items) {
+    const std::size_t at = item.find('=');
+    if (at == std::string::npos || at == 0)
+      throw UserError(fmt::format("{} {}: NAME=VALUE is expected", option, item));
+    if (!result.emplace(item.substr(0, at), item.substr(at + 1)).second)
+      throw UserError(fmt::format("{} {}: given twice", option, item.substr(0, at)));
+  }
+  return result;
+}
+
+bool stderr_takes_color() { return isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"); }
+
+}  // namespace dlc

@@ -1,0 +1,46 @@
+#pragma once
+// Options that several verbs share.
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "driver/api/compile.h"
+#include "driver/api/workspace.h"
+
+namespace dlc {
+
+/// What every verb on a model file takes.
+struct ModelOptions {
+  std::string file;
+  std::vector<std::string> sets, data_dirs, disabled;
+  std::string model, precision;
+  bool verify = false;
+
+  void add_to(CLI::App& verb);
+  CompileOptions compile_options() const;
+  Compilation compile() const { return Compilation::from_file(file, compile_options()); }
+};
+
+/// What every verb that runs programs takes.
+struct RunOptions {
+  int threads = 0;  // 0: default_threads()
+  std::optional<std::int64_t> seed;
+  std::string load;  // a safetensors file, or empty: fresh parameters from the seed
+
+  void add_to(CLI::App& verb);
+  int thread_count() const { return threads > 0 ? threads : default_threads(); }
+  std::int64_t seed_of(const Module& m) const { return seed.value_or(m.train.seed); }
+  /// Parameters and states: fresh, then replaced by those of --load.
+  TensorMap parameters(const Compilation& c, ThreadPool& pool) const;
+};
+
+/// "name=value" options to a map; a UserError for one without `=` or a name given twice.
+std::map<std::string, std::string> split_assignments(const std::vector<std::string>& items,
+                                                     const std::string& option);
+/// Whether messages on stderr may be coloured (a terminal, and NO_COLOR is not set).
+bool stderr_takes_color();
+
+}  // namespace dlc

@@ -1,0 +1,44 @@
+#include "driver/show.h"
+
+#include <fmt/format.h>
+
+namespace dlc {
+
+namespace {
+
+std::string show_element(const Tensor& t, std::int64_t k) {
+  if (t.dtype() == DLC_BOOL) return t.at(k) != 0 ? "true" : "false";
+  if (t.dtype() == DLC_F32 || t.dtype() == DLC_F64) return fmt::format("{:.6g}", t.at(k));
+  return fmt::format("{:.0f}", t.at(k));
+}
+
+std::string show_axis(const Tensor& t, std::size_t axis, std::int64_t first, int max_per_axis) {
+  if (axis == t.shape().size()) return show_element(t, first);
+  std::int64_t stride = 1;
+  for (std::size_t k = axis + 1; k < t.shape().size(); ++k) stride *= t.shape()[k];
+  const std::int64_t extent = t.shape()[axis];
+  std::string out = "[";
+  for (std::int64_t i = 0; i < extent; ++i) {
+    if (extent > max_per_axis && i == max_per_axis / 2) {
+      out += ", ...";
+      i = extent - max_per_axis / 2 - 1;
+      continue;
+    }
+    if (i > 0) out += ", ";
+    out += show_axis(t, axis + 1, first + i * stride, max_per_axis);
+  }
+  return out + "]";
+}
+
+}  // namespace
+
+std::string show(const Tensor& t, int max_per_axis) { return show_axis(t, 0, 0, max_per_axis); }
+
+std::string with_commas(std::int64_t n) {
+  std::string digits = std::to_string(n);
+  for (int at = static_cast<int>(digits.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
+  return digits;
+}
+
+}  // namespace dlc

@@ -1,0 +1,95 @@
+#pragma once
+// dlc in a C++ program: compile a model from text or a file, train it on your own arrays, read its
+// parameters, predict. Link the CMake target `dlc`. Every mistake is a dlc::Error with a message
+// for people.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace dlc {
+
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// An array of yours: row-major, read during the call only. Its element type is converted to the
+/// declared one when they differ.
+struct ArrayView {
+  enum class Type { F32, F64, I32, I64, U8 };
+  ArrayView(const float* data, std::vector<std::int64_t> shape);
+  ArrayView(const double* data, std::vector<std::int64_t> shape);
+  ArrayView(const std::int32_t* data, std::vector<std::int64_t> shape);
+  ArrayView(const std::int64_t* data, std::vector<std::int64_t> shape);
+  ArrayView(const std::uint8_t* data, std::vector<std::int64_t> shape);
+  /// A vector as a column of rows: shape [size], or `shape` when given.
+  template <class T>
+  ArrayView(const std::vector<T>& values, std::vector<std::int64_t> shape = {})
+      : ArrayView(values.data(),
+                  shape.empty()
+                      ? std::vector<std::int64_t>{static_cast<std::int64_t>(values.size())}
+                      : std::move(shape)) {}
+
+  Type type;
+  const void* data;
+  std::vector<std::int64_t> shape;
+};
+using Arrays = std::map<std::string, ArrayView>;
+
+/// A result: row-major values as doubles, whatever the model computes with.
+struct Array {
+  std::vector<std::int64_t> shape;
+  std::vector<double> values;
+};
+
+struct ModelOptions {
+  std::map<std::string, std::string> sets;  // as --set NAME=VALUE
+  std::string model;                        // which, when the text has several
+  std::string data_dir;
+  int threads = 0;  // 0: all cores
+};
+struct TrainingOptions {
+  std::optional<std::int64_t> batch, epochs, steps, seed;  // unset: as the train block says
+  std::optional<bool> shuffle;
+};
+/// One epoch: its number from 1, and loss and metrics by name.
+struct Epoch {
+  std::int64_t number = 0;
+  double seconds = 0;
+  std::map<std::string, double> train;
+};
+
+class Model {
+ public:
+  static Model from_text(const std::string& text, const ModelOptions& options = {});
+  static Model from_file(const std::string& path, const ModelOptions& options = {});
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  ~Model();
+
+  /// Trains on your rows; without arrays on the data block of the train block. Returns the last
+  /// epoch.
+  Epoch train(const Arrays& rows = {}, const TrainingOptions& options = {},
+              const std::function<void(const Epoch&)>& on_epoch = {});
+  /// Loss and metrics by name over the given rows.
+  std::map<std::string, double> evaluate(const Arrays& rows);
+  /// Outputs by name, for any number of rows.
+  std::map<std::string, Array> predict(const Arrays& rows);
+
+  std::vector<std::string> parameter_names() const;
+  Array parameter(const std::string& path) const;
+  void set_parameter(const std::string& path, const ArrayView& value);
+  void save(const std::string& path) const;  // .safetensors
+  void load(const std::string& path);
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dlc

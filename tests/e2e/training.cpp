@@ -1,0 +1,112 @@
+// Whole training runs of the examples, against the book's results.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "runtime/checkpoint.h"
+#include "tests/e2e/process.h"
+
+using json = nlohmann::json;
+
+namespace {
+
+/// Trains and returns the last line of the log.
+json train(std::vector<std::string> args) {
+  TempDir dir;
+  args.insert(args.begin(), "train");
+  args.insert(args.end(), {"--log", dir.path("run.jsonl")});
+  const Finished f = dlc_command(args);
+  REQUIRE_MESSAGE(f.exit_code == 0, f.out, f.err);
+  std::istringstream lines(read_all(dir.path("run.jsonl")));
+  std::string line, last;
+  while (std::getline(lines, line))
+    if (!line.empty()) last = line;
+  return json::parse(last);
+}
+
+std::vector<double> accuracies(const std::string& model, const std::vector<std::string>& more) {
+  std::vector<double> result;
+  for (int seed = 1; seed <= 5; ++seed) {
+    std::vector<std::string> args{example(model), "--seed", std::to_string(seed)};
+    args.insert(args.end(), more.begin(), more.end());
+    result.push_back(train(args)["test"]["accuracy"]);
+  }
+  std::sort(result.begin(), result.end());
+  MESSAGE(model, ": test accuracy from ", result.front(), " to ", result.back(), ", median ",
+          result[2]);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("linear regression finds the weights of the simulated houses") {
+  for (const char* model : {"linear_regression.dl", "linear_regression_scratch.dl"}) {
+    CAPTURE(model);
+    TempDir dir;
+    const json last = train({example(model), "--save", dir.path("p.safetensors")});
+    CHECK(last["epoch"] == 3);
+    CHECK(last["step"] == 300);
+    const dlc::TensorMap p = dlc::load_safetensors(dir.path("p.safetensors"));
+    CHECK(std::abs(p.at("w").at(0) - 2.0) <= 0.005);
+    CHECK(std::abs(p.at("w").at(1) + 3.4) <= 0.005);
+    CHECK(std::abs(p.at("b").at(0) - 4.2) <= 0.005);
+    const Finished eval =
+        dlc_command({"eval", example(model), "--load", dir.path("p.safetensors"), "--json"});
+    REQUIRE(eval.exit_code == 0);
+    CHECK(json::parse(eval.out)["loss"] <= 6e-5);
+  }
+}
+
+TEST_CASE("softmax regression reaches the book's accuracy") {
+  const std::vector<double> a = accuracies("softmax_regression.dl", {});
+  CHECK(a[2] >= 0.815);
+  CHECK(a[0] >= 0.79);
+}
+
+TEST_CASE("the multilayer perceptron reaches the book's accuracy") {
+  const std::vector<double> a = accuracies("mlp.dl", {});
+  CHECK(a[2] >= 0.835);
+  CHECK(a[0] >= 0.81);
+}
+
+TEST_CASE("from scratch and concise agree") {
+  const json scratch = train({example("softmax_regression_scratch.dl"), "--epochs", "2"});
+  const json concise = train({example("softmax_regression.dl"), "--epochs", "2"});
+  CHECK(std::abs(scratch["test"]["loss"].get<double>() - concise["test"]["loss"].get<double>()) <
+        0.05);
+  const json mlp = train({example("mlp_scratch.dl"), "--epochs", "2"});
+  CHECK(mlp["test"]["accuracy"] > 0.7);
+}
+
+TEST_CASE("the perceptron separates separable points") {
+  const json last = train({example("perceptron.dl")});
+  CHECK(last["train"]["mistakes"] <= 0.01);
+}
+
+TEST_CASE("logistic regression beats guessing on noisy labels") {
+  const json last = train({example("logistic_regression.dl")});
+  CHECK(last["train"]["loss"] < 0.5);
+  CHECK(last["train"]["accuracy"] > 0.8);
+}
+
+TEST_CASE("the same bits from run to run and for any number of threads") {
+  for (const char* model : {"linear_regression.dl", "softmax_regression.dl", "mlp.dl"}) {
+    CAPTURE(model);
+    TempDir dir;
+    std::vector<std::string> files;
+    for (const char* threads : {"1", "1", "2", "3"}) {
+      const std::string file = dir.path("p" + std::to_string(files.size()) + ".safetensors");
+      const Finished f = dlc_command(
+          {"train", example(model), "--steps", "60", "--threads", threads, "--save", file});
+      REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+      files.push_back(read_all(file));
+    }
+    CHECK(files[0].size() > 100);
+    CHECK(files[0] == files[1]);
+    CHECK(files[0] == files[2]);
+    CHECK(files[0] == files[3]);
+  }
+}
