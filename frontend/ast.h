@@ -25,6 +25,7 @@ struct Name {
 struct Block {
   std::vector<Stmt> stmts;
   Span span;
+  bool damaged = false;  // a statement with a syntax error was left out
 };
 /// `f(a, axis: 1)`: `name` is empty for a positional argument.
 struct Arg {
@@ -113,7 +114,7 @@ struct Decl {  // param w: f32[2, 1] = normal(std: 0.01)
 struct Assign {  // y = e     y: f32[N] = e
   Name name;
   std::optional<TypeExpr> type;
-  ExprPtr value;
+  ExprPtr value;  // null after a syntax error: the name is known, its value is not
 };
 struct Update {  // mean <- e
   Name name;
@@ -166,7 +167,7 @@ struct Callable {
 };
 struct Const {
   Name name;
-  ExprPtr value;
+  ExprPtr value;  // null: a definition of this name had a syntax error
   std::string doc;
 };
 struct Import {

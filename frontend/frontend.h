@@ -48,6 +48,9 @@ struct DataSplit {
   std::int64_t rows = 0;
   /// Rows [first, first + rows) of the columns belong to this split (`split(test: 0.2)`).
   std::int64_t first = 0;
+  /// Outputs of `graph` that have the path of a parameter and as many elements: the values that the
+  /// simulated data were made with, printed beside the learned ones.
+  std::vector<std::string> truths;
 };
 struct DataSet {
   std::string name;
@@ -59,9 +62,6 @@ struct ParamInfo {
   Type type;
   InputKind kind;  // Param or State
   Loc loc;
-  /// `const` values the data block uses for it (none in general): the true values to print beside
-  /// the learned ones come from the train setting `compare = {...}`, see docs/language.md.
-  bool trained = true;
 };
 /// One layer instance, for `dlc check`. Nodes [first, last) of the evaluate graph belong to it.
 struct LayerInfo {
@@ -78,7 +78,6 @@ struct TrainSettings {
   std::optional<std::int64_t> epochs, steps;
   std::int64_t seed = 0;
   bool shuffle = true;
-  std::vector<std::string> watch;  // parameter paths
   Loc loc;
 };
 

@@ -1,5 +1,6 @@
 #include "ir/literal.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -32,7 +33,19 @@ double round_float(double v, ElementType t) {
   }
 }
 
-std::int64_t wrap(std::int64_t v, ElementType t) {
+bool same_bits(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
+
+/// Saturates, since C++ leaves a conversion out of range undefined; NaN becomes 0.
+std::int64_t to_integer(double v) {
+  if (std::isnan(v)) return 0;
+  if (v >= 0x1p63) return INT64_MAX;
+  if (v <= -0x1p63) return INT64_MIN;
+  return static_cast<std::int64_t>(v);
+}
+
+std::int64_t wrapped(std::int64_t v, ElementType t) {
   switch (t) {
     case ElementType::I32:
       return static_cast<std::int32_t>(v);
@@ -75,12 +88,29 @@ void Literal::set(std::int64_t k, double v) {
     f[static_cast<std::size_t>(k)] = v;
   else
     i[static_cast<std::size_t>(k)] =
-        element == ElementType::Bool ? v != 0 : wrap(static_cast<std::int64_t>(v), element);
+        element == ElementType::Bool ? v != 0 : wrapped(to_integer(v), element);
 }
 
 void Literal::round() {
   for (double& v : f) v = round_float(v, element);
-  for (std::int64_t& v : i) v = wrap(v, element);
+  wrap();
+}
+
+void Literal::wrap() {
+  for (std::int64_t& v : i) v = wrapped(v, element);
+}
+
+bool Literal::operator==(const Literal& o) const {
+  return element == o.element && shape == o.shape && i == o.i &&
+         std::equal(f.begin(), f.end(), o.f.begin(), o.f.end(), same_bits);
+}
+
+bool Literal::is_uniform() const {
+  for (const double v : f)
+    if (!same_bits(v, f[0])) return false;
+  for (const std::int64_t v : i)
+    if (v != i[0]) return false;
+  return size() > 0;
 }
 
 Type Literal::type() const { return {element, Shape(shape.begin(), shape.end())}; }

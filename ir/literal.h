@@ -22,8 +22,12 @@ struct Literal {
   double at(std::int64_t k) const { return is_float(element) ? f[k] : static_cast<double>(i[k]); }
   void set(std::int64_t k, double v);  // converts, wrapping integers; does not round floats
   void round();                        // rounds each value to what `element` can hold
+  void wrap();                         // the integers' part of round(): floats keep f64
   Type type() const;
-  bool operator==(const Literal&) const = default;
+  /// Bit by bit: 0 and -0 differ, a NaN equals itself.
+  bool operator==(const Literal& o) const;
+  /// Whether there are elements, all equal in this sense.
+  bool is_uniform() const;
 };
 
 }  // namespace dlc

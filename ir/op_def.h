@@ -33,8 +33,9 @@ struct ZeroGradient {
 };
 using Gradient = std::variant<GradientFn, NotDifferentiable, ZeroGradient>;
 
-/// Reference evaluation: operands and the (concrete) result type in, value out. Independent of
-/// codegen.
+/// Reference evaluation: operands and the result type in, value out; no symbols are left, in
+/// attributes neither. Independent of
+/// codegen. Integers are wrapped to their type; floats are left in f64 for the caller to round.
 using EvaluateFn = Literal (*)(const Node& node, std::span<const Literal> operands,
                                const Type& concrete_result);
 

@@ -35,6 +35,19 @@ bool is_integer(ElementType t) {
   return t == ElementType::I32 || t == ElementType::I64 || t == ElementType::U8;
 }
 
+namespace {
+
+/// Coefficients wrap rather than overflow: text may hold any number, and shape checks reject the
+/// large ones (ops/common.cpp).
+std::int64_t add(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+std::int64_t multiply(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+}
+
+}  // namespace
+
 Dim Dim::symbol(std::string name) {
   Dim d;
   d.terms_[{std::move(name)}] = 1;
@@ -71,33 +84,38 @@ std::vector<std::string> Dim::symbols() const {
 
 Dim Dim::operator+(const Dim& o) const {
   Dim r = *this;
-  r.constant_ += o.constant_;
-  for (const auto& [monomial, coefficient] : o.terms_)
-    if ((r.terms_[monomial] += coefficient) == 0) r.terms_.erase(monomial);
+  r.constant_ = add(r.constant_, o.constant_);
+  for (const auto& [monomial, coefficient] : o.terms_) {
+    std::int64_t& sum = r.terms_[monomial];
+    sum = add(sum, coefficient);
+    if (sum == 0) r.terms_.erase(monomial);
+  }
   return r;
 }
 
 Dim Dim::operator-(const Dim& o) const { return *this + o * Dim(-1); }
 
 Dim Dim::operator*(const Dim& o) const {
-  if (is_constant() && o.is_constant()) return Dim(constant_ * o.constant_);
+  if (is_constant() && o.is_constant()) return Dim(multiply(constant_, o.constant_));
   Dim r;
-  const auto add = [&r](const Monomial& a, const Monomial& b, std::int64_t coefficient) {
+  const auto add_term = [&r](const Monomial& a, const Monomial& b, std::int64_t coefficient) {
     if (coefficient == 0) return;
     Monomial product = a;
     product.insert(product.end(), b.begin(), b.end());
     std::sort(product.begin(), product.end());
     if (product.empty()) {
-      r.constant_ += coefficient;
-    } else if ((r.terms_[product] += coefficient) == 0) {
-      r.terms_.erase(product);
+      r.constant_ = add(r.constant_, coefficient);
+      return;
     }
+    std::int64_t& sum = r.terms_[product];
+    sum = add(sum, coefficient);
+    if (sum == 0) r.terms_.erase(product);
   };
-  add({}, {}, constant_ * o.constant_);
-  for (const auto& [m, c] : terms_) add(m, {}, c * o.constant_);
-  for (const auto& [m, c] : o.terms_) add(m, {}, c * constant_);
+  add_term({}, {}, multiply(constant_, o.constant_));
+  for (const auto& [m, c] : terms_) add_term(m, {}, multiply(c, o.constant_));
+  for (const auto& [m, c] : o.terms_) add_term(m, {}, multiply(c, constant_));
   for (const auto& [m, c] : terms_)
-    for (const auto& [n, d] : o.terms_) add(m, n, c * d);
+    for (const auto& [n, d] : o.terms_) add_term(m, n, multiply(c, d));
   return r;
 }
 
@@ -137,7 +155,7 @@ bool Dim::provably_ge(const Dim& o) const {
   std::int64_t sum = difference.constant_;
   for (const auto& [m, c] : difference.terms_) {
     if (c < 0) return false;
-    sum += c;
+    sum = add(sum, c);
   }
   return sum >= 0;
 }

@@ -20,15 +20,14 @@ std::int64_t evaluate(const dlc_dim& d, const std::vector<std::int64_t>& symbols
   return sum;
 }
 
-/// The symbol that a dimension is, or -1.
+}  // namespace
+
 int lone_symbol(const dlc_dim& d) {
   if (d.constant != 0 || d.num_terms != 1 || d.terms[0].coefficient != 1 ||
       d.terms[0].symbols[1] >= 0)
     return -1;
   return d.terms[0].symbols[0];
 }
-
-}  // namespace
 
 Executable::Executable(const dlc_program* program, ThreadPool* pool)
     : program_(program), pool_(pool) {
@@ -51,6 +50,8 @@ int Executable::find(std::string_view buffer) const {
 
 void Executable::bind(int buffer, void* data) {
   pointers_.at(static_cast<std::size_t>(buffer)) = data;
+  const std::int32_t kind = program_->buffers[buffer].kind;
+  if (kind != DLC_PARAM && kind != DLC_STATE) return;  // nothing else is updated in place
   for (int b = 0; b < program_->num_buffers; ++b)
     if (program_->buffers[b].alias == buffer) pointers_[static_cast<std::size_t>(b)] = data;
 }
@@ -58,6 +59,10 @@ void Executable::bind(int buffer, void* data) {
 void Executable::set_symbol(std::string_view name, std::int64_t value) {
   for (int s = 0; s < program_->num_symbols; ++s)
     if (name == program_->symbols[s]) symbols_[static_cast<std::size_t>(s)] = value;
+}
+
+void Executable::set_symbol(int symbol, std::int64_t value) {
+  symbols_.at(static_cast<std::size_t>(symbol)) = value;
 }
 
 std::vector<std::int64_t> Executable::shape(int buffer) const {

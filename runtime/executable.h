@@ -12,6 +12,9 @@
 
 namespace dlc {
 
+/// The symbol that a dimension is, or -1 for a constant or an expression.
+int lone_symbol(const dlc_dim& d);
+
 class Executable {
  public:
   /// `program` must outlive this. UserError when its ABI version is not ours.
@@ -24,6 +27,7 @@ class Executable {
   /// with the parameter or state that it updates.
   void bind(int buffer, void* data);
   void set_symbol(std::string_view name, std::int64_t value);
+  void set_symbol(int symbol, std::int64_t value);
   /// Bytes that a buffer needs under the symbols as they are set.
   std::int64_t bytes(int buffer) const;
   std::vector<std::int64_t> shape(int buffer) const;

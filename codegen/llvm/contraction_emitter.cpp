@@ -1,18 +1,25 @@
 // C[.., m, n] = sum over k of U[.., m, k] * V[.., k, n]
 //
-// n is the last axis of C and runs in vectors: V must have it with step 1 and U not at all. m is a
-// further axis of C that only U has. A tile of R rows by S vectors of C stays in registers while k
-// runs: each step loads S vectors of V, spreads R elements of U and does R * S fused multiply-adds;
-// R * S + S + 1 registers are needed. The order of the sum for an element of C is k's alone,
-// whatever tile it is in, so neither the batch size nor the split over threads changes a bit.
+// n is an axis of C that runs in vectors: V must have it with step 1 and U not at all. It is the
+// last axis of C unless that is narrow and another one fills the vectors better (the weight
+// gradient of a 10-class head: C is [784, 10], and the vectors run along 784). m is a further axis
+// of C that only U has. A tile of R rows by S vectors of C stays in registers while k runs: each
+// step loads S vectors of V, spreads R elements of U and does R * S fused multiply-adds; R * S + S
+// + 1 registers are needed. The order of the sum for an element of C is k's alone, whatever tile it
+// is in, so neither the batch size nor the split over threads changes a bit.
 //
 // Panels of S vectors of n are the outer loop (the panel of V stays in the L2 cache), rows the
 // inner one. What is left of the rows is done in single rows, what is left of n in a narrower
-// masked tile. A contraction without such an n (a dot product, a last axis of one element, odd
-// strides) runs in plain loops.
+// masked tile.
+//
+// Without such an n (a dot product, a matrix times a vector) each element of C is a sum in plain
+// loops, in vectors along k where both operands step by 1 there.
 #include "codegen/llvm/contraction_emitter.h"
 
 #include <llvm/IR/Intrinsics.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "codegen/llvm/loops.h"
 #include "ir/support/check.h"
@@ -33,40 +40,75 @@ struct Tiling {
   const ContractIndex* m = nullptr;  // may be absent
   std::vector<const ContractIndex*> other, k;
   int lanes = 0, vectors = 0, rows = 0;
+  const ContractIndex* dot = nullptr;  // of k, when not possible: the one that runs in vectors
 };
+
+/// How well an axis of C fills vectors, from 0 (not at all) to 1.
+double fill(const ContractIndex& i, int lanes) {
+  if (i.axis < 0 || i.in_a == i.in_b || i.extent == Dim(1) ||
+      !((i.in_a ? i.a_stride : i.b_stride) == Dim(1)))
+    return 0;
+  if (!i.extent.is_constant()) return 1;
+  const auto extent = static_cast<double>(i.extent.value());
+  return extent / (std::ceil(extent / lanes) * lanes);
+}
+
+/// Registers: 32 with 512 bits, else 16.
+void choose_tile(Tiling& t, int vector_bits) {
+  const bool wide = vector_bits >= 512;
+  t.vectors = wide ? 4 : 2;
+  const auto at_most = [](int limit, const Dim& extent) {
+    return extent.is_constant() ? static_cast<int>(std::min<std::int64_t>(
+                                      limit, std::max<std::int64_t>(extent.value(), 1)))
+                                : limit;
+  };
+  if (t.n->extent.is_constant())
+    t.vectors = at_most(t.vectors, Dim((t.n->extent.value() + t.lanes - 1) / t.lanes));
+  static constexpr int kWideRows[] = {0, 12, 12, 8, 6};
+  const auto rows = [&](int vectors) { return wide ? kWideRows[vectors] : vectors == 1 ? 10 : 6; };
+  if (!t.m) {
+    t.rows = 1;
+    return;
+  }
+  t.rows = rows(t.vectors);
+  // Tiles of equal height rather than a remainder of a few rows.
+  if (t.m->extent.is_constant() && t.m->extent.value() < 4 * t.rows) {
+    const int extent = std::max(1, static_cast<int>(t.m->extent.value()));
+    const int tiles = (extent + t.rows - 1) / t.rows;
+    t.rows = (extent + tiles - 1) / tiles;
+  }
+}
 
 Tiling choose_tiling(const loop::Kernel& kernel, int vector_bits) {
   const loop::Contraction& c = kernel.contraction[0];
   Tiling t;
   t.lanes = vector_bits / (c.type == ElementType::F64 ? 64 : 32);
+  double best = 0;
   for (const ContractIndex& i : c.indices) {
-    if (i.axis < 0)
-      t.k.push_back(&i);
-    else if (i.axis == kernel.outer.back())
-      t.n = &i;
-    else
-      t.other.push_back(&i);
+    (i.axis < 0 ? t.k : t.other).push_back(&i);
+    // Along another axis than the last one the results are not contiguous.
+    const bool is_last = !kernel.outer.empty() && i.axis == kernel.outer.back();
+    const double score = fill(i, t.lanes) * (is_last ? 1 : 0.8);
+    if (score > best) best = score, t.n = &i;
   }
-  if (!is_float(c.type) || !t.n || t.n->extent == Dim(1) || t.n->in_a == t.n->in_b) return t;
-  t.swapped = t.n->in_a;
-  if (!((t.swapped ? t.n->a_stride : t.n->b_stride) == Dim(1))) return t;
+  if (!t.n) {
+    for (const ContractIndex* i : t.k)
+      if (i->a_stride == Dim(1) && i->b_stride == Dim(1) &&
+          !(i->extent.is_constant() && i->extent.value() < t.lanes / 2))
+        t.dot = i;
+    return t;
+  }
   t.possible = true;
+  t.swapped = t.n->in_a;
+  std::erase(t.other, t.n);
   for (std::size_t i = t.other.size(); i-- > 0;) {
-    const bool only_in_u =
-        t.swapped ? t.other[i]->in_b && !t.other[i]->in_a : t.other[i]->in_a && !t.other[i]->in_b;
-    if (!only_in_u) continue;
-    t.m = t.other[i];
+    const ContractIndex& m = *t.other[i];
+    if (!(t.swapped ? m.in_b && !m.in_a : m.in_a && !m.in_b)) continue;
+    t.m = &m;
     t.other.erase(t.other.begin() + static_cast<std::ptrdiff_t>(i));
     break;
   }
-  // Vectors across n: few where n is short. Registers: 32 with 512 bits, else 16.
-  const bool wide = vector_bits >= 512;
-  t.vectors = wide ? 4 : 2;
-  if (t.n->extent.is_constant())
-    t.vectors = static_cast<int>(
-        std::min<std::int64_t>(t.vectors, (t.n->extent.value() + t.lanes - 1) / t.lanes));
-  static constexpr int kWideRows[] = {0, 12, 12, 8, 6};
-  t.rows = !t.m ? 1 : wide ? kWideRows[t.vectors] : (t.vectors == 1 ? 10 : 6);
+  choose_tile(t, vector_bits);
   return t;
 }
 
@@ -107,34 +149,81 @@ class ContractionEmitter {
       });
       return;
     }
-    llvm::AllocaInst* sum = emit_variable(b_, type(), "sum");
-    b_.CreateStore(llvm::Constant::getNullValue(type()), sum);
     Value *a = e_.dim(c_.a_base), *b = e_.dim(c_.b_base);
     for (const ContractIndex& i : c_.indices) {
       if (i.axis < 0) continue;
       a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
       b = b_.CreateAdd(b, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.b_stride)));
     }
+    e_.set_accumulator(t_.dot ? dot_product(a, b) : scalar_sum(a, b));
+    epilogue();
+  }
+
+  Value* load(llvm::Type* t, loop::BufferId buffer, Value* offset, Value* mask = nullptr) {
+    Value* at = b_.CreateInBoundsGEP(type(), e_.buffer(buffer), offset);
+    if (mask) return b_.CreateMaskedLoad(t, at, align(), mask, llvm::Constant::getNullValue(t));
+    return b_.CreateAlignedLoad(t, at, align());
+  }
+
+  Value* scalar_sum(Value* a, Value* b) {
+    llvm::AllocaInst* sum = emit_variable(b_, type(), "sum");
+    b_.CreateStore(llvm::Constant::getNullValue(type()), sum);
     sum_loops(0, a, b, [&](Value* pa, Value* pb) {
-      Value* x =
-          b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), e_.buffer(c_.a), pa), align());
-      Value* y =
-          b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), e_.buffer(c_.b), pb), align());
+      Value *x = load(type(), c_.a, pa), *y = load(type(), c_.b, pb);
       b_.CreateStore(fma(x, y, b_.CreateLoad(type(), sum)), sum);
     });
-    e_.set_accumulator(b_.CreateLoad(type(), sum));
-    epilogue();
+    return b_.CreateLoad(type(), sum);
+  }
+
+  /// Four vectors of sums (so that one need not wait for the last), added up in a fixed tree.
+  Value* dot_product(Value* a, Value* b) {
+    constexpr int kSums = 4;
+    std::vector<llvm::AllocaInst*> sums;
+    for (int s = 0; s < kSums; ++s) {
+      sums.push_back(emit_variable(b_, vector(), "sum"));
+      b_.CreateStore(llvm::Constant::getNullValue(vector()), sums.back());
+    }
+    const auto step = [&](int s, Value* pa, Value* pb, Value* mask) {
+      Value *x = load(vector(), c_.a, pa, mask), *y = load(vector(), c_.b, pb, mask);
+      b_.CreateStore(fma(x, y, b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)])),
+                     sums[static_cast<std::size_t>(s)]);
+    };
+    std::vector<const ContractIndex*> rest = t_.k;
+    std::erase(rest, t_.dot);
+    sum_loops_over(rest, 0, a, b, [&](Value* pa, Value* pb) {
+      Value* extent = e_.dim(t_.dot->extent);
+      const std::int64_t whole = static_cast<std::int64_t>(kSums) * t_.lanes;
+      Value* middle = b_.CreateAnd(extent, b_.getInt64(~static_cast<std::uint64_t>(whole - 1)));
+      emit_loop(b_, b_.getInt64(0), middle, whole, "dot", [&](Value* i) {
+        for (int s = 0; s < kSums; ++s) {
+          Value* at = b_.CreateAdd(i, b_.getInt64(static_cast<std::uint64_t>(s * t_.lanes)));
+          step(s, b_.CreateAdd(pa, at), b_.CreateAdd(pb, at), nullptr);
+        }
+      });
+      emit_loop(b_, middle, extent, t_.lanes, "rest", [&](Value* i) {
+        step(0, b_.CreateAdd(pa, i), b_.CreateAdd(pb, i), lanes_below(b_.CreateSub(extent, i)));
+      });
+    });
+    const auto sum = [&](int s) {
+      return b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)]);
+    };
+    Value* total = b_.CreateFAdd(b_.CreateFAdd(sum(0), sum(1)), b_.CreateFAdd(sum(2), sum(3)));
+    return e_.combine_lanes(loop::ReduceKind::Sum, c_.type, total);
   }
 
   /// Loops over the summed indices; the body gets the offsets into a and b.
   void sum_loops(std::size_t at, Value* a, Value* b,
                  const std::function<void(Value*, Value*)>& body) {
-    if (at == t_.k.size()) return body(a, b);
-    const ContractIndex& k = *t_.k[at];
+    sum_loops_over(t_.k, at, a, b, body);
+  }
+  void sum_loops_over(const std::vector<const ContractIndex*>& indices, std::size_t at, Value* a,
+                      Value* b, const std::function<void(Value*, Value*)>& body) {
+    if (at == indices.size()) return body(a, b);
+    const ContractIndex& k = *indices[at];
     Value *a_step = e_.dim(k.a_stride), *b_step = e_.dim(k.b_stride);
     emit_loop(b_, b_.getInt64(0), e_.dim(k.extent), 1, "k", [&](Value* i) {
-      sum_loops(at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
-                b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);
+      sum_loops_over(indices, at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
+                     b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);
     });
   }
 

@@ -291,6 +291,16 @@ Value* ExpressionEmitter::combine(ReduceKind kind, ElementType t, Value* a, Valu
   return b_.CreateSelect(keep, a, b);
 }
 
+Value* ExpressionEmitter::combine_lanes(ReduceKind kind, ElementType t, Value* v) {
+  const auto lanes = llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements();
+  for (int half = static_cast<int>(lanes) / 2; half >= 1; half /= 2) {
+    std::vector<int> low, high;
+    for (int k = 0; k < half; ++k) low.push_back(k), high.push_back(k + half);
+    v = combine(kind, t, b_.CreateShuffleVector(v, low), b_.CreateShuffleVector(v, high));
+  }
+  return b_.CreateExtractElement(v, std::uint64_t{0});
+}
+
 Value* ExpressionEmitter::is_better(ReduceKind kind, ElementType t, Value* candidate, Value* best) {
   Value* better = kind == ReduceKind::ArgMax ? compare(ScalarOp::Lt, t, best, candidate)
                                              : compare(ScalarOp::Lt, t, candidate, best);
@@ -407,10 +417,7 @@ Value* ExpressionEmitter::emit_scalar_op(const loop::Expr& e, std::vector<Value*
     case ScalarOp::Div:
       return f ? b_.CreateFDiv(o[0], o[1]) : emit_divide(t, o[0], o[1], false);
     case ScalarOp::Rem:
-      if (!f) return emit_divide(t, o[0], o[1], true);
-      return b_.CreateFSub(o[0], b_.CreateFMul(b_.CreateUnaryIntrinsic(llvm::Intrinsic::floor,
-                                                                       b_.CreateFDiv(o[0], o[1])),
-                                               o[1]));
+      return f ? math.remainder(o[0], o[1]) : emit_divide(t, o[0], o[1], true);
     case ScalarOp::Pow:
       return math.library("pow", o);
     case ScalarOp::Max:

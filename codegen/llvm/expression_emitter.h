@@ -58,6 +58,8 @@ class ExpressionEmitter {
   bool depends(loop::ExprId e, loop::AxisId axis) const;
   /// The element combined with a reduction's value so far; `better` for argmax and argmin.
   llvm::Value* combine(loop::ReduceKind kind, ElementType t, llvm::Value* a, llvm::Value* b);
+  /// The lanes of a vector combined, halves onto halves: the same tree every time.
+  llvm::Value* combine_lanes(loop::ReduceKind kind, ElementType t, llvm::Value* v);
   llvm::Value* is_better(loop::ReduceKind kind, ElementType t, llvm::Value* candidate,
                          llvm::Value* best);
   llvm::Constant* identity(loop::ReduceKind kind, ElementType t);

@@ -242,15 +242,7 @@ class KernelEmitter {
   Value* finish(const loop::Reduction& r, const Variables& v, bool across_lanes) {
     if (is_arg(r.kind)) return b_.CreateLoad(v.place->getAllocatedType(), v.place);
     Value* value = b_.CreateLoad(v.value->getAllocatedType(), v.value);
-    if (!across_lanes) return value;
-    // Halves onto halves: the same tree every time.
-    for (int half = width_ / 2; half >= 1; half /= 2) {
-      std::vector<int> low, high;
-      for (int k = 0; k < half; ++k) low.push_back(k), high.push_back(k + half);
-      value = e_.combine(r.kind, type_of(r), b_.CreateShuffleVector(value, low),
-                         b_.CreateShuffleVector(value, high));
-    }
-    return b_.CreateExtractElement(value, std::uint64_t{0});
+    return across_lanes ? e_.combine_lanes(r.kind, type_of(r), value) : value;
   }
 
   const ProgramScope& scope_;

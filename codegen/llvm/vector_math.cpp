@@ -143,8 +143,18 @@ Value* VectorMath::tanh(Value* x) {
 }
 
 Value* VectorMath::sigmoid(Value* x) {
-  Value* e = exp(b_.CreateFNeg(x));
-  return b_.CreateFDiv(constant(x, 1), b_.CreateFAdd(constant(x, 1), e));
+  // e^-|x| never overflows: results down to the smallest denormal come out.
+  Value* magnitude = b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
+  Value *e = exp(b_.CreateFNeg(magnitude)), *one = constant(x, 1);
+  Value* numerator = b_.CreateSelect(b_.CreateFCmpOLT(x, constant(x, 0)), e, one);
+  return b_.CreateFDiv(numerator, b_.CreateFAdd(one, e));
+}
+
+Value* VectorMath::remainder(Value* x, Value* y) {
+  Value *rest = library("fmod", {x, y}), *zero = constant(x, 0);
+  Value* other_sign = b_.CreateXor(b_.CreateFCmpOLT(rest, zero), b_.CreateFCmpOLT(y, zero));
+  Value* adjust = b_.CreateAnd(b_.CreateFCmpONE(rest, zero), other_sign);
+  return b_.CreateSelect(adjust, b_.CreateFAdd(rest, y), rest);
 }
 
 Value* VectorMath::library(const char* name, llvm::ArrayRef<Value*> arguments) {

@@ -12,7 +12,8 @@ class VectorMath {
   llvm::Value* exp(llvm::Value* x);
   llvm::Value* log(llvm::Value* x);
   llvm::Value* tanh(llvm::Value* x);
-  llvm::Value* sigmoid(llvm::Value* x);  // 1 / (1 + e^-x)
+  llvm::Value* sigmoid(llvm::Value* x);                    // 1 / (1 + e^-x)
+  llvm::Value* remainder(llvm::Value* x, llvm::Value* y);  // with the sign of y, exact
   /// Functions that are rarely hot: the C library's, lane by lane. `name` is its f64 name ("erf").
   llvm::Value* library(const char* name, llvm::ArrayRef<llvm::Value*> arguments);
 

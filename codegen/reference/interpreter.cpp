@@ -34,6 +34,15 @@ std::vector<std::int64_t> concrete(const Shape& shape,
   return result;
 }
 
+/// The node with numbers for the symbols in its attributes.
+Node concrete(const Node& n, const std::map<std::string, std::int64_t>& symbols) {
+  Node result = n;
+  for (auto& [key, attr] : result.attrs)
+    if (auto* shape = std::get_if<Shape>(&attr))
+      for (Dim& d : *shape) d = d.evaluate(symbols);
+  return result;
+}
+
 }  // namespace
 
 Evaluation interpret(const Graph& g, const std::map<std::string, Literal>& inputs,
@@ -66,13 +75,11 @@ Evaluation interpret(const Graph& g, const std::map<std::string, Literal>& input
     for (const Value v : n.operands) operands.push_back(e.values[v.id]);
     Type result{n.type.element, {}};
     for (const Dim& d : n.type.shape) result.shape.emplace_back(d.evaluate(e.symbols));
-    if (n.op == Op::dim) {
-      e.values[id] = Literal::scalar(
-          n.type.element, static_cast<double>(n.shape_attr("dim")[0].evaluate(e.symbols)));
-      continue;
-    }
-    e.values[id] = op_def(n.op).evaluate(n, operands, result);
-    if (precision == Precision::Declared) e.values[id].round();
+    e.values[id] = op_def(n.op).evaluate(concrete(n, e.symbols), operands, result);
+    if (precision == Precision::Declared)
+      e.values[id].round();
+    else
+      e.values[id].wrap();
   }
   return e;
 }

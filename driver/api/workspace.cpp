@@ -1,5 +1,6 @@
 #include "driver/api/workspace.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 
@@ -18,14 +19,10 @@ const Type* declared_input(const Module& m, std::string_view name) {
   return nullptr;
 }
 
-std::string shape_text(const Tensor& t) { return t.type_str(); }
-
-}  // namespace
-
-Tensor as_declared(const Tensor& t, const Type& declared, const std::string& name) {
+void check_shape(const Tensor& t, const Type& declared, const std::string& name) {
   const auto mismatch = [&](const std::string& why) {
     return UserError(fmt::format("input `{}` is declared as {}, the data is {}: {}", name,
-                                 declared.str(), shape_text(t), why));
+                                 declared.str(), t.type_str(), why));
   };
   if (t.shape().size() != declared.shape.size()) throw mismatch("the ranks differ");
   std::map<std::string, std::int64_t> symbols;
@@ -40,7 +37,19 @@ Tensor as_declared(const Tensor& t, const Type& declared, const std::string& nam
         throw mismatch(fmt::format("{} is both {} and {}", names[0], at->second, t.shape()[k]));
     }
   }
+}
+
+}  // namespace
+
+Tensor as_declared(const Tensor& t, const Type& declared, const std::string& name) {
+  check_shape(t, declared, name);
   return t.convert(to_dtype(declared.element));
+}
+
+Tensor as_declared(Tensor&& t, const Type& declared, const std::string& name) {
+  check_shape(t, declared, name);
+  return t.dtype() == to_dtype(declared.element) ? std::move(t)
+                                                 : t.convert(to_dtype(declared.element));
 }
 
 TensorMap copy_of(const TensorMap& tensors) {
@@ -86,7 +95,36 @@ const DataSplit* train_split(const Module& m) {
   return m.data.splits.empty() ? nullptr : &m.data.splits.front();
 }
 
-Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, ThreadPool& pool) {
+void check_columns(const Module& m, const Graph& g, const DataSplit* split) {
+  std::vector<std::string> wanted, columns;
+  for (const GraphInput& in : g.inputs)
+    if (in.kind == InputKind::Input || in.kind == InputKind::Target) wanted.push_back(in.name);
+  if (split)
+    for (const DataColumn& column : split->columns) columns.push_back(column.name);
+  for (const std::string& name : wanted) {
+    if (std::find(columns.begin(), columns.end(), name) != columns.end()) continue;
+    const Node& n = g[g.find_input(name)->value];
+    const std::string at =
+        n.loc.known() ? fmt::format("{}:{}:{}", n.loc.file, n.loc.line, n.loc.column) : m.file;
+    const std::string input = fmt::format("{}: the model reads `{}` ({})", at, name, n.type.str());
+    if (!split)
+      throw UserError(fmt::format(
+          "{}, but it is trained without data; write `train {} on DATA`, where `data DATA` has the "
+          "columns {}",
+          input, m.model_name, fmt::join(wanted, ", ")));
+    const std::string near = nearest(name, columns);
+    throw UserError(fmt::format(
+        "{}, but the {} rows of data `{}` have no column of that name; their columns are {}: {}",
+        input, split->name, m.data.name, fmt::join(columns, ", "),
+        near.empty() ? fmt::format("add `{} = ...` to the data block", name)
+                     : fmt::format("did you mean `{}`?", near)));
+  }
+  if (split && !wanted.empty() && split->rows < 1)
+    throw UserError(fmt::format("the {} rows of data `{}` are none", split->name, m.data.name));
+}
+
+LoadedData load_data(const Compilation& c, const DataSplit& split, std::int64_t seed,
+                     ThreadPool& pool) {
   TensorMap files;
   for (const FileSource& file : split.files)
     files[file.input] = read_file(file.reader, c.locate(file), file.columns);
@@ -95,19 +133,33 @@ Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, 
     const std::unique_ptr<CompiledProgram> code = compile_graph(split.graph, c.options());
     computed = run_graph(code->program(), files, seed, pool);
   }
-  Rows rows;
-  rows.count = split.rows;
+  LoadedData data;
+  for (const std::string& path : split.truths) data.truths[path] = std::move(computed.at(path));
+  data.rows.count = split.rows;
+  std::map<int, int> uses;
+  for (const DataColumn& column : split.columns) ++uses[column.file];
   for (const DataColumn& column : split.columns) {
     const Type* declared = declared_input(c.module(), column.name);
     if (!declared) continue;
-    const Tensor& all =
+    Tensor& all =
         column.file >= 0 ? files.at(split.files[column.file].input) : computed.at(column.name);
-    const bool whole = split.first == 0 && all.shape().at(0) == split.rows;
-    rows.columns[column.name] =
-        whole ? as_declared(all, *declared, column.name)
-              : as_declared(all.rows(split.first, split.rows), *declared, column.name);
+    if (all.shape().empty() || all.shape()[0] < split.first + split.rows)
+      throw UserError(fmt::format("data column `{}` is {}, {} rows are expected of it", column.name,
+                                  all.type_str(), split.first + split.rows));
+    const bool whole = split.first == 0 && all.shape()[0] == split.rows;
+    if (!whole)
+      data.rows.columns[column.name] =
+          as_declared(all.rows(split.first, split.rows), *declared, column.name);
+    else if (column.file < 0 || uses[column.file] == 1)
+      data.rows.columns[column.name] = as_declared(std::move(all), *declared, column.name);
+    else
+      data.rows.columns[column.name] = as_declared(all, *declared, column.name);
   }
-  return rows;
+  return data;
+}
+
+Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, ThreadPool& pool) {
+  return load_data(c, split, seed, pool).rows;
 }
 
 int default_threads() {

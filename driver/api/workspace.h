@@ -13,9 +13,16 @@ namespace dlc {
 /// Parameters and states as `init` draws them from the seed.
 TensorMap initialise(const Compilation& c, std::int64_t seed, ThreadPool& pool);
 
+struct LoadedData {
+  Rows rows;
+  TensorMap truths;  // by parameter path, see DataSplit::truths
+};
 /// The rows of one split as the model reads them: computed columns are computed, files are read,
 /// and every column has the element type of the model's input of that name. Columns that the model
-/// does not use are left out.
+/// does not use are left out. With them, from the same run of the data graph, the values that
+/// simulated data were made with.
+LoadedData load_data(const Compilation& c, const DataSplit& split, std::int64_t seed,
+                     ThreadPool& pool);
 Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, ThreadPool& pool);
 
 /// The first split of that name; nullptr when there is none.
@@ -23,9 +30,14 @@ const DataSplit* find_split(const Module& m, std::string_view name);
 /// The split that is trained on: "train", or the only one; nullptr without data.
 const DataSplit* train_split(const Module& m);
 
+/// A UserError, with what to do, unless `split` has a column for each input and target of `g`; it
+/// may be null when there are none.
+void check_columns(const Module& m, const Graph& g, const DataSplit* split);
+
 /// Converts to the declared element type and checks the shape against the declared one, whose
 /// symbols may take any value; a UserError names the input.
 Tensor as_declared(const Tensor& t, const Type& declared, const std::string& name);
+Tensor as_declared(Tensor&& t, const Type& declared, const std::string& name);
 
 TensorMap copy_of(const TensorMap& tensors);
 

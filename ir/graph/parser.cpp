@@ -8,6 +8,7 @@
 
 #include "ir/graph/text.h"
 #include "ir/op_def.h"
+#include "ir/ops/common.h"
 
 namespace dlc {
 
@@ -332,7 +333,11 @@ class GraphParser {
   }
 
   void check_type(const Graph& g, const Node& n, std::size_t start) {
-    if (n.op == Op::input) return;
+    if (n.op == Op::input) {
+      std::string error;
+      if (!ops::shape_is_sane(n.type.shape, error)) fail(error);
+      return;
+    }
     std::vector<Type> types;
     for (const Value v : n.operands) types.push_back(g.type(v));
     const Inferred inferred = infer_type(n.op, types, n.attrs);

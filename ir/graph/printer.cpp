@@ -115,7 +115,7 @@ std::string print(const Graph& g) {
   const std::vector<std::string> names = value_names(g);
   std::vector<const GraphInput*> input_of(g.nodes.size(), nullptr);
   for (const GraphInput& in : g.inputs) input_of[in.value.id] = &in;
-  std::string out = fmt::format("graph {} {{\n", g.name.empty() ? "\"\"" : g.name);
+  std::string out = fmt::format("graph {} {{\n", is_plain_name(g.name) ? g.name : quoted(g.name));
   for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
     const Loc& loc = g.nodes[id].loc;
     const std::string text = node_text(g, id, names, input_of[id]);

@@ -2,6 +2,7 @@
 
 #include "ir/graph/text.h"
 #include "ir/op_def.h"
+#include "ir/ops/common.h"
 
 namespace dlc {
 
@@ -15,7 +16,13 @@ void verify_node(const Graph& g, std::uint32_t id) {
               id, op_name(n.op), v.id);
     types.push_back(g.type(v));
   }
-  if (n.op == Op::input) return;
+  if (n.op == Op::input) {
+    std::string error;
+    DLC_CHECK(ops::shape_is_sane(n.type.shape, error), "graph {}: node {} (input): {}", g.name, id,
+              error);
+    DLC_CHECK(n.operands.empty(), "graph {}: node {} (input) has operands", g.name, id);
+    return;
+  }
   const Inferred inferred = infer_type(n.op, types, n.attrs);
   DLC_CHECK(inferred.type, "graph {}: node {} ({}): {}", g.name, id, op_name(n.op), inferred.error);
   DLC_CHECK(*inferred.type == n.type, "graph {}: node {} ({}) is typed {}, inference says {}",
@@ -32,7 +39,8 @@ void verify(const Graph& g) {
     DLC_CHECK(in.value.id < g.nodes.size() && g[in.value].op == Op::input,
               "graph {}: input `{}` is no input node", g.name, in.name);
     DLC_CHECK(names.insert(in.name).second, "graph {}: two inputs are named `{}`", g.name, in.name);
-    input_nodes.insert(in.value.id);
+    DLC_CHECK(input_nodes.insert(in.value.id).second, "graph {}: node {} is two inputs", g.name,
+              in.value.id);
   }
   for (std::uint32_t id = 0; id < g.nodes.size(); ++id)
     DLC_CHECK(g.nodes[id].op != Op::input || input_nodes.contains(id),

@@ -2,6 +2,7 @@
 // Integer arithmetic is folded and simplified on the way, so that index expressions stay affine
 // where they are.
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "ir/loop/loop.h"
@@ -12,7 +13,9 @@ namespace dlc::loop {
 namespace {
 
 bool same(const Expr& a, const Expr& b) {
-  const bool equal_value = a.value == b.value || (a.value != a.value && b.value != b.value);
+  // Bit by bit: 0 and -0 are two constants.
+  const bool equal_value =
+      std::bit_cast<std::uint64_t>(a.value) == std::bit_cast<std::uint64_t>(b.value);
   return a.kind == b.kind && a.type == b.type && a.op == b.op && a.operands == b.operands &&
          equal_value && a.integer == b.integer && a.axis == b.axis && a.buffer == b.buffer &&
          a.stage == b.stage && a.reduction == b.reduction && a.dim == b.dim;

@@ -104,7 +104,8 @@ extern const OpDef div_def{
 
 extern const OpDef rem_def{
     .name = "rem",
-    .doc = "a - floor(a / b) * b, with the sign of b; of integers a where b is 0",
+    .doc =
+        "what a leaves over a multiple of b, exact, with the sign of b; of integers a where b is 0",
     .infer = infer_number_binary,
     // da = dy, db = -dy * floor(a / b)
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
@@ -114,13 +115,18 @@ extern const OpDef rem_def{
     .evaluate =
         [](const Node&, Literals o, const Type& r) {
           return map2(
-              r, o[0], o[1], [](double a, double b) { return a - std::floor(a / b) * b; },
+              r, o[0], o[1],
+              [](double a, double b) {
+                const double rest = std::fmod(a, b);
+                return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+              },
               [](std::int64_t a, std::int64_t b) {
                 return wrap(u(a) - u(floor_div(a, b)) * u(b));
               });
         },
     .lowering = LowerElementwise{ScalarOp::Rem},
     .samples = {{{t(F64, {7}), t(F64, {7})}, {}, 2.1, 2.9},
+                {{t(F32, {Dim::symbol("N"), 5}), t(F32, {Dim::symbol("N"), 5})}, {}, -9, 9},
                 {{t(I32, {9}), t(I32, {9})}, {}, -9, 9}},
 };
 
@@ -212,7 +218,7 @@ extern const OpDef ne_def{
               [](std::int64_t a, std::int64_t b) { return std::int64_t(a != b); });
         },
     .lowering = LowerElementwise{ScalarOp::Ne},
-    .samples = binary_samples(0, 3, {F32, I32, U8, Bool}),
+    .samples = binary_samples(0, 3, {F32, F64, I32, U8, Bool}),
 };
 
 extern const OpDef lt_def{

@@ -35,19 +35,24 @@ std::optional<std::int64_t> axis_attr(const Attrs& attrs, int rank) {
 }
 
 bool shape_is_sane(const Shape& shape, std::string& error) {
-  constexpr std::int64_t kLimit = std::int64_t{1} << 40;
   std::int64_t count = 1;
   for (const Dim& d : shape) {
-    if (!d.is_constant()) continue;
-    if (d.value() < 0) {
+    if (d.is_constant() && d.value() < 0) {
       error = fmt::format("a dimension is negative: {}", d.value());
       return false;
     }
-    if (d.value() > kLimit || (d.value() > 0 && count > kLimit / d.value())) {
+    // With every symbol 1 an extent is at most the sum of its coefficients.
+    const auto size = [](std::int64_t v) {
+      return std::abs(std::clamp(v, -kMaxElements - 1, kMaxElements + 1));
+    };
+    std::int64_t largest = size(d.constant());
+    for (const auto& [monomial, coefficient] : d.terms())
+      largest = std::min(largest + size(coefficient), kMaxElements + 1);
+    if (largest > kMaxElements || (largest > 0 && count > kMaxElements / largest)) {
       error = "the tensor is too large: it has more than 2^40 elements";
       return false;
     }
-    count *= std::max<std::int64_t>(d.value(), 1);
+    count *= std::max<std::int64_t>(largest, 1);
   }
   return true;
 }
@@ -101,6 +106,7 @@ Literal map1(const Type& result, const Literal& a, double (*f)(double),
   for (std::size_t k = 0; k < r.f.size(); ++k) r.f[k] = f(a.f[k]);
   if (!r.i.empty()) DLC_CHECK(i, "an operation on floats was given integers");
   for (std::size_t k = 0; k < r.i.size(); ++k) r.i[k] = i(a.i[k]);
+  r.wrap();
   return r;
 }
 
@@ -120,7 +126,7 @@ Literal map2(const Type& result, const Literal& a, const Literal& b, double (*f)
       r.i[at] = i(a.i[at], b.i[at]);
     }
   }
-  r.round();
+  r.wrap();
   return r;
 }
 

@@ -30,7 +30,10 @@ std::optional<ElementType> element_attr(const Attrs& attrs);
 const Extents* axes_attr(const Attrs& attrs, int rank, std::string& error);
 /// An axis attribute within [0, rank).
 std::optional<std::int64_t> axis_attr(const Attrs& attrs, int rank);
-/// No dimension of a constant shape is negative or makes the tensor larger than 2^40 elements.
+/// Extents are at most this, and so is the number of elements of a tensor of constant shape.
+inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
+/// No constant dimension is negative, and the tensor is not too large: neither the product of the
+/// constant dimensions nor the coefficients of the element count.
 bool shape_is_sane(const Shape& shape, std::string& error);
 
 // ---- Type rules ----

@@ -38,6 +38,8 @@ extern const OpDef gather_def{
       if (!axis) return wrong("`axis` is no axis of {}", o[0].str());
       if (!is_index_type(o[1].element))
         return wrong("the places are {}; integers are expected", o[1].str());
+      if (o[0].shape[static_cast<std::size_t>(*axis)] == Dim(0))
+        return wrong("axis {} of {} has no elements to read", *axis, o[0].str());
       const Shape shape = gathered_shape(o[0].shape, static_cast<std::size_t>(*axis), o[1].shape);
       std::string error;
       if (!shape_is_sane(shape, error)) return wrong("{}", error);
@@ -95,14 +97,14 @@ extern const OpDef scatter_add_def{
     .name = "scatter_add",
     .doc =
         "zeros of extent {size} along {axis}, with the second operand added at the places of the "
-        "first, in order; "
-        "places outside are dropped",
+        "first, in order; places outside are clamped, as gather clamps them",
     .infer = [](Operands o, const Attrs& attrs) -> Inferred {
       if (o.size() != 2) return wrong("2 operands expected, {} given", o.size());
       const std::int64_t* axis = attr<std::int64_t>(attrs, "axis");
       const Shape* size = attr<Shape>(attrs, "size");
       const std::size_t rank = o[0].shape.size();
-      if (!size || size->size() != 1) return wrong("the attribute `size` is one dimension");
+      if (!size || size->size() != 1 || (*size)[0] == Dim(0))
+        return wrong("the attribute `size` is one dimension, not 0");
       if (!is_index_type(o[0].element))
         return wrong("the places are {}; integers are expected", o[0].str());
       if (!is_number(o[1].element))
@@ -137,8 +139,8 @@ extern const OpDef scatter_add_def{
           for_each_index(o[1].shape, [&](const Extents& i, std::int64_t k) {
             std::int64_t place = 0, at = 0;
             for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * i_strides[a];
-            const std::int64_t j = o[0].i[static_cast<std::size_t>(place)];
-            if (j < 0 || j >= out.shape[axis]) return;
+            const std::int64_t j = std::clamp<std::int64_t>(o[0].i[static_cast<std::size_t>(place)],
+                                                            0, out.shape[axis] - 1);
             for (std::size_t a = 0; a < out.shape.size(); ++a)
               at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * strides[a];
             if (is_float(out.element))
@@ -146,7 +148,7 @@ extern const OpDef scatter_add_def{
             else
               out.i[static_cast<std::size_t>(at)] += o[1].i[static_cast<std::size_t>(k)];
           });
-          out.round();
+          out.wrap();
           return out;
         },
     .lowering = LowerScatterAdd{},

@@ -73,7 +73,7 @@ Literal evaluate_reduce(const Node& n, const Literal& from, const Type& result, 
     else
       out.i[t] = fold.i(out.i[t], from.i[at]);
   });
-  out.round();
+  out.wrap();
   return out;
 }
 
@@ -98,12 +98,24 @@ V extremum_gradient(GraphBuilder& b, Value y, Value dy) {
 
 Literal evaluate_arg(const Node& n, const Literal& from, const Type& result, bool largest) {
   Literal out = literal_of(result);
-  std::vector<double> best(out.i.size());
   const std::int64_t axis = n.int_attr("axis");
+  if (!is_float(from.element)) {
+    std::vector<std::int64_t> best(out.i.size());
+    for_each_reduced(from, {axis}, [&](std::int64_t to, std::int64_t k, const Extents& index) {
+      const auto t = static_cast<std::size_t>(to);
+      const std::int64_t i = index[static_cast<std::size_t>(axis)],
+                         v = from.i[static_cast<std::size_t>(k)];
+      if (i > 0 && !(largest ? v > best[t] : v < best[t])) return;
+      best[t] = v;
+      out.i[t] = i;
+    });
+    return out;
+  }
+  std::vector<double> best(out.i.size());
   for_each_reduced(from, {axis}, [&](std::int64_t to, std::int64_t k, const Extents& index) {
     const auto t = static_cast<std::size_t>(to);
     const std::int64_t i = index[static_cast<std::size_t>(axis)];
-    const double v = from.at(k);
+    const double v = from.f[static_cast<std::size_t>(k)];
     const bool better =
         i == 0 || (largest ? v > best[t] : v < best[t]) || (std::isnan(v) && !std::isnan(best[t]));
     if (better && !(i > 0 && std::isnan(best[t]))) {
@@ -160,14 +172,21 @@ extern const OpDef reduce_sum_def{
 
 extern const OpDef reduce_prod_def{
     .name = "reduce_prod",
-    .doc = "the product over {axes}; its gradient is NaN where an element is 0",
+    .doc = "the product over {axes}",
     .infer = infer_reduce,
-    // dx = dy * y / x
+    // dx = dy * p / x' where no other element is 0, else 0: x' is x with 1 for 0, and p its product
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Value x = b.graph()[y].operands[0];
-      const Shape shape = b.type(x).shape;
+      const Type type = b.type(x);
       const Extents axes = b.graph()[y].ints_attr("axes");
-      return {b.div(spread(b, b.mul(dy, y), shape, axes), x)};
+      const Value none = constant_like(b, x, 0);
+      const Value is_zero = b.node(Op::eq, {x, none});
+      const Value nonzero = b.select(is_zero, constant_like(b, x, 1), x);
+      const Value zeros = b.convert(is_zero, type.element);
+      const Value all = spread(b, b.reduce(Op::reduce_sum, zeros, axes), type.shape, axes);
+      const Value product = b.mul(dy, b.reduce(Op::reduce_prod, nonzero, axes));
+      const Value others = b.div(spread(b, product, type.shape, axes), nonzero);
+      return {b.select(b.node(Op::eq, {all, zeros}), others, none)};
     }),
     .evaluate =
         [](const Node& n, Literals o, const Type& r) {

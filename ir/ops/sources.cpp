@@ -32,15 +32,6 @@ Inferred infer_shaped(const Attrs& attrs) {
   return ok({*element, *shape});
 }
 
-/// Whether all elements are equal, bit for bit.
-bool is_uniform(const Literal& l) {
-  for (std::int64_t k = 1; k < l.size(); ++k) {
-    const auto at = static_cast<std::size_t>(k);
-    if (is_float(l.element) ? !(l.f[at] == l.f[0]) : l.i[at] != l.i[0]) return false;
-  }
-  return l.size() > 0;
-}
-
 }  // namespace
 
 std::uint32_t threefry(std::int64_t seed, std::int64_t step, std::int64_t stream, std::int64_t i) {
@@ -87,7 +78,8 @@ extern const OpDef constant_def{
     .doc = "a literal {value}",
     .infer = [](Operands o, const Attrs& attrs) -> Inferred {
       const auto* value = attr<std::shared_ptr<const Literal>>(attrs, "value");
-      if (!o.empty() || !value) return wrong("a constant has no operands and an attribute `value`");
+      if (!o.empty() || !value || !*value)
+        return wrong("a constant has no operands and an attribute `value`");
       return ok((*value)->type());
     },
     .gradient = ZeroGradient{"it has no operands"},
@@ -96,7 +88,7 @@ extern const OpDef constant_def{
     .lowering = LowerGenerate{[](KernelBuilder& b, const Graph&, const Node& n, const Index&,
                                  const Element&) {
       const Literal& l = n.literal_attr("value");
-      DLC_CHECK(is_uniform(l), "a constant of several values is a buffer");
+      DLC_CHECK(l.is_uniform(), "a constant of several values is a buffer");
       return is_float(l.element) ? b.constant(l.element, l.f[0]) : b.integer(l.i[0], l.element);
     }},
     .samples =

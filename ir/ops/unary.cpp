@@ -268,6 +268,15 @@ static std::int64_t saturate(double v, ElementType to) {
   return static_cast<std::int64_t>(v);
 }
 
+/// Element k as a float of type `to`. An i64 that f64 cannot hold is rounded once, to `to` itself.
+static double to_float(const Literal& from, std::int64_t k, ElementType to) {
+  constexpr std::int64_t kExact = std::int64_t{1} << 53;
+  if (is_float(from.element)) return from.at(k);
+  const std::int64_t v = from.i[static_cast<std::size_t>(k)];
+  const bool exact = -kExact <= v && v <= kExact;
+  return to == F32 && !exact ? static_cast<double>(static_cast<float>(v)) : static_cast<double>(v);
+}
+
 extern const OpDef convert_def{
     .name = "convert",
     .doc =
@@ -291,13 +300,13 @@ extern const OpDef convert_def{
           for (std::int64_t k = 0; k < out.size(); ++k) {
             const auto at = static_cast<std::size_t>(k);
             if (is_float(r.element))
-              out.f[at] = o[0].at(k);
+              out.f[at] = to_float(o[0], k, r.element);
             else if (r.element == Bool)
               out.i[at] = o[0].at(k) != 0;
             else
               out.i[at] = is_float(o[0].element) ? saturate(o[0].f[at], r.element) : o[0].i[at];
           }
-          out.round();
+          out.wrap();
           return out;
         },
     .lowering = LowerElementwise{ScalarOp::Convert},

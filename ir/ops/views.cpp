@@ -30,6 +30,32 @@ Literal evaluate_view(const Literal& from, const Type& result,
   return out;
 }
 
+/// The part of `v` that begins at `begin` and has extents `shape`. A slice begins at numbers; along
+/// an axis that begins at a symbolic place the part is read by a list of places.
+Value window(GraphBuilder& b, Value v, const Shape& begin, const Shape& shape) {
+  Extents from(shape.size(), 0);
+  Shape extents = shape;
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    if (begin[k].is_constant())
+      from[k] = begin[k].value();
+    else
+      extents[k] = b.type(v).shape[k];
+  }
+  if (!(extents == b.type(v).shape))
+    v = b.node(Op::slice, {v},
+               {{"begin", from}, {"step", Extents(from.size(), 1)}, {"shape", extents}});
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    if (begin[k].is_constant()) continue;
+    const Type index{I64, {shape[k]}};
+    const Value count = b.node(
+        Op::iota, {},
+        {{"shape", index.shape}, {"axis", std::int64_t{0}}, {"element", std::string("i64")}});
+    const Value start = b.broadcast(b.dim_value(begin[k], I64), index.shape, {});
+    v = b.node(Op::gather, {v, b.add(count, start)}, {{"axis", static_cast<std::int64_t>(k)}});
+  }
+  return v;
+}
+
 std::int64_t dot(const Extents& index, const Extents& strides) {
   return std::inner_product(index.begin(), index.end(), strides.begin(), std::int64_t{0});
 }
@@ -219,8 +245,15 @@ extern const OpDef slice_def{
       for (std::size_t k = 0; k < rank; ++k) {
         if ((*begin)[k] < 0 || (*step)[k] < 1)
           return wrong("`begin` is at least 0 and `step` at least 1");
+        if ((*begin)[k] > kMaxElements || (*step)[k] > kMaxElements)
+          return wrong("`begin` and `step` are at most 2^40");
         const Dim &from = o[0].shape[k], &to = (*shape)[k];
-        if (to == Dim(0)) continue;
+        if (to == Dim(0)) {
+          if (!from.provably_ge(Dim((*begin)[k])))
+            return wrong("axis {} has extent {}; the slice begins at {}", k, from.str(),
+                         (*begin)[k]);
+          continue;
+        }
         const Dim end = Dim((*begin)[k] + 1) + (to - Dim(1)) * Dim((*step)[k]);
         if (!from.provably_ge(end))
           return wrong("axis {} has extent {}; the slice reads up to {}", k, from.str(), end.str());
@@ -345,13 +378,7 @@ extern const OpDef pad_def{
     // dx = the middle of dy; dvalue = the sum of the frame
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Shape low = b.graph()[y].shape_attr("low"), from = b.type(operand(b, y)).shape;
-      Extents begin;
-      for (const Dim& d : low) {
-        DLC_CHECK(d.is_constant(), "padding by {} elements has no gradient", d.str());
-        begin.push_back(d.value());
-      }
-      const Value middle = b.node(
-          Op::slice, {dy}, {{"begin", begin}, {"step", Extents(begin.size(), 1)}, {"shape", from}});
+      const Value middle = window(b, dy, low, from);
       Extents all(from.size());
       std::iota(all.begin(), all.end(), 0);
       return {middle,
@@ -432,17 +459,13 @@ extern const OpDef concat_def{
       const V operands = b.graph()[y].operands;
       const auto axis = static_cast<std::size_t>(b.graph()[y].int_attr("axis"));
       V result;
-      std::int64_t at = 0;
+      Dim at = 0;
       for (const Value v : operands) {
         const Shape shape = b.type(v).shape;
-        Extents begin(shape.size(), 0);
+        Shape begin(shape.size(), 0);
         begin[axis] = at;
-        result.push_back(
-            b.node(Op::slice, {dy},
-                   {{"begin", begin}, {"step", Extents(begin.size(), 1)}, {"shape", shape}}));
-        DLC_CHECK(shape[axis].is_constant() || v == operands.back(),
-                  "concat along {} has no gradient", shape[axis].str());
-        if (shape[axis].is_constant()) at += shape[axis].value();
+        result.push_back(window(b, dy, begin, shape));
+        at = at + shape[axis];
       }
       return result;
     }),

@@ -61,6 +61,12 @@ Graph lay_out(const Graph& old) {
         // The other letters of a small operand that both have no unit stride: move the letter to
         // the end.
         const int k = letters[1].find(last) != std::string::npos ? 1 : 0;
+        // Where the other one gives the result no axis of its own (a matrix times a vector) the
+        // transpose would cost as much as the contraction.
+        const auto is_own = [&](char ch) {
+          return letters[k].find(ch) == std::string::npos && out.find(ch) != std::string::npos;
+        };
+        if (std::none_of(letters[1 - k].begin(), letters[1 - k].end(), is_own)) return {};
         const Shape& shape = b.type(operands[static_cast<std::size_t>(k)]).shape;
         std::vector<std::int64_t> perm;
         std::string moved;

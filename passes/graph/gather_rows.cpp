@@ -1,9 +1,8 @@
 // A training step on a batch becomes one on the whole data set and the numbers of the batch's rows:
 //
-//   %x: f32[N, 2] = input input        =>      %x_all: f32[rows.count, 2] = input input      (still
-//   named x)
-//                                              %rows: i32[N] = input rows
-//                                              %x: f32[N, 2] = gather %x_all, %rows {axis = 0}
+//   %x: f32[N, 2] = input input    =>    %rows: i32[N] = input rows
+//                                        %x: f32[rows.count, 2] = input input
+//                                        %x.batch: f32[N, 2] = gather %x, %rows {axis = 0}
 //
 // The gather is later fused with what reads the batch, so a shuffled epoch copies nothing.
 #include <optional>
@@ -33,6 +32,8 @@ Graph run_gather_rows(const Graph& old) {
     if (!batch) batch = row_symbol(old, in);
   }
   if (!batch) return old;
+  if (old.find_input("rows"))
+    throw UserError("an input is named `rows`, which is the name of the batch's row numbers");
   const Dim all = Dim::symbol("rows.count");
   Graph g;
   g.name = old.name;
@@ -53,6 +54,7 @@ Graph run_gather_rows(const Graph& old) {
       if (g.type(now[id]) == n.type) continue;
       b.set_loc(n.loc);
       now[id] = b.node(Op::gather, {now[id], rows}, {{"axis", std::int64_t{0}}});
+      if (!n.name.empty()) g[now[id]].name = n.name + ".batch";
       continue;
     }
     Node copy = n;

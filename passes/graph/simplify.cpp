@@ -22,6 +22,7 @@ struct Here {
   GraphBuilder& b;
   const Node& n;
   const std::vector<Value>& operands;
+  const std::vector<std::uint32_t>& uses;  // of the nodes of the old graph
 
   Value a() const { return operands[0]; }
   Value c() const { return operands[1]; }
@@ -30,13 +31,15 @@ struct Here {
   /// The operand of `v`, which is an `op`.
   Value in(Value v, int k = 0) const { return at(v).operands[static_cast<std::size_t>(k)]; }
 
-  /// The value of a scalar constant, repeated or not.
+  /// Nothing but this node uses its first operand: what replaces both is no second computation.
+  bool only_use() const { return uses[n.operands[0].id] == 1; }
+  /// The value of a constant whose elements are all equal, repeated or not.
   std::optional<double> splat(Value v) const {
     const Node* n = &at(v);
     if (n->op == Op::broadcast || n->op == Op::reshape) n = &at(n->operands[0]);
     if (n->op != Op::constant) return std::nullopt;
     const Literal& l = n->literal_attr("value");
-    if (l.size() != 1) return std::nullopt;
+    if (!l.is_uniform()) return std::nullopt;
     return l.at(0);
   }
   bool is_splat(Value v, double x) const {
@@ -231,8 +234,12 @@ const Rule kRules[] = {
        return h.is(h.a(), Op::sub) ? h.b.sub(h.in(h.a(), 1), h.in(h.a())) : kNone;
      }},
     {Op::pow, "x^p by multiplication for small whole p", power},
-    {Op::abs, "|-x| = |x|",
-     [](const Here& h) { return h.is(h.a(), Op::neg) ? h.b.node(Op::abs, {h.in(h.a())}) : kNone; }},
+    {Op::abs, "|-x| = |x| (u8 has no sign, and wraps)",
+     [](const Here& h) {
+       return h.is(h.a(), Op::neg) && h.n.type.element != ElementType::U8
+                  ? h.b.node(Op::abs, {h.in(h.a())})
+                  : kNone;
+     }},
     {Op::logical_not, "not not x = x",
      [](const Here& h) { return h.is(h.a(), Op::logical_not) ? h.in(h.a()) : kNone; }},
     {Op::select, "x if c else x = x",
@@ -295,13 +302,17 @@ const Rule kRules[] = {
                   : kNone;
      }},
     {Op::transpose, "of a contraction",
-     [](const Here& h) { return h.is(h.a(), Op::contract) ? transpose_of_contract(h) : kNone; }},
+     [](const Here& h) {
+       return h.is(h.a(), Op::contract) && h.only_use() ? transpose_of_contract(h) : kNone;
+     }},
     {Op::reduce_sum, "over axes of 1", reduce_of_ones},
     {Op::reduce_max, "over axes of 1", reduce_of_ones},
     {Op::reduce_min, "over axes of 1", reduce_of_ones},
     {Op::reduce_prod, "over axes of 1", reduce_of_ones},
     {Op::reduce_sum, "of a sum",
-     [](const Here& h) { return h.is(h.a(), Op::reduce_sum) ? merge_sums(h) : kNone; }},
+     [](const Here& h) {
+       return h.is(h.a(), Op::reduce_sum) && h.only_use() ? merge_sums(h) : kNone;
+     }},
     {Op::contract, "of a transposed left side",
      [](const Here& h) {
        return h.is(h.a(), Op::transpose) ? contract_of_transpose(h, 0) : kNone;
@@ -314,8 +325,9 @@ const Rule kRules[] = {
 
 bool is_elementwise(Op op) { return std::holds_alternative<LowerElementwise>(op_def(op).lowering); }
 
-Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& operands) {
-  const Here here{b, n, operands};
+Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                    const std::vector<std::uint32_t>& uses) {
+  const Here here{b, n, operands, uses};
   for (const Rule& rule : kRules)
     if (rule.op == n.op)
       if (const Value v = rule.apply(here); v.valid()) return v;
@@ -330,11 +342,12 @@ Graph run_simplify(const Graph& old) {
   Graph g = old;
   for (int sweep = 0; sweep < kMaxSweeps; ++sweep) {
     bool changed = false;
+    const std::vector<std::uint32_t> uses = g.use_counts();
     g = rewrite(g,
                 [&](GraphBuilder& b, const Graph& from, Value v,
                     const std::vector<Value>& operands) -> Value {
                   if (from[v].op == Op::input) return {};
-                  const Value simple = simplify_node(b, from[v], operands);
+                  const Value simple = simplify_node(b, from[v], operands, uses);
                   changed = changed || simple.valid();
                   return simple;
                 });

@@ -9,13 +9,7 @@ using loop::ExprKind;
 using loop::ScalarOp;
 
 bool is_stored_constant(const Node& n) {
-  if (n.op != Op::constant) return false;
-  const Literal& l = n.literal_attr("value");
-  for (std::int64_t k = 1; k < l.size(); ++k) {
-    const auto at = static_cast<std::size_t>(k);
-    if (is_float(l.element) ? !(l.f[at] == l.f[0]) : l.i[at] != l.i[0]) return true;
-  }
-  return l.size() == 0;
+  return n.op == Op::constant && !n.literal_attr("value").is_uniform();
 }
 
 ExprId Expressions::element(Value v, const Index& index) {

@@ -179,7 +179,9 @@ class KernelMaker {
     loop::Stage stage;
     Index index;
     for (std::size_t a = 0; a < inner.size(); ++a) {
-      stage.axes.push_back(b_.axis(fmt::format("r{}_{}", k_.stages.size(), a), inner[a]));
+      const std::string name = inner.size() == 1 ? fmt::format("j{}", k_.stages.size())
+                                                 : fmt::format("j{}_{}", k_.stages.size(), a);
+      stage.axes.push_back(b_.axis(name, inner[a]));
       index.push_back(b_.axis_value(stage.axes.back()));
     }
     k_.stages.push_back(std::move(stage));
@@ -350,11 +352,7 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   const ExprId j = places.element == ElementType::I64
                        ? place
                        : b.scalar(ScalarOp::Convert, ElementType::I64, {place});
-  // Outside the range nothing is added: zero goes to the nearest place inside.
   const Dim& size = n.type.shape[axis];
-  const ExprId inside = b.scalar(ScalarOp::And, ElementType::Bool,
-                                 {b.scalar(ScalarOp::Le, ElementType::Bool, {b.integer(0), j}),
-                                  b.scalar(ScalarOp::Lt, ElementType::Bool, {j, b.dim(size)})});
   const ExprId clamped = b.scalar(
       ScalarOp::Max, ElementType::I64,
       {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {j, b.dim(size - Dim(1))})});
@@ -363,8 +361,7 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   to.insert(to.end(), last, index.end());
   const ElementType t = n.type.element;
   const ExprId update = b.load(s.buffer(n.operands[1]), t, b.linear_offset(index, updates.shape));
-  const ExprId value = b.scalar(ScalarOp::Select, t, {inside, update, b.constant(t, 0)});
-  stage.stores.push_back({s.buffer(node), b.linear_offset(to, n.type.shape), value});
+  stage.stores.push_back({s.buffer(node), b.linear_offset(to, n.type.shape), update});
   scatter.stages.push_back(std::move(stage));
   return kernels;
 }

@@ -1,3 +1,5 @@
+#include "tests/support/samples.h"
+
 #include <doctest/doctest.h>
 
 #include "ir/graph/text.h"
@@ -7,12 +9,6 @@ using namespace dlc;
 
 namespace {
 
-constexpr Op kOps[] = {
-#define DLC_OP(name) Op::name,
-#include "ir/ops/ops.def"
-#undef DLC_OP
-};
-
 double allowed(const Graph& g) {
   const ElementType t = g.type(g.outputs[0].value).element;
   return t == ElementType::F64 ? 2e-14 : is_float(t) ? 2e-6 : 0;
@@ -21,17 +17,19 @@ double allowed(const Graph& g) {
 }  // namespace
 
 TEST_CASE("every sample of every operation: compiled code agrees with the interpreter") {
-  for (const Op op : kOps)
-    for (const Sample& s : op_def(op).samples)
-      for (const int symbol : {1, 5, 37}) {
-        const Graph g = sample_graph(op, s);
-        const std::string text = print(g);
-        CAPTURE(text);
-        CAPTURE(symbol);
-        try {
-          CHECK(compiled_distance(g, sample_values(g, s.lo, s.hi, symbol, 1)) <= allowed(g));
-        } catch (const std::exception& e) {
-          FAIL_CHECK(text, "\n", e.what());
+  for (const Op op : all_ops())
+    for (const Sample& s : op_def(op).samples) {
+      const Graph g = sample_graph(op, s);
+      const std::string text = print(g);
+      CAPTURE(text);
+      try {
+        const Compiled c(g);
+        for (const int symbol : {1, 5, 37}) {
+          CAPTURE(symbol);
+          CHECK(compiled_distance(c, sample_values(g, s.lo, s.hi, symbol, 1)) <= allowed(g));
         }
+      } catch (const std::exception& e) {
+        FAIL_CHECK(text, "\n", std::string(e.what()));
       }
+    }
 }

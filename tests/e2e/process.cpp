@@ -2,34 +2,8 @@
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
-
-std::string read_all(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-TempDir::TempDir() {
-  std::string name = (std::filesystem::temp_directory_path() / "dlc_test_XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
-  dir_ = name;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(dir_, ignored);
-}
-
-std::string TempDir::write(const std::string& file, const std::string& text) const {
-  std::ofstream(path(file), std::ios::binary) << text;
-  return path(file);
-}
 
 Finished dlc_command(const std::vector<std::string>& args) {
   TempDir dir;

@@ -5,34 +5,12 @@
 #include "codegen/reference/interpreter.h"
 #include "ir/graph/builder.h"
 #include "ir/op_def.h"
+#include "tests/support/samples.h"
 
 using namespace dlc;
 
-namespace {
-
-/// A graph of one node from a sample: its operands are inputs.
-Graph sample_graph(Op op, const Sample& s) {
-  Graph g;
-  g.name = "sample";
-  GraphBuilder b(g);
-  std::vector<Value> operands;
-  for (std::size_t k = 0; k < s.operands.size(); ++k)
-    operands.push_back(b.input("x" + std::to_string(k), InputKind::Input, s.operands[k]));
-  b.set_loc({"model.dl", 3, 5});
-  b.output("y", OutputKind::Output, b.node(op, operands, s.attrs));
-  return g;
-}
-
-constexpr Op kOps[] = {
-#define DLC_OP(name) Op::name,
-#include "ir/ops/ops.def"
-#undef DLC_OP
-};
-
-}  // namespace
-
 TEST_CASE("the text of every sample parses back to itself") {
-  for (const Op op : kOps) {
+  for (const Op op : all_ops()) {
     for (const Sample& s : op_def(op).samples) {
       const Graph g = sample_graph(op, s);
       verify(g);

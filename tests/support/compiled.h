@@ -1,18 +1,35 @@
 #pragma once
-// A graph compiled and run beside the reference interpreter.
+// Compiled graphs beside the reference interpreter.
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "codegen/llvm/jit.h"
 #include "ir/graph/graph.h"
-#include "ir/op_def.h"
+#include "runtime/tensor.h"
 
-/// A graph of one node from an operation's sample, its operands the inputs x0, x1, ...
-dlc::Graph sample_graph(dlc::Op op, const dlc::Sample& s);
-/// Values for the inputs of `g`, from a seed: symbols take the given value, floats and integers lie
-/// in [lo, hi].
-std::map<std::string, dlc::Literal> sample_values(const dlc::Graph& g, double lo, double hi,
-                                                  int symbol, unsigned seed);
-/// The largest difference between compiled and interpreted outputs, relative to the largest value
-/// (at least 1); infinite where one is NaN and the other is not. Integers count as they are.
+/// A graph through the whole pipeline, verified after every pass, and compiled.
+class Compiled {
+ public:
+  explicit Compiled(const dlc::Graph& g, int vector_bits = 0);
+  /// The outputs, in the graph's order.
+  std::vector<dlc::Tensor> run(const std::map<std::string, dlc::Literal>& inputs,
+                               int threads = 1) const;
+  const dlc::Graph& graph() const { return graph_; }
+
+ private:
+  dlc::Graph graph_;  // without grad nodes
+  std::unique_ptr<dlc::CompiledProgram> code_;
+};
+
+/// The largest difference between two tensors, relative to the largest finite value wanted (at
+/// least 1); infinite where one is NaN and the other is not, or where the shapes differ.
+double distance(const dlc::Tensor& got, const dlc::Literal& want);
+
+/// The largest difference over the outputs of `g`, compiled and interpreted in the declared types.
+/// Integers count as they are.
+double compiled_distance(const Compiled& c, const std::map<std::string, dlc::Literal>& inputs,
+                         int threads = 1);
 double compiled_distance(const dlc::Graph& g, const std::map<std::string, dlc::Literal>& inputs,
                          int threads = 1, int vector_bits = 0);

@@ -1,0 +1,199 @@
+// Data blocks: a program per split that computes columns; files are its inputs. Columns are matched
+// by name with what the model reads.
+#include <cmath>
+
+#include "frontend/sema/module_builder.h"
+
+namespace dlc::sema {
+
+Val Evaluator::data_file(const std::string& reader, const std::string& path,
+                         std::vector<std::string> columns, Span span, Frame& f) {
+  Program& p = *f.program;
+  FileSource file{path, reader, path, std::move(columns), {}, loc(span)};
+  if (!file.columns.empty()) file.input += fmt::format("[{}]", fmt::join(file.columns, ","));
+  if (const GraphInput* known = p.graph.find_input(file.input)) return p.ref(known->value);
+  if (!options_.probe) return report(Diag::data_file, span, "files cannot be read here");
+  try {
+    file.type = options_.probe(file);
+  } catch (const UserError& e) {
+    return report(Diag::data_file, span, e.what());
+  }
+  p.b.set_loc(file.loc);
+  const Value v = p.b.input(file.input, InputKind::Input, file.type);
+  p.origins.resize(p.graph.nodes.size());
+  for (const Dim& d : file.type.shape)
+    p.origins[v.id].push_back({span, "", fmt::format("the file has {} here", d.str())});
+  files->push_back(std::move(file));
+  return p.ref(v);
+}
+
+const Type* ModuleBuilder::declared_input(const std::string& name) const {
+  for (const Graph* g : {&module_.train_step, &module_.evaluate, &module_.predict})
+    if (const GraphInput* in = g->find_input(name);
+        in && (in->kind == InputKind::Input || in->kind == InputKind::Target))
+      return &g->type(in->value);
+  return nullptr;
+}
+
+void ModuleBuilder::build_data() {
+  module_.data.name = data_->name.text;
+  ev_->split_test.reset();
+  std::map<std::string, Span> seen;
+  std::vector<const ast::Stmt*> splits;
+  for (const ast::Stmt& s : data_->body.stmts) {
+    const auto* split = std::get_if<ast::Split>(&s.node);
+    if (!split) continue;
+    if (split->name.text != "train" && split->name.text != "test") {
+      const std::string near = nearest(split->name.text, {"train", "test"});
+      ev_->report(Diag::unknown_split, split->name.span,
+                  fmt::format("data have the splits `train` and `test`, not `{}`", split->name.text),
+                  near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+      continue;
+    }
+    if (const auto [at, fresh] = seen.emplace(split->name.text, split->name.span); !fresh) {
+      ev_->report(Diag::duplicate_definition, split->name.span,
+                  fmt::format("the split `{}` is defined twice", split->name.text), "",
+                  {{at->second, "first defined here"}});
+      continue;
+    }
+    // What is trained on comes first.
+    splits.insert(split->name.text == "train" ? splits.begin() : splits.end(), &s);
+  }
+  if (splits.empty()) splits.push_back(nullptr);
+  for (const ast::Stmt* s : splits) module_.data.splits.push_back(build_split(*data_, s));
+  if (!ev_->split_test) return;
+  if (splits.size() != 1 || splits[0]) {
+    ev_->report(Diag::misplaced_statement, data_->name.span,
+                "`split` cuts one set of rows; this block has `train` and `test` already");
+    return;
+  }
+  DataSplit& train = module_.data.splits[0];
+  DataSplit test = train;
+  const auto part = static_cast<std::int64_t>(std::llround(static_cast<double>(train.rows) * *ev_->split_test));
+  train.name = "train";
+  train.rows -= part;
+  test.name = "test";
+  test.first = train.rows;
+  test.rows = part;
+  module_.data.splits.push_back(std::move(test));
+}
+
+DataSplit ModuleBuilder::build_split(const ast::Data& data, const ast::Stmt* split) {
+  const auto* block = split ? &std::get<ast::Split>(split->node) : nullptr;
+  DataSplit s;
+  s.name = block ? block->name.text : "train";
+  Program p("data", false, fmt::format("data.{}.{}", data.name.text, block ? s.name : ""));
+  ev_->files = &s.files;
+  Frame f;
+  f.program = &p;
+  f.place = Place::Data;
+  const std::size_t before = ev_->reports();
+  for (const ast::Block* part : {&data.body, block ? &block->body : nullptr}) {
+    if (!part) continue;
+    for (const ast::Stmt& stmt : part->stmts) {
+      if (part == &data.body && std::holds_alternative<ast::Split>(stmt.node)) continue;
+      Val last = None{};
+      ev_->run(stmt, f, last);
+      if (!last.get<None>() && !last.poisoned())
+        ev_->report(Diag::unused_value, stmt.span,
+                    fmt::format("the value of this line, {}, is not used", describe(last)),
+                    "bind it to a name: `y = ...`");
+    }
+  }
+  ev_->files = nullptr;
+  // Not matched with a model that is in error itself: its inputs are not known then.
+  if (!ev_->failed_since(before) && diagnostics_.empty()) match_columns(s, p, f, data);
+  return s;
+}
+
+void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f, const ast::Data& data) {
+  const auto is_file = [&](Value v) -> int {
+    for (std::size_t k = 0; k < split.files.size(); ++k)
+      if (p.graph.find_input(split.files[k].input)->value == v) return static_cast<int>(k);
+    return -1;
+  };
+  std::vector<std::string> names;
+  Span rows_span;
+  std::string rows_name;
+  for (const auto& [name, bound] : f.names) {
+    const auto* t = bound.value.get<TensorRef>();
+    if (t) names.push_back(name);
+    const Type* declared = declared_input(name);
+    if (model_ ? !declared : (!t || p.type(t->value).rank() == 0)) continue;
+    Value v;
+    if (t) {
+      v = t->value;
+    } else {
+      const auto made = ev_->tensor(p, bound.value, bound.span);
+      if (!made) continue;
+      v = *made;
+    }
+    const Type type = p.type(v);
+    const std::vector<Label> input_label =
+        declared ? std::vector<Label>{{input_spans_.at(name), fmt::format("the model reads {}", declared->str())}}
+                 : std::vector<Label>{};
+    if (declared) {
+      bool fits = type.rank() == declared->rank() && type.rank() > 0;
+      for (int k = 1; fits && k < type.rank(); ++k) {
+        const Dim& d = declared->shape[static_cast<std::size_t>(k)];
+        fits = !d.is_constant() || d == type.shape[static_cast<std::size_t>(k)];
+      }
+      if (!fits) {
+        std::string hint;
+        if (type.rank() + 1 == declared->rank() && declared->shape.back() == Dim(1))
+          hint = fmt::format("make a column of it: `{} = reshape(..., [-1, 1])`", name);
+        ev_->report(Diag::data_mismatch, bound.span,
+                    fmt::format("the column `{}` is {}, the model reads {}", name, ev_->describe_shape(p, v),
+                                declared->str()),
+                    hint, input_label);
+        continue;
+      }
+      if (is_float(type.element) && !is_float(declared->element)) {
+        ev_->report(Diag::data_mismatch, bound.span,
+                    fmt::format("the column `{}` holds {} numbers, the model reads {}", name,
+                                dlc::name(type.element), declared->str()),
+                    fmt::format("convert it: `{} = {}(...)`", name, dlc::name(declared->element)), input_label);
+        continue;
+      }
+    }
+    const std::int64_t rows = type.shape[0].value();
+    if (!split.columns.empty() && rows != split.rows) {
+      ev_->report(Diag::rows_differ, bound.span,
+                  fmt::format("the column `{}` has {} rows, `{}` has {}", name, rows, rows_name, split.rows),
+                  "the first axis of every column is the row axis", {{rows_span, "defined here"}});
+      continue;
+    }
+    split.rows = rows;
+    rows_span = bound.span;
+    rows_name = name;
+    const int file = is_file(v);
+    split.columns.push_back({name, type, file});
+    if (file < 0) p.b.output(name, OutputKind::Output, v);
+  }
+  if (model_ && train_) {
+    const Span where = train_->data ? train_->data->span : train_->model.span;
+    for (const auto& [name, span] : input_spans_) {
+      if (!declared_input(name) || f.names.contains(name)) continue;
+      const std::string near = nearest(name, names);
+      ev_->report(Diag::missing_column, where,
+                  fmt::format("the data `{}` have no column `{}`, which the model reads", data.name.text, name),
+                  near.empty() ? fmt::format("names match; the data have {}", fmt::join(names, ", "))
+                               : fmt::format("did you mean `{}`? names must match", near),
+                  {{span, "declared here"}});
+    }
+  }
+  // What the data were made with, where it has the name of a parameter.
+  for (const ParamInfo& param : module_.params) {
+    const auto at = f.names.find(param.path);
+    if (param.kind != InputKind::Param || at == f.names.end() || declared_input(param.path)) continue;
+    const bool is_value = at->second.value.get<TensorRef>() || at->second.value.list() ||
+                          number(at->second.value);
+    const auto v = is_value ? ev_->tensor(p, at->second.value, at->second.span, param.type.element) : std::nullopt;
+    if (!v || !(element_count(p.type(*v).shape) == element_count(param.type.shape))) continue;
+    p.b.output(param.path, OutputKind::Output, *v);
+    split.truths.push_back(param.path);
+  }
+  split.graph = extract(p.graph, "data", [](OutputKind) { return true; });
+}
+
+}  // namespace dlc::sema

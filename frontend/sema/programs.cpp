@@ -1,0 +1,160 @@
+// The model as programs: one body evaluated for evaluation and, with `training` true, for the
+// training step, to which the optimizer adds its updates.
+#include "frontend/sema/module_builder.h"
+
+namespace dlc::sema {
+
+bool ModuleBuilder::run_model(Program& p) {
+  Owner root;
+  Frame f;
+  f.program = &p;
+  f.place = Place::Model;
+  f.owner = &root;
+  const std::size_t before = ev_->reports();
+  for (const ast::Param& c : model_->config) {
+    const auto at = overrides_.find(c.name.text);
+    const ast::Expr* e = at != overrides_.end() ? at->second.get() : c.default_value.get();
+    if (!e)
+      ev_->report(Diag::missing_argument, c.name.span,
+                  fmt::format("the setting `{}` of the model has no value", c.name.text),
+                  fmt::format("give it one: `{} = 256`, or --set {}=256", c.name.text, c.name.text));
+    f.names[c.name.text] = {e ? ev_->eval(*e, f) : Val(Poison{}), c.name.span};
+  }
+  ev_->run(model_->body, f, false);
+  for (const GraphInput& in : p.graph.inputs)
+    if (in.kind == InputKind::Input || in.kind == InputKind::Target)
+      input_spans_[in.name] = f.names[in.name].span;
+  return !ev_->failed_since(before) && !model_->body.damaged;
+}
+
+namespace {
+
+void add_updates(Program& p) {
+  for (const auto& [path, v] : p.current)
+    if (!(p.graph.find_input(path)->value == v)) p.b.output(path, OutputKind::Update, v);
+}
+
+bool is_result(OutputKind k) { return k == OutputKind::Loss || k == OutputKind::Metric; }
+bool is_output(OutputKind k) { return k == OutputKind::Output; }
+bool is_any(OutputKind) { return true; }
+bool is_trained(OutputKind k) { return k != OutputKind::Output; }
+
+}  // namespace
+
+void ModuleBuilder::build_evaluate() {
+  Program p("evaluate", false, "evaluate");
+  ev_->layers = &module_.layers;
+  run_model(p);
+  ev_->layers = nullptr;
+  bool has_results = false;
+  for (const GraphOutput& out : p.graph.outputs) has_results = has_results || is_result(out.kind);
+  std::vector<std::uint32_t> position;
+  module_.evaluate = extract(p.graph, "evaluate", has_results ? is_result : is_any, &position);
+  for (LayerInfo& l : module_.layers) {
+    l.first = position[l.first];
+    l.last = position[l.last];
+  }
+  module_.predict = extract(p.graph, "predict", is_output);
+}
+
+void ModuleBuilder::build_train_step() {
+  Program p("train_step", true, "train");
+  const bool good = run_model(p);
+  if (!train_) return;
+  const Val optimizer = optimizer_setting(p);
+  if (!good) return;
+  watch_parameters(p);
+  if (!optimizer.poisoned()) add_optimizer(p, *optimizer.function());
+  add_updates(p);
+  module_.train_step = extract(p.graph, "train_step", is_trained);
+}
+
+void ModuleBuilder::watch_parameters(Program& p) {
+  for (const ast::Stmt& s : train_->body.stmts) {
+    const auto* w = std::get_if<ast::Watch>(&s.node);
+    if (!w) continue;
+    for (const ast::Name& name : w->names) {
+      const auto at = p.current.find(name.text);
+      if (at != p.current.end()) {
+        p.b.output("watch." + name.text, OutputKind::Watch, p.graph.find_input(name.text)->value);
+        continue;
+      }
+      std::vector<std::string> paths;
+      for (const auto& [path, v] : p.current) paths.push_back(path);
+      const std::string near = nearest(name.text, paths);
+      ev_->report(Diag::unknown_name, name.span, fmt::format("the model has no parameter `{}`", name.text),
+                  near.empty() ? fmt::format("its parameters are {}", fmt::join(paths, ", "))
+                               : fmt::format("did you mean `{}`?", near));
+    }
+  }
+}
+
+Val ModuleBuilder::optimizer_setting(Program& p) {
+  const ast::Expr* e = setting("optimizer");
+  if (!e && train_->body.damaged) return Poison{};
+  if (!e)
+    return ev_->report(Diag::no_optimizer, train_->model.span, "the train block has no optimizer",
+                       "for instance `optimizer = sgd(lr: 0.1)`");
+  Frame f;
+  f.program = &p;
+  f.place = Place::Train;
+  const Val v = ev_->eval(*e, f);
+  if (v.poisoned()) return v;
+  const Function* fn = v.function();
+  if (!fn || fn->def->kind != ast::CallableKind::Optimizer)
+    return ev_->report(Diag::bad_optimizer, e->span, fmt::format("an optimizer is expected, this is {}", describe(v)),
+                       "for instance `optimizer = sgd(lr: 0.1)`; `dlc std` lists the optimizers");
+  const ast::Callable& def = *fn->def;
+  if (def.tensors.size() != 2)
+    return ev_->report(Diag::bad_optimizer, def.name.span,
+                       fmt::format("the optimizer `{}` works on {} tensors", def.name.text, def.tensors.size()),
+                       fmt::format("an optimizer takes the parameter and its gradient: `optimizer {}(lr)(w, g)`",
+                                   def.name.text));
+  return v;
+}
+
+void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
+  const GraphOutput* loss = nullptr;
+  for (const GraphOutput& out : p.graph.outputs)
+    if (out.kind == OutputKind::Loss) loss = &out;
+  if (!loss) {
+    ev_->report(Diag::no_loss, train_->model.span,
+                fmt::format("the model `{}` has no loss: there is nothing to minimise", model_->name.text),
+                "for instance `loss = mean((y - target) ^ 2)`");
+    return;
+  }
+  const Value y = loss->value;
+  const Span span = setting("optimizer")->span;
+  const ast::Callable& def = *fn.def;
+  std::vector<std::pair<std::string, Value>> params;
+  for (const GraphInput& in : p.graph.inputs)
+    if (in.kind == InputKind::Param) params.emplace_back(in.name, in.value);
+  if (params.empty()) {
+    ev_->report(Diag::no_loss, train_->model.span,
+                fmt::format("the model `{}` has no parameters: there is nothing to train", model_->name.text));
+    return;
+  }
+  for (const auto& [path, w] : params) {
+    if (!ev_->check_gradient(p, y, w, span, fmt::format("the gradient of `{}`", path))) return;
+    const Val g = ev_->emit(p, Op::grad, {y, w}, {}, span);
+    Frame body;
+    body.program = &p;
+    body.place = Place::Optimizer;
+    body.from_std = fn.from_std;
+    body.slot_prefix = def.name.text + "." + path;
+    body.slot_type = p.type(w);
+    const std::size_t before = ev_->reports();
+    if (!ev_->enter_optimizer(fn, body, path, g, span)) return;
+    ev_->run(def.body, body);
+    if (ev_->failed_since(before)) return;
+    if (p.current.at(path) == w) {
+      ev_->report(Diag::optimizer_without_update, def.name.span,
+                  fmt::format("the optimizer `{}` never replaces its parameter", def.name.text),
+                  fmt::format("for instance `{0} <- {0} - lr * {1}`", def.tensors[0].name.text,
+                              def.tensors[1].name.text));
+      return;
+    }
+  }
+}
+
+}  // namespace dlc::sema

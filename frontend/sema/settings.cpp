@@ -1,0 +1,170 @@
+// Which model, data and train block are meant; const values and settings, from the file and from
+// --set.
+#include "frontend/parser.h"
+#include "frontend/sema/module_builder.h"
+
+namespace dlc::sema {
+
+namespace {
+
+const std::vector<std::string>& setting_names() {
+  static const std::vector<std::string> names = {"batch", "epochs", "optimizer", "precision",
+                                                 "seed",  "shuffle", "steps"};
+  return names;
+}
+
+template <class T>
+const T* find_block(const std::vector<const T*>& blocks, const std::string& name) {
+  for (const T* b : blocks)
+    if (b->name.text == name) return b;
+  return nullptr;
+}
+
+template <class T>
+std::string hint_of(const std::vector<const T*>& blocks, const std::string& name) {
+  std::vector<std::string> names;
+  for (const T* b : blocks) names.push_back(b->name.text);
+  const std::string near = nearest(name, names);
+  return near.empty() ? "" : fmt::format("did you mean `{}`?", near);
+}
+
+/// What may replace what: numbers by numbers, everything else by its own kind.
+int kind_of(const Val& v) { return is_static_number(v) ? -1 : static_cast<int>(v.index()); }
+
+}  // namespace
+
+void ModuleBuilder::choose() {
+  for (const ast::Train* t : definitions_.trains()) {
+    if (!find_block(definitions_.models(), t->model.text))
+      diagnostics_.report({Diag::unknown_model, t->model.span,
+                           fmt::format("there is no model `{}`", t->model.text), {}, {},
+                           hint_of(definitions_.models(), t->model.text)});
+    if (t->data && !find_block(definitions_.data(), t->data->text))
+      diagnostics_.report({Diag::unknown_data, t->data->span,
+                           fmt::format("there is no data block `{}`", t->data->text), {}, {},
+                           hint_of(definitions_.data(), t->data->text)});
+    if (options_.model.empty() || options_.model == t->model.text) train_ = t;
+  }
+  const std::string wanted = !options_.model.empty() ? options_.model
+                             : train_                ? train_->model.text
+                                                     : "";
+  if (!wanted.empty()) {
+    model_ = find_block(definitions_.models(), wanted);
+    if (!model_ && !options_.model.empty())
+      diagnostics_.report({Diag::unknown_model, {}, fmt::format("there is no model `{}`", wanted), {}, {},
+                           hint_of(definitions_.models(), wanted)});
+  } else if (!definitions_.models().empty()) {
+    model_ = definitions_.models().back();
+  }
+  if (train_ && train_->data) data_ = find_block(definitions_.data(), train_->data->text);
+  if (!train_ && !definitions_.data().empty()) data_ = definitions_.data().back();
+}
+
+void ModuleBuilder::read_overrides() {
+  for (const auto& [name, text] : options_.sets) {
+    const int source = sources_.add("--set " + name, text);
+    if (ast::ExprPtr e = parse_expression(sources_, source, diagnostics_)) overrides_[name] = std::move(e);
+  }
+  std::vector<std::string> known;
+  if (train_) known = setting_names();
+  for (const ast::Const* c : definitions_.consts()) known.push_back(c->name.text);
+  if (model_)
+    for (const ast::Param& p : model_->config) known.push_back(p.name.text);
+  for (const auto& [name, e] : overrides_) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string near = nearest(name, known);
+    diagnostics_.report({Diag::unknown_setting, e->span,
+                         fmt::format("--set {}: the file has no const and no setting `{}`", name, name), {}, {},
+                         near.empty() ? fmt::format("it has {}", fmt::join(known, ", "))
+                                      : fmt::format("did you mean `{}`?", near)});
+  }
+}
+
+void ModuleBuilder::override_consts() {
+  Frame constant;
+  for (const ast::Const* c : definitions_.consts()) {
+    Definition* d = definitions_.find(c->name.text, false);
+    const auto at = overrides_.find(c->name.text);
+    if (at == overrides_.end() || !c->value) continue;
+    const Val value = ev_->eval(*at->second, constant);
+    const Val before = ev_->eval(*c->value, constant);
+    if (!value.poisoned() && !before.poisoned() && kind_of(value) != kind_of(before))
+      ev_->report(Diag::bad_setting, at->second->span,
+                  fmt::format("--set {}: {} cannot replace {}", c->name.text, describe(value), describe(before)), "",
+                  {{c->name.span, "defined here"}});
+    d->value = value;
+    d->state = Definition::State::Done;
+  }
+  // Every const is evaluated, so that its mistakes are found even when nothing uses it.
+  for (const ast::Const* c : definitions_.consts()) {
+    ast::Expr use;
+    use.node = ast::NameRef{c->name.text};
+    use.span = c->name.span;
+    ev_->eval(use, constant);
+  }
+}
+
+const ast::Expr* ModuleBuilder::setting(const std::string& name) const {
+  if (const auto at = overrides_.find(name); at != overrides_.end()) return at->second.get();
+  if (!train_) return nullptr;
+  const ast::Expr* found = nullptr;
+  for (const ast::Stmt& s : train_->body.stmts)
+    if (const auto* a = std::get_if<ast::Assign>(&s.node); a && a->name.text == name) found = a->value.get();
+  return found;
+}
+
+void ModuleBuilder::read_settings() {
+  std::map<std::string, Span> seen;
+  for (const ast::Stmt& s : train_->body.stmts) {
+    if (std::holds_alternative<ast::Watch>(s.node)) continue;
+    const auto* a = std::get_if<ast::Assign>(&s.node);
+    if (!a) {
+      ev_->report(Diag::misplaced_statement, s.span, "a train block holds settings and `watch`",
+                  fmt::format("the settings are {}", fmt::join(setting_names(), ", ")));
+      continue;
+    }
+    const auto& names = setting_names();
+    if (std::find(names.begin(), names.end(), a->name.text) == names.end()) {
+      const std::string near = nearest(a->name.text, names);
+      ev_->report(Diag::unknown_setting, a->name.span,
+                  fmt::format("a train block has no setting `{}`", a->name.text),
+                  !near.empty()           ? fmt::format("did you mean `{}`?", near)
+                  : a->name.text == "lr"  ? "the learning rate belongs to the optimizer: `optimizer = sgd(lr: 0.1)`"
+                                          : fmt::format("the settings are {}", fmt::join(names, ", ")));
+      continue;
+    }
+    if (!a->value) continue;
+    if (const auto [at, fresh] = seen.emplace(a->name.text, a->name.span); !fresh)
+      ev_->report(Diag::duplicate_definition, a->name.span, fmt::format("`{}` is set twice", a->name.text), "",
+                  {{at->second, "first set here"}});
+  }
+  Frame constant;
+  TrainSettings& t = module_.train;
+  t.loc = sources_.loc(train_->model.span);
+  const auto integer = [&](const char* name, std::int64_t least) -> std::optional<std::int64_t> {
+    const ast::Expr* e = setting(name);
+    if (!e) return std::nullopt;
+    const auto v = ev_->eval_int(*e, constant, fmt::format("`{}`", name).c_str());
+    if (v && *v < least) {
+      ev_->report(Diag::bad_setting, e->span, fmt::format("`{}` is at least {}, not {}", name, least, *v));
+      return std::nullopt;
+    }
+    if (v && *v > 1'000'000'000'000) {
+      ev_->report(Diag::bad_setting, e->span, fmt::format("`{}` is too large: {}", name, *v));
+      return std::nullopt;
+    }
+    return v;
+  };
+  if (const auto v = integer("batch", 1)) t.batch = *v;
+  t.epochs = integer("epochs", 0);
+  t.steps = integer("steps", 0);
+  if (const auto v = integer("seed", 0)) t.seed = *v;
+  if (const ast::Expr* e = setting("shuffle")) {
+    const Val v = ev_->eval(*e, constant);
+    if (const bool* b = v.get<bool>()) t.shuffle = *b;
+    else if (!v.poisoned())
+      ev_->report(Diag::bad_setting, e->span, fmt::format("`shuffle` is true or false, not {}", describe(v)));
+  }
+}
+
+}  // namespace dlc::sema

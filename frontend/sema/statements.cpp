@@ -1,0 +1,412 @@
+// Statements: declarations, assignments, updates, results, loops.
+#include "frontend/sema/evaluator.h"
+
+namespace dlc::sema {
+
+namespace {
+
+const char* place_word(Place p) {
+  switch (p) {
+    case Place::Const:
+      return "a const";
+    case Place::Data:
+      return "a data block";
+    case Place::Model:
+      return "a model";
+    case Place::Layer:
+      return "a layer";
+    case Place::Fn:
+      return "a function";
+    case Place::Optimizer:
+      return "an optimizer";
+    case Place::Train:
+      return "a train block";
+  }
+  return "";
+}
+
+const char* decl_word(ast::DeclKind k) {
+  switch (k) {
+    case ast::DeclKind::Input:
+      return "input";
+    case ast::DeclKind::Target:
+      return "target";
+    case ast::DeclKind::Param:
+      return "param";
+    case ast::DeclKind::State:
+      return "state";
+    case ast::DeclKind::Carry:
+      return "carry";
+  }
+  return "";
+}
+
+std::string joined(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+}  // namespace
+
+Val Evaluator::run(const ast::Block& block, Frame& f, bool gives_value) {
+  Val last = None{};
+  f.failed = f.failed || block.damaged;
+  for (std::size_t k = 0; k < block.stmts.size() && !stopped_; ++k) {
+    const std::size_t before = reports();
+    last = None{};
+    run(block.stmts[k], f, last);
+    if (failed_since(before)) f.failed = true;
+    const bool is_value = gives_value && k + 1 == block.stmts.size();
+    if (!is_value && !last.get<None>() && !last.poisoned())
+      report(Diag::unused_value, block.stmts[k].span,
+             fmt::format("the value of this line, {}, is not used", describe(last)),
+             "bind it to a name: `y = ...`");
+  }
+  return last;
+}
+
+void Evaluator::run(const ast::Stmt& stmt, Frame& f, Val& last) {
+  if (const auto* d = std::get_if<ast::Decl>(&stmt.node)) {
+    run_decl(*d, stmt.span, f);
+  } else if (const auto* a = std::get_if<ast::Assign>(&stmt.node)) {
+    run_assign(*a, stmt.span, f);
+  } else if (const auto* u = std::get_if<ast::Update>(&stmt.node)) {
+    run_update(*u, stmt.span, f);
+  } else if (const auto* r = std::get_if<ast::Result>(&stmt.node)) {
+    run_result(*r, stmt.span, f);
+  } else if (const auto* w = std::get_if<ast::Watch>(&stmt.node)) {
+    run_watch(*w, f);
+  } else if (const auto* l = std::get_if<ast::For>(&stmt.node)) {
+    run_for(*l, f);
+  } else if (const auto* e = std::get_if<ast::ExprStmt>(&stmt.node)) {
+    last = eval(*e->value, f);
+  } else {
+    const auto& s = std::get<ast::Split>(stmt.node);
+    report(Diag::misplaced_statement, s.name.span,
+           fmt::format("a `{}` block belongs directly into a data block", s.name.text));
+  }
+}
+
+void Evaluator::bind(Frame& f, const std::string& name, Val v, Span span) {
+  if (const auto* t = v.get<TensorRef>(); t && f.place != Place::Fn) {
+    Program& p = *t->program;
+    Node& n = p.graph[t->value];
+    if (n.op != Op::input && p.user_named.insert(t->value.id).second)
+      n.name = f.place == Place::Layer && f.owner ? joined(f.owner->path, name) : name;
+  }
+  // A layer bound to a name is one instance; its parameters are found under that name.
+  if (const Function* fn = v.function();
+      fn && fn->def->kind == ast::CallableKind::Layer && f.owner && fn->path.empty() &&
+      (fn->configured || !fn->def->has_config)) {
+    std::string child = name;
+    for (int k = 2; !f.owner->children.insert(child).second; ++k) child = fmt::format("{}_{}", name, k);
+    fn->path = joined(f.owner->path, child);
+    fn->path_program = f.program;
+  }
+  f.slots.erase(name);
+  f.names[name] = {std::move(v), span};
+}
+
+// ---- Declarations ----
+
+void Evaluator::run_decl(const ast::Decl& d, Span span, Frame& f) {
+  const bool is_input = d.kind == ast::DeclKind::Input || d.kind == ast::DeclKind::Target;
+  if (d.kind == ast::DeclKind::Carry) {
+    report(Diag::unsupported, span, "`carry` is not supported yet");
+  } else if (is_input && f.place != Place::Model) {
+    report(Diag::misplaced_statement, span,
+           fmt::format("`{}` declares what a model reads; this is {}", decl_word(d.kind),
+                       place_word(f.place)),
+           f.place == Place::Layer || f.place == Place::Fn ? "what it works on comes as an argument" : "");
+  } else if (is_input) {
+    run_input(d, span, f);
+    return;
+  } else if (f.place == Place::Fn) {
+    report(Diag::param_in_function, span,
+           fmt::format("functions own no {}s", decl_word(d.kind)),
+           "make it a `layer`: layers own parameters, functions do not");
+  } else if (f.place != Place::Model && f.place != Place::Layer &&
+             !(f.place == Place::Optimizer && d.kind == ast::DeclKind::State)) {
+    report(Diag::misplaced_statement, span,
+           fmt::format("`{}` belongs into a model or layer; this is {}", decl_word(d.kind),
+                       place_word(f.place)),
+           f.place == Place::Optimizer ? "what an optimizer remembers is `state`" : "");
+  } else {
+    run_slot(d, span, f);
+    return;
+  }
+  f.names[d.name.text] = {Poison{}, d.name.span};
+}
+
+void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
+  Program& p = *f.program;
+  Val& slot = f.names[d.name.text].value;
+  const Span first = f.names[d.name.text].span;
+  f.names[d.name.text].span = d.name.span;
+  if (first.known() || f.slots.contains(d.name.text)) {
+    report(Diag::duplicate_definition, d.name.span, fmt::format("`{}` is declared twice", d.name.text),
+           "", {{first, "first declared here"}});
+    return;
+  }
+  slot = Poison{};
+  if (!d.type) {
+    report(Diag::missing_type, d.name.span,
+           fmt::format("the type of {} `{}` is missing", decl_word(d.kind), d.name.text),
+           fmt::format("for instance `{} {}: f32[N, 2]`; N stands for the rows of a batch",
+                       decl_word(d.kind), d.name.text));
+    return;
+  }
+  if (d.init) {
+    report(Diag::initialised_input, d.init->span,
+           fmt::format("{} `{}` gets its values from the data", decl_word(d.kind), d.name.text),
+           "leave out what follows the type");
+    return;
+  }
+  std::vector<DimOrigin> origins;
+  const auto type = concrete_type(*d.type, f, true, &origins);
+  if (!type) return;
+  p.b.set_loc(loc(span));
+  const Value v = p.b.input(
+      d.name.text, d.kind == ast::DeclKind::Input ? InputKind::Input : InputKind::Target, *type);
+  p.origins.resize(p.graph.nodes.size());
+  p.origins[v.id] = std::move(origins);
+  slot = p.ref(v);
+}
+
+void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
+  Program& p = *f.program;
+  const std::string& name = d.name.text;
+  const bool is_param = d.kind == ast::DeclKind::Param;
+  if (f.slots.contains(name)) {
+    report(Diag::duplicate_definition, d.name.span, fmt::format("`{}` is declared twice", name));
+    return;
+  }
+  f.names[name] = {Poison{}, d.name.span};
+  std::optional<Type> type = f.slot_type;
+  std::vector<DimOrigin> origins;
+  if (d.type) {
+    type = concrete_type(*d.type, f, false, &origins);
+    if (!type) return;
+  }
+  if (!type) {
+    report(Diag::missing_type, d.name.span,
+           fmt::format("the type of {} `{}` is missing", decl_word(d.kind), name),
+           fmt::format("for instance `{} {}: f32[784, 10] = ...`", decl_word(d.kind), name));
+    return;
+  }
+  for (const Dim& dim : type->shape)
+    if (!dim.is_constant()) {
+      report(Diag::symbolic_parameter, d.type->span,
+             fmt::format("the size of {} `{}` must be known while compiling, {} depends on {}",
+                         decl_word(d.kind), name, type->str(), fmt::join(dim.symbols(), ", ")),
+             "parameters cannot grow with the batch");
+      return;
+    }
+  if (!d.init) {
+    report(Diag::missing_initial_value, d.name.span,
+           fmt::format("{} `{}` has no initial value", decl_word(d.kind), name),
+           fmt::format("for instance `= {}`", is_param ? "normal(std: 0.01)" : "zeros()"));
+    return;
+  }
+  const std::string path = joined(f.place == Place::Optimizer ? f.slot_prefix : f.owner->path, name);
+  if (const auto known = p.current.find(path); known != p.current.end()) {
+    // The second call of one layer instance shares what the first declared.
+    const Type& before = p.type(known->second);
+    if (!(before == *type)) {
+      report(Diag::shared_shape_mismatch, d.name.span,
+             fmt::format("{} `{}` is {} here, a call of the same layer before made it {}",
+                         decl_word(d.kind), path, type->str(), before.str()),
+             "a layer bound to a name shares its parameters among all calls; use two instances");
+      return;
+    }
+  } else if (!declare_slot(is_param ? InputKind::Param : InputKind::State, path, *type,
+                           std::move(origins), d, span, f)) {
+    return;
+  }
+  f.names.erase(name);
+  f.slots[name] = path;
+}
+
+bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type& type,
+                             std::vector<DimOrigin> origins, const ast::Decl& d, Span span, Frame& f) {
+  Program& p = *f.program;
+  if (!init->graph.find_output(path)) {
+    Frame initial = f;
+    initial.program = init;
+    initial.slots.clear();
+    init->set_random_domain("init." + path);
+    const Span type_span = d.type ? d.type->span : d.name.span;
+    const auto v = value_of_type(*init, eval(*d.init, initial), type, d.init->span, initial, type_span);
+    if (!v) return false;
+    init->b.output(path, OutputKind::Output, *v);
+    module->params.push_back({path, type, kind, loc(span)});
+  }
+  p.b.set_loc(loc(span));
+  const Value v = p.b.input(path, kind, type);
+  p.origins.resize(p.graph.nodes.size());
+  p.origins[v.id] = std::move(origins);
+  p.current[path] = v;
+  if (kind == InputKind::Param) parameter_elements_ += element_count(type.shape).value();
+  return true;
+}
+
+// ---- Assignments ----
+
+void Evaluator::run_assign(const ast::Assign& a, Span span, Frame& f) {
+  if (!a.value) {
+    f.slots.erase(a.name.text);
+    f.names[a.name.text] = {Poison{}, a.name.span};
+    return;
+  }
+  Val v = eval(*a.value, f);
+  if (f.slots.contains(a.name.text) && !v.poisoned()) {
+    report(Diag::assigned_state, a.name.span,
+           fmt::format("`{}` is a parameter or state; `=` cannot change it", a.name.text),
+           fmt::format("`{} <- ...` replaces a state; another name holds a new value", a.name.text));
+    return;
+  }
+  if (a.type && !v.poisoned()) {
+    if (const auto* t = v.get<TensorRef>()) {
+      if (!match_type(*a.type, *t, a.value->span, fmt::format("`{}`", a.name.text), f)) v = Poison{};
+    } else if (!f.program) {
+      v = report(Diag::not_static, span, "a tensor in a static place");
+    } else {
+      std::vector<DimOrigin> origins;
+      const auto type = concrete_type(*a.type, f, false, &origins);
+      const auto t = type ? value_of_type(*f.program, v, *type, a.value->span, f, a.type->span)
+                          : std::nullopt;
+      v = t ? Val(f.program->ref(*t)) : Val(Poison{});
+      if (t) {
+        f.program->origins.resize(f.program->graph.nodes.size());
+        f.program->origins[t->id] = std::move(origins);
+      }
+    }
+  }
+  if (v.get<None>())
+    v = report(Diag::no_value, a.value->span, "this gives no value",
+               "the last line of a block is its value; an `if` needs an `else` for that");
+  bind(f, a.name.text, std::move(v), a.name.span);
+}
+
+void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
+  const Val v = eval(*u.value, f);
+  const auto at = f.slots.find(u.name.text);
+  if (at == f.slots.end()) {
+    if (const auto named = f.names.find(u.name.text);
+        named != f.names.end() && named->second.value.poisoned())
+      return;
+    std::vector<std::string> names;
+    for (const auto& [name, path] : f.slots) names.push_back(name);
+    const std::string near = nearest(u.name.text, names);
+    report(Diag::update_of_no_state, u.name.span,
+           fmt::format("`<-` replaces a state; `{}` is none of this {}", u.name.text,
+                       std::string(place_word(f.place)).substr(2)),
+           near.empty() ? fmt::format("declare it: `state {}: f32[...] = zeros()`", u.name.text)
+                        : fmt::format("did you mean `{}`?", near));
+    return;
+  }
+  if (v.poisoned()) return;
+  Program& p = *f.program;
+  const GraphInput* in = p.graph.find_input(at->second);
+  if (in && in->kind == InputKind::Param && f.place != Place::Optimizer) {
+    report(Diag::update_of_param, u.name.span,
+           fmt::format("`{}` is a parameter: the optimizer changes it", u.name.text),
+           "what a step itself replaces is `state`");
+    return;
+  }
+  const Type type = p.type(p.current.at(at->second));
+  p.b.set_loc(loc(span));
+  const auto value = value_of_type(p, v, type, u.value->span, f, u.name.span);
+  if (value && p.training) p.current[at->second] = *value;
+}
+
+// ---- Results ----
+
+void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
+  static constexpr const char* kWords[] = {"loss", "metric", "output"};
+  const std::string word = kWords[static_cast<int>(r.kind)];
+  Val v = r.value ? eval(*r.value, f) : lookup(r.name.text, r.name.span, f, false);
+  const Span value_span = r.value ? r.value->span : r.name.span;
+  if (f.place != Place::Model) {
+    if (r.kind == ast::ResultKind::Loss && f.place != Place::Train) {
+      // `loss = ...` is an ordinary name elsewhere.
+      bind(f, r.name.text, std::move(v), r.name.span);
+      return;
+    }
+    report(Diag::misplaced_statement, span,
+           fmt::format("`{}` belongs into a model; this is {}", word, place_word(f.place)));
+    f.names[r.name.text] = {Poison{}, r.name.span};
+    return;
+  }
+  Program& p = *f.program;
+  if (p.graph.find_output(r.name.text)) {
+    report(Diag::duplicate_definition, r.name.span,
+           r.kind == ast::ResultKind::Loss ? "the model has a loss already"
+                                           : fmt::format("`{}` is a result already", r.name.text),
+           r.kind == ast::ResultKind::Loss ? "add the terms up: `loss = a + b`" : "");
+    return;
+  }
+  if (v.poisoned()) {
+    f.names[r.name.text] = {Poison{}, r.name.span};
+    return;
+  }
+  const auto t = tensor(p, v, value_span);
+  if (!t) return;
+  Value value = *t;
+  p.b.set_loc(loc(span));
+  if (r.kind != ast::ResultKind::Output) {
+    const Type& type = p.type(value);
+    if (type.rank() != 0) {
+      report(r.kind == ast::ResultKind::Loss ? Diag::loss_not_scalar : Diag::metric_not_scalar, value_span,
+             fmt::format("a {} is one number, this is {}", word, describe_shape(p, value)),
+             "`mean(...)` averages over all elements");
+      return;
+    }
+    if (r.kind == ast::ResultKind::Loss && !is_float(type.element)) {
+      report(Diag::loss_not_scalar, value_span,
+             fmt::format("a loss is a real number, this is {}", type.str()), "`f32(...)` converts");
+      return;
+    }
+    if (!is_float(type.element)) value = converted(p, value, default_float_);
+  }
+  static constexpr OutputKind kKinds[] = {OutputKind::Loss, OutputKind::Metric, OutputKind::Output};
+  if (r.value) bind(f, r.name.text, p.ref(value), r.name.span);
+  p.b.output(r.name.text, kKinds[static_cast<int>(r.kind)], value);
+}
+
+void Evaluator::run_watch(const ast::Watch& w, Frame& f) {
+  for (const ast::Name& name : w.names) {
+    if (f.place != Place::Model) {
+      report(Diag::misplaced_statement, name.span, "`watch` belongs into a model or a train block");
+      continue;
+    }
+    const Val v = lookup(name.text, name.span, f, false);
+    if (v.poisoned()) continue;
+    if (const auto t = tensor(*f.program, v, name.span))
+      f.program->b.output("watch." + name.text, OutputKind::Watch, *t);
+  }
+}
+
+void Evaluator::run_for(const ast::For& s, Frame& f) {
+  const Val range = eval(*s.iterable, f);
+  if (range.poisoned()) return;
+  const List* l = range.list();
+  if (!l) {
+    report(Diag::not_iterable, s.iterable->span,
+           fmt::format("`for` goes through a list or a range, this is {}", describe(range)),
+           "for instance `for i in 0..3 { }`");
+    return;
+  }
+  const std::size_t before = reports();
+  for (const Val& item : l->items) {
+    bind(f, s.variable.text, item, s.variable.span);
+    const Val v = run(s.body, f);
+    if (!v.get<None>() && !v.poisoned())
+      report(Diag::unused_value, s.body.stmts.back().span,
+             fmt::format("the value of this line, {}, is not used", describe(v)),
+             "bind it to a name: `y = ...`");
+    // One turn with a mistake is enough.
+    if (failed_since(before) || stopped_) return;
+  }
+}
+
+}  // namespace dlc::sema

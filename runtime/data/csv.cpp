@@ -1,0 +1,216 @@
+// Tables as text (RFC 4180): records of fields, a field in quotes may hold separators, newlines and
+// doubled quotes. All columns that are asked for are numbers; the result is f32[rows, columns].
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+
+#include "ir/support/check.h"
+#include "runtime/data/byte_reader.h"
+#include "runtime/data/formats.h"
+
+namespace dlc {
+
+namespace {
+
+std::string read_text(const std::string& path) {
+  ByteReader in(path);
+  std::string text;
+  constexpr std::size_t kPart = 1 << 20;
+  for (std::size_t got = kPart; got == kPart;) {
+    const std::size_t size = text.size();
+    text.resize(size + kPart);
+    got = in.read_some(text.data() + size, kPart);
+    text.resize(size + got);
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
+  return text;
+}
+
+/// A decimal number with optional sign, fraction, exponent and spaces around; also "nan" and "inf".
+/// Infinite when it is too large for a double.
+std::optional<double> parse_number(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
+  if (s.size() > 1 && s[0] == '+' && s[1] != '-') s.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
+  if (s.empty() || end != s.data() + s.size() || error == std::errc::invalid_argument)
+    return std::nullopt;
+  // from_chars does not say in which direction a number is out of range.
+  if (error == std::errc::result_out_of_range) value = std::strtod(std::string(s).c_str(), nullptr);
+  return value;
+}
+
+/// The text of a field for a message: cut, at a whole character, when it is long.
+std::string shortened(const std::string& text) {
+  std::size_t cut = std::min<std::size_t>(text.size(), 40);
+  while (cut < text.size() && cut > 0 && (text[cut] & 0xC0) == 0x80) --cut;
+  return text.substr(0, cut) + (cut < text.size() ? "..." : "");
+}
+
+class CsvReader {
+ public:
+  CsvReader(const std::string& path, char separator)
+      : path_(path), text_(read_text(path)), separator_(separator) {
+    if (!next()) throw UserError(fmt::format("{}: the table is empty", path_));
+    width_ = fields_.size();
+    for (const std::string& f : fields_) has_header_ |= !f.empty() && !parse_number(f);
+    if (has_header_) {
+      names_ = fields_;
+    } else {
+      for (std::size_t k = 0; k < width_; ++k) names_.push_back(std::to_string(k + 1));
+    }
+    pending_ = !has_header_;
+  }
+
+  /// The positions of the columns asked for; all without any.
+  std::vector<std::size_t> select(const std::vector<std::string>& columns) const {
+    std::vector<std::size_t> result;
+    if (columns.empty())
+      for (std::size_t k = 0; k < width_; ++k) result.push_back(k);
+    if (!columns.empty() && !has_header_)
+      throw UserError(
+          fmt::format("{}: the first row holds numbers only, so there is no header to "
+                      "find column `{}` in",
+                      path_, columns[0]));
+    for (const std::string& column : columns) {
+      std::optional<std::size_t> found;
+      for (std::size_t k = 0; k < width_; ++k) {
+        if (names_[k] != column) continue;
+        if (found)
+          throw UserError(fmt::format("{}: columns {} and {} are both called `{}`", path_,
+                                      *found + 1, k + 1, column));
+        found = k;
+      }
+      if (!found)
+        throw UserError(fmt::format("{}: there is no column `{}`; the columns are {}", path_,
+                                    column, fmt::join(names_, ", ")));
+      result.push_back(*found);
+    }
+    return result;
+  }
+
+  /// The next row of data into fields(); false after the last one.
+  bool next_row() {
+    if (!pending_ && !next()) return false;
+    pending_ = false;
+    ++row_;
+    if (fields_.size() != width_)
+      fail(fmt::format("{} fields, the first row of the file has {}", fields_.size(), width_));
+    return true;
+  }
+
+  float number(std::size_t column) const {
+    const std::string& text = fields_[column];
+    const auto wrong = [&](const std::string& why) {
+      fail(fmt::format("column `{}`: {}", names_[column], why));
+    };
+    if (text.find_first_not_of(" \t") == std::string::npos) wrong("the value is missing");
+    const std::optional<double> n = parse_number(text);
+    if (!n) wrong(fmt::format("`{}` is not a number", shortened(text)));
+    if (!(std::abs(*n) <= std::numeric_limits<float>::max()))
+      wrong(fmt::format("`{}` is not a finite number of f32", shortened(text)));
+    return static_cast<float>(*n);
+  }
+
+  std::int64_t rows() const { return row_; }
+
+ private:
+  [[noreturn]] void fail(const std::string& message) const {
+    throw UserError(fmt::format("{}: row {} (line {}): {}", path_, row_, first_line_, message));
+  }
+
+  /// One record into fields_; lines without any character are allowed at the end only (where a
+  /// single column has a missing value otherwise).
+  bool next() {
+    std::int64_t blank_line = 0;
+    while (at_ < text_.size()) {
+      first_line_ = line_;
+      parse_record();
+      const bool blank = fields_.size() == 1 && fields_[0].empty() && !quoted_;
+      if (!blank) {
+        if (blank_line > 0) throw UserError(fmt::format("{}: line {} is empty", path_, blank_line));
+        return true;
+      }
+      if (blank_line == 0) blank_line = first_line_;
+    }
+    return false;
+  }
+
+  /// record = field { separator field } (newline | end)
+  void parse_record() {
+    std::size_t count = 0;
+    quoted_ = false;
+    for (bool more = true; more; ++count) {
+      if (count == fields_.size()) fields_.emplace_back();
+      parse_field(fields_[count]);
+      more = at_ < text_.size() && text_[at_] == separator_;
+      if (more) ++at_;
+    }
+    fields_.resize(count);
+    if (at_ < text_.size() && text_[at_] == '\r') ++at_;
+    if (at_ < text_.size()) ++at_, ++line_;
+  }
+
+  bool at_line_end() const {
+    return text_[at_] == '\n' ||
+           (text_[at_] == '\r' && (at_ + 1 == text_.size() || text_[at_ + 1] == '\n'));
+  }
+
+  void parse_field(std::string& field) {
+    field.clear();
+    if (at_ >= text_.size() || text_[at_] != '"') {
+      const std::size_t begin = at_;
+      while (at_ < text_.size() && text_[at_] != separator_ && !at_line_end()) ++at_;
+      field.assign(text_, begin, at_ - begin);
+      return;
+    }
+    quoted_ = true;
+    const std::int64_t opened = line_;
+    for (++at_;; ++at_) {
+      if (at_ >= text_.size())
+        throw UserError(
+            fmt::format("{}: the quote opened in line {} is not closed", path_, opened));
+      if (text_[at_] == '"' && (at_ + 1 >= text_.size() || text_[at_ + 1] != '"')) break;
+      if (text_[at_] == '"') ++at_;
+      if (text_[at_] == '\n') ++line_;
+      field += text_[at_];
+    }
+    ++at_;
+    if (at_ < text_.size() && text_[at_] != separator_ && !at_line_end())
+      throw UserError(
+          fmt::format("{}: line {}: text follows a closing quote; a quote inside a quoted field is "
+                      "written twice",
+                      path_, line_));
+  }
+
+  std::string path_, text_;
+  char separator_;
+  std::size_t at_ = 0, width_ = 0;
+  std::int64_t line_ = 1, first_line_ = 1, row_ = 0;
+  bool has_header_ = false, pending_ = false, quoted_ = false;
+  std::vector<std::string> names_, fields_;
+};
+
+}  // namespace
+
+FileContent read_csv(const std::string& path, char separator,
+                     const std::vector<std::string>& columns, bool only_header) {
+  CsvReader csv(path, separator);
+  const std::vector<std::size_t> selected = csv.select(columns);
+  std::vector<float> values;
+  while (csv.next_row())
+    if (!only_header)
+      for (const std::size_t k : selected) values.push_back(csv.number(k));
+  if (csv.rows() == 0)
+    throw UserError(fmt::format("{}: the table has a header, but no rows", path));
+  FileContent result;
+  result.header = {DLC_F32, {csv.rows(), static_cast<std::int64_t>(selected.size())}};
+  if (!only_header) result.tensor = Tensor::copy_of(DLC_F32, result.header.shape, values.data());
+  return result;
+}
+
+}  // namespace dlc

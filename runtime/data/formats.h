@@ -1,0 +1,19 @@
+#pragma once
+// One reader per format, for readers.cpp. `only_header` leaves the elements unread where the format
+// allows it and returns a tensor without rows.
+#include "runtime/data/readers.h"
+
+namespace dlc {
+
+/// The file's element type and shape, and its content unless only the header was asked for.
+struct FileContent {
+  FileHeader header;
+  Tensor tensor;
+};
+
+FileContent read_idx(const std::string& path, bool only_header);
+FileContent read_npy(const std::string& path, bool only_header);
+FileContent read_csv(const std::string& path, char separator,
+                     const std::vector<std::string>& columns, bool only_header);
+
+}  // namespace dlc

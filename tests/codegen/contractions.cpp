@@ -1,0 +1,130 @@
+// Contractions of every form (tiles along the last axis or another one, dot products, plain loops),
+// at sizes around the tiles', in both types and vector widths: the values are the interpreter's and
+// the bits are the same however the rows are split.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "ir/graph/text.h"
+#include "tests/support/compiled.h"
+#include "tests/support/samples.h"
+#include "tests/support/text.h"
+
+using namespace dlc;
+
+namespace {
+
+struct Form {
+  const char *lhs, *rhs, *out;  // letters; the extents are those of `sizes`
+};
+
+constexpr Form kForms[] = {
+    {"nk", "km", "nm"},     // a layer
+    {"nk", "nm", "km"},     // its weight gradient: the batch is summed
+    {"nm", "km", "nk"},     // its input gradient: an operand is transposed
+    {"kn", "km", "nm"},     // the left side read down its columns
+    {"k", "k", ""},         // a dot product
+    {"nk", "nk", ""},       // over two axes
+    {"nk", "k", "n"},       // a matrix times a vector
+    {"k", "mk", "m"},       //
+    {"nk", "n", "k"},       // its gradient
+    {"n", "m", "nm"},       // an outer product
+    {"nk", "nk", "n"},      // row by row
+    {"bnk", "bkm", "bnm"},  // batched
+    {"bnk", "bmk", "bnm"},  // attention scores
+    {"bnk", "bmk", "bmn"},  // transposed
+    {"bnk", "km", "bnm"},   // two row axes
+    {"nkb", "kbm", "nm"},   // two summed axes
+    {"kbn", "mbk", "nm"},   // in odd orders
+    {"nbk", "bkm", "mnb"},  // a result in an odd order
+};
+
+Dim extent(char letter, const Dim& n, const std::vector<std::int64_t>& sizes) {
+  switch (letter) {
+    case 'n':
+      return n;
+    case 'k':
+      return sizes[0];
+    case 'm':
+      return sizes[1];
+    default:
+      return 2;
+  }
+}
+
+Graph graph_of_form(const Form& f, ElementType e, const Dim& n,
+                    const std::vector<std::int64_t>& sizes) {
+  const auto type = [&](const char* letters) {
+    Type t{e, {}};
+    for (const char* l = letters; *l; ++l) t.shape.push_back(extent(*l, n, sizes));
+    return t.str();
+  };
+  const std::string out = type(f.out);
+  const std::string shape = out.substr(out.find('[') + 1, out.find(']') - out.find('[') - 1);
+  return graph_of(fmt::format(
+      "graph g {{ %size: u8[N] = input input %a: {} = input input %b: {} = input input "
+      "%c: {} = contract %a, %b {{lhs = \"{}\", rhs = \"{}\", out = \"{}\"}} "
+      "%one: {}[] = constant 1.0 %ones: {} = broadcast %one {{shape = ({}), dims = []}} "
+      "%d: {} = add %c, %ones output output \"c\" = %c output output \"d\" = %d }}",
+      type(f.lhs), type(f.rhs), out, f.lhs, f.rhs, f.out, name(e), out, shape, out));
+}
+
+void check(const Form& f, ElementType e, const Dim& n, const std::vector<std::int64_t>& sizes,
+           int vector_bits) {
+  const Graph g = graph_of_form(f, e, n, sizes);
+  const std::string text = print(g);
+  CAPTURE(text);
+  const Compiled c(g, vector_bits);
+  const std::vector<int> batches = n.is_constant() ? std::vector{3} : std::vector{1, 7, 37};
+  for (const int batch : batches) {
+    CAPTURE(batch);
+    CHECK(compiled_distance(c, sample_values(g, -1, 1, batch, 5)) <=
+          (e == ElementType::F64 ? 1e-14 : 3e-6));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every form of contraction, symbolic rows, sizes around the tiles") {
+  const Dim n = Dim::symbol("N");
+  for (const Form& f : kForms)
+    for (const std::vector<std::int64_t>& sizes :
+         std::vector<std::vector<std::int64_t>>{{5, 10}, {70, 33}, {64, 64}, {3, 1}})
+      check(f, ElementType::F32, n, sizes, 0);
+}
+
+TEST_CASE("constant rows, f64, narrower vectors") {
+  const Dim n = Dim::symbol("N");
+  for (const Form& f : kForms) {
+    check(f, ElementType::F32, 23, {130, 17}, 0);
+    check(f, ElementType::F64, n, {37, 19}, 0);
+    check(f, ElementType::F32, n, {37, 19}, 256);
+  }
+  check(kForms[0], ElementType::F32, n, {37, 19}, 128);
+  check(kForms[4], ElementType::F64, n, {37, 19}, 128);
+}
+
+TEST_CASE("a row's result does not depend on the batch that it is in, nor on the threads") {
+  for (const Form& f : {kForms[0], kForms[2], kForms[6]}) {
+    const Graph g = graph_of_form(f, ElementType::F32, Dim::symbol("N"), {129, 70});
+    const Compiled c(g);
+    auto inputs = sample_values(g, -1, 1, 601, 5);
+    const std::vector<Tensor> all = c.run(inputs, 1);
+    for (const int threads : {2, 3}) {
+      const std::vector<Tensor> again = c.run(inputs, threads);
+      CHECK(std::memcmp(all[0].data(), again[0].data(), all[0].bytes()) == 0);
+    }
+    // The first 5 rows alone.
+    for (const char* name : {"a", "size"}) {
+      Literal& l = inputs.at(name);
+      const auto row = static_cast<std::size_t>(l.size() / l.shape[0]);
+      l.shape[0] = 5;
+      if (is_float(l.element))
+        l.f.resize(5 * row);
+      else
+        l.i.resize(5 * row);
+    }
+    const std::vector<Tensor> few = c.run(inputs, 1);
+    CHECK(std::memcmp(all[0].data(), few[0].data(), few[0].bytes()) == 0);
+  }
+}

@@ -1,0 +1,121 @@
+// What `dlc train` prints, logs and saves.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+
+#include "runtime/checkpoint.h"
+#include "tests/e2e/process.h"
+
+using json = nlohmann::json;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+const char* kBowl = R"(
+model bowl {
+  param x: f32[2] = [-5.0, -2.0]
+  loss = 0.1 * x[0] ^ 2 + 2 * x[1] ^ 2
+}
+train bowl { optimizer = sgd(lr: 0.1); steps = 20; watch x }
+)";
+
+const char* kLine = R"(
+data points {
+  w = [2.0, -3.4]
+  b = 4.2
+  x: f32[400, 2] = normal()
+  y = x @ w + b
+}
+model line {
+  input  x: f32[N, 2]
+  target y: f32[N]
+  param  w: f32[2] = zeros()
+  param  b: f32[]  = zeros()
+  loss = mean((x @ w + b - y) ^ 2) / 2
+}
+train line on points { optimizer = sgd(lr: 0.1); batch = 10; epochs = 5 }
+)";
+
+}  // namespace
+
+TEST_CASE("the log holds one object an epoch") {
+  TempDir dir;
+  const std::string log = dir.write("run.jsonl", "something old\n");
+  const Finished f = dlc_command(
+      {"train", example("softmax_regression.dl"), "--epochs", "1", "--steps", "300", "--log", log});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  const std::string number = "-?[0-9.]+(e[-+]?[0-9]+)?";
+  const std::string metrics = "\\{\"loss\": " + number + ", \"accuracy\": " + number + "\\}";
+  CHECK(std::regex_match(
+      read_all(log), std::regex("\\{\"epoch\": 1, \"step\": 235, \"train\": " + metrics +
+                                ", \"test\": " + metrics + ", \"seconds\": " + number + "\\}\n")));
+}
+
+TEST_CASE("a model without data shows its steps and logs what it watches") {
+  TempDir dir;
+  const Finished f =
+      dlc_command({"train", dir.write("bowl.dl", kBowl), "--log", dir.path("run.jsonl")});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(contains(f.out, "training bowl: 2 parameters"));
+  CHECK(contains(f.out, "step 1  loss 10.5  x ["));
+  CHECK(contains(f.out, "step 20  loss "));
+  const json line = json::parse(read_all(dir.path("run.jsonl")));
+  CHECK(line["step"] == 20);
+  CHECK(line["watch"]["x"].size() == 2);
+  CHECK(!line.contains("test"));
+}
+
+TEST_CASE("learned values are shown beside those the data were made with") {
+  TempDir dir;
+  const Finished f = dlc_command({"train", dir.write("line.dl", kLine)});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(contains(f.out, "true"));
+  CHECK(contains(f.out, "[2, -3.4]\n"));
+  CHECK(contains(f.out, " 4.2\n"));
+}
+
+TEST_CASE("files that cannot be written are refused before training") {
+  TempDir dir;
+  const std::string model = dir.write("bowl.dl", kBowl);
+  for (const char* option : {"--save", "--log"}) {
+    const Finished f = dlc_command({"train", model, option, dir.path("no/such/file")});
+    CHECK(f.exit_code == 1);
+    CHECK(contains(f.err, "no/such/file: cannot be written"));
+    CHECK(!contains(f.out, "step 1"));
+  }
+}
+
+TEST_CASE("columns that are missing and losses that explode are named") {
+  TempDir dir;
+  std::string text = kLine;
+  text.replace(text.find("  y = x"), 3, "  z");
+  Finished f = dlc_command({"train", dir.write("line.dl", text)});
+  CHECK(f.exit_code == 1);
+  CHECK(contains(f.err, "`y`"));
+  text = kBowl;
+  text.replace(text.find("lr: 0.1"), 7, "lr: 1e9");
+  f = dlc_command({"train", dir.write("bowl.dl", text)});
+  CHECK(f.exit_code == 1);
+  CHECK(contains(f.err, "epoch 1, step"));
+}
+
+TEST_CASE("Ctrl-C ends the training after a step and saves") {
+  TempDir dir;
+  const std::string model = dir.write("bowl.dl", kBowl), out = dir.path("out");
+  const std::string save = dir.path("p.safetensors");
+  const int status =
+      std::system(("timeout --preserve-status -s INT 2 '" DLC_BINARY "' train '" + model +
+                   "' --steps 1000000000000 --save '" + save + "' >'" + out + "' 2>&1 </dev/null")
+                      .c_str());
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(contains(read_all(out), "stopped by Ctrl-C after step "));
+  CHECK(dlc::load_safetensors(save).size() == 1);
+}

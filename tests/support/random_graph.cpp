@@ -1,0 +1,545 @@
+// Values are drawn from pools: `floats_` (anything), `exact_` (floats that every implementation
+// computes to the same bit), `ints_` and `bools_`. An operation is chosen, then operands that fit,
+// then the result joins a pool. At last what nothing uses yet flows into the loss.
+#include "tests/support/random_graph.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <set>
+
+#include "ir/graph/builder.h"
+#include "ir/op_def.h"
+#include "tests/support/samples.h"
+
+using namespace dlc;
+
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+using E = ElementType;
+
+const Dim kN = Dim::symbol("N");
+
+class Generator {
+ public:
+  Generator(Graph& g, unsigned seed, E element) : g_(g), b_(g), random_(seed), element_(element) {}
+
+  void run() {
+    seed_ = b_.input("seed", InputKind::Scalar, {E::I64, {}});
+    step_ = b_.input("step", InputKind::Scalar, {E::I64, {}});
+    ints_.push_back(b_.input("ids", InputKind::Input, {E::I32, {kN}}));
+    ints_.push_back(b_.input("bytes", InputKind::Input, {E::U8, {kN, Dim(below(6) + 1)}}));
+    ints_.push_back(b_.input("places", InputKind::Input, {E::I64, {Dim(below(4) + 2)}}));
+    for (int k = below(2) + 2; k-- > 0;) fresh(shape(below(4)), InputKind::Param);
+    fresh({kN, dim()}, InputKind::Input);
+    fresh({dim()}, InputKind::State);
+    for (int k = below(10) + 10; k-- > 0;) {
+      b_.set_loc({"model.dl", k + 1, below(40) + 1});
+      step();
+    }
+    finish();
+  }
+
+ private:
+  // ---- Chance ----
+  int below(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+  bool chance(int percent) { return below(100) < percent; }
+  template <class T>
+  const T& one_of(const std::vector<T>& list) {
+    return list[static_cast<std::size_t>(below(static_cast<int>(list.size())))];
+  }
+  Dim dim() {
+    static const std::vector<Dim> dims{1, 2, 3, 4, 5, 7, 17, kN, kN, kN};
+    return one_of(dims);
+  }
+  Shape shape(int rank) {
+    Shape s;
+    for (int k = 0; k < rank; ++k) s.push_back(dim());
+    return fits(s) ? s : shape(rank);
+  }
+  /// With N = 5 and N = 37 the values stay small.
+  static bool fits(const Shape& s) {
+    int symbols = 0;
+    std::int64_t constant = 1;
+    for (const Dim& d : s) {
+      if (!d.is_constant()) ++symbols;
+      constant *= d.is_constant() ? std::max<std::int64_t>(d.value(), 1) : d.evaluate({{"N", 1}});
+    }
+    return symbols <= 2 && constant <= (symbols == 2 ? 12 : symbols == 1 ? 40 : 150);
+  }
+
+  // ---- Values ----
+  Value fresh(Shape s, InputKind kind) {
+    const Value v =
+        b_.input("x" + std::to_string(g_.inputs.size()), kind, {element_, std::move(s)});
+    g_[v].name = g_.inputs.back().name;
+    floats_.push_back(v);
+    exact_.push_back(v);
+    return v;
+  }
+  Value any() { return one_of(floats_); }
+  Value exact() { return one_of(exact_); }
+  Shape shape_of(Value v) const { return g_.type(v).shape; }  // a copy: nodes move
+  int rank(Value v) const { return g_.type(v).rank(); }
+
+  /// A float of that shape: one that is there, a broadcast, or a new input.
+  Value of_shape(const Shape& s, bool only_exact = false) {
+    const std::vector<Value>& pool = only_exact ? exact_ : floats_;
+    std::vector<Value> same, stretches;
+    const auto stretch = [](const Dim& from, const Dim& to) {
+      return from == to || from == Dim(1);
+    };
+    for (const Value v : pool) {
+      const Shape from = shape_of(v);
+      if (from == s)
+        same.push_back(v);
+      else if (from.size() <= s.size() &&
+               std::equal(from.rbegin(), from.rend(), s.rbegin(), stretch))
+        stretches.push_back(v);
+    }
+    if (!same.empty() && chance(70)) return one_of(same);
+    if (!stretches.empty() && chance(60)) return b_.broadcast_trailing(one_of(stretches), s);
+    if (chance(15)) return b_.splat({element_, s}, below(5) * 0.25 + 0.5);
+    if (!same.empty()) return one_of(same);
+    return fresh(Shape(s), InputKind::Param);
+  }
+  Value bounded(Value v) {
+    static const std::vector<Op> ops{Op::tanh, Op::sigmoid};  // no error grows through them
+    return b_.node(one_of(ops), {v});
+  }
+  Value sometimes_bounded(Value v) { return chance(40) ? bounded(v) : v; }
+  Value positive(Value v) {
+    return b_.add(b_.node(Op::sigmoid, {v}), b_.splat(Type(g_.type(v)), 0.5));
+  }
+  Value positive_exact(Value v) {
+    return b_.add(b_.node(Op::abs, {v}), b_.splat(Type(g_.type(v)), 1.25));
+  }
+  Value bool_of(const Shape& s) {
+    for (const Value v : bools_)
+      if (shape_of(v) == s && chance(60)) return v;
+    return b_.node(chance(50) ? Op::lt : Op::le, {of_shape(s, true), of_shape(s, true)});
+  }
+  /// Axes in increasing order, at least one.
+  Ints some_axes(int of_rank) {
+    Ints axes;
+    for (int k = 0; k < of_rank; ++k)
+      if (chance(50)) axes.push_back(k);
+    if (axes.empty()) axes.push_back(below(of_rank));
+    return axes;
+  }
+  Ints all_axes(Value v) {
+    Ints axes(shape_of(v).size());
+    std::iota(axes.begin(), axes.end(), 0);
+    return axes;
+  }
+  static Attrs element_attr(E e) { return {{"element", std::string(name(e))}}; }
+
+  // ---- Results ----
+  void keep(Value v, bool is_exact = false) {
+    if (chance(30)) g_[v].name = "v" + std::to_string(v.id);
+    const E e = g_.type(v).element;
+    if (!fits(shape_of(v))) {
+      if (e != element_) return;
+      v = b_.reduce(Op::reduce_sum, v, all_axes(v));
+      is_exact = false;
+    }
+    if (e == E::Bool)
+      bools_.push_back(v);
+    else if (e != element_)
+      ints_.push_back(v);
+    else
+      floats_.push_back(v);
+    if (e == element_ && is_exact) exact_.push_back(v);
+  }
+
+  bool is_exact(Value v) const {
+    return std::find(exact_.begin(), exact_.end(), v) != exact_.end();
+  }
+
+  void step() {
+    // Operations that need something the pools lack are drawn again.
+    for (int tries = 0; tries < 50; ++tries)
+      if (apply(one_of(all_ops()))) return;
+  }
+
+  bool apply(Op op) {
+    const Lowering& lowering = op_def(op).lowering;
+    switch (op) {
+      case Op::input:
+      case Op::grad:
+        return false;
+      case Op::constant:
+        return constant(), true;
+      case Op::dim:
+        return dimension(), true;
+      case Op::iota:
+        return iota(), true;
+      case Op::random_uniform:
+        return draw(), true;
+      case Op::select:
+        return choose(), true;
+      case Op::convert:
+        return convert(), true;
+      case Op::stop_gradient:
+        return stop(), true;
+      case Op::contract:
+        return contract(), true;
+      case Op::gather:
+      case Op::scatter_add:
+        return indexed(op);
+      case Op::concat:
+      case Op::pad:
+      case Op::slice:
+      case Op::broadcast:
+      case Op::reshape:
+      case Op::transpose:
+      case Op::reverse:
+        return view(op);
+      default:
+        break;
+    }
+    if (std::holds_alternative<LowerReduce>(lowering)) return reduce(op);
+    DLC_CHECK(std::holds_alternative<LowerElementwise>(lowering), "the generator does not know {}",
+              op_name(op));
+    return elementwise(op);
+  }
+
+  // ---- Elementwise ----
+  bool elementwise(Op op) {
+    static const std::set<Op> jumps{Op::sign, Op::floor, Op::ceil, Op::round};
+    static const std::set<Op> comparisons{Op::eq, Op::ne, Op::lt, Op::le};
+    static const std::set<Op> of_positive{Op::sqrt, Op::log, Op::log1p};
+    static const std::set<Op> integer_too{Op::add, Op::sub, Op::mul,  Op::div, Op::rem,
+                                          Op::max, Op::min, Op::sign, Op::abs, Op::neg};
+    if (integer_too.contains(op) && chance(20)) {
+      const Value v = one_of(ints_);
+      std::vector<Value> operands{v};
+      if (op != Op::sign && op != Op::abs && op != Op::neg)
+        operands.push_back(chance(50) ? v : b_.splat(Type(g_.type(v)), below(4)));
+      keep(b_.node(op, operands));
+      return true;
+    }
+    if (jumps.contains(op)) {
+      const Value v = exact();
+      const Value scaled = b_.mul(v, b_.splat(Type(g_.type(v)), 2.5));
+      keep(b_.node(op, {scaled}), true);
+    } else if (comparisons.contains(op)) {
+      const Value v = chance(30) ? one_of(ints_) : exact();
+      const Type type = g_.type(v);
+      keep(b_.node(
+          op, {v, is_float(type.element) ? of_shape(type.shape, true) : b_.splat(type, below(3))}));
+    } else if (op == Op::logical_not || op == Op::logical_and || op == Op::logical_or) {
+      const Value a = bool_of(shape_of(exact()));
+      if (op == Op::logical_not)
+        keep(b_.node(op, {a}));
+      else
+        keep(b_.node(op, {a, bool_of(shape_of(a))}));
+    } else if (of_positive.contains(op)) {
+      keep(b_.node(op, {positive(any())}));
+    } else if (op == Op::exp || op == Op::expm1) {
+      keep(b_.node(op, {bounded(any())}));
+    } else if (op == Op::pow) {
+      const Value v = any();
+      const Value p =
+          chance(50) ? b_.splat(Type(g_.type(v)), below(5) - 1) : bounded(of_shape(shape_of(v)));
+      keep(b_.node(op, {positive(v), p}));
+    } else if (op == Op::rem) {
+      const Value v = exact();
+      keep(b_.node(op, {v, positive_exact(of_shape(shape_of(v), true))}));
+    } else if (op == Op::div) {
+      const Value v = any();
+      keep(b_.div(v, positive(of_shape(shape_of(v)))));
+    } else if (op_def(op).samples[0].operands.size() == 2) {
+      const Value v = any();
+      keep(sometimes_bounded(b_.node(op, {v, of_shape(shape_of(v))})));
+    } else {
+      keep(b_.node(op, {any()}));
+    }
+    return true;
+  }
+
+  void choose() {
+    const Value v = any();
+    const Shape s = shape_of(v);
+    keep(b_.select(bool_of(s), v, of_shape(s)));
+  }
+
+  void convert() {
+    static const std::vector<E> others{E::I32, E::I64, E::U8, E::Bool};
+    const int what = below(4);
+    if (what == 0 && !bools_.empty()) {
+      keep(b_.convert(one_of(bools_), element_), true);
+    } else if (what == 1) {
+      // Out of the range of u8 as often as not.
+      const Value v = exact();
+      keep(b_.convert(b_.mul(v, b_.splat(Type(g_.type(v)), 300)), one_of(others)));
+    } else if (what == 2) {
+      keep(b_.convert(one_of(ints_), one_of(others)));
+    } else {
+      const Value v = one_of(ints_);
+      const Value f = b_.convert(v, element_);
+      keep(b_.mul(f, b_.splat(Type(g_.type(f)), 1.0 / 64)), true);
+    }
+  }
+
+  /// Of what no input reaches, since the gradient would not be the slope.
+  void stop() {
+    const Value u = b_.node(Op::iota, {},
+                            {{"shape", Shape{kN, 3}},
+                             {"axis", std::int64_t{1}},
+                             {"element", std::string(name(element_))}});
+    keep(b_.mul(b_.node(Op::stop_gradient, {b_.node(Op::cos, {u})}), of_shape({kN, 3})));
+  }
+
+  // ---- Sources ----
+  void constant() {
+    Literal l = Literal::zeros(element_, {below(3) + 1, below(6) + 1});
+    for (std::int64_t k = 0; k < l.size(); ++k) l.set(k, (below(17) - 8) / 4.0);
+    l.round();
+    keep(b_.constant(std::move(l)), true);
+  }
+  void dimension() {
+    const Dim d = chance(50) ? kN : kN * Dim(2) + Dim(1);
+    if (chance(30)) return keep(b_.dim_value(d, E::I32));
+    const Value v = any();
+    const Value n = b_.broadcast(b_.dim_value(d, element_), shape_of(v), {});
+    keep(b_.div(v, n));
+  }
+  void iota() {
+    const Shape s = shape(below(2) + 1);
+    const bool integer = chance(40);
+    const Value v = b_.node(Op::iota, {},
+                            {{"shape", s},
+                             {"axis", std::int64_t{below(static_cast<int>(s.size()))}},
+                             {"element", std::string(integer ? "i32" : name(element_))}});
+    keep(integer ? v : b_.mul(v, b_.splat(Type(g_.type(v)), 0.0625)), true);
+  }
+  void draw() {
+    const Shape s = shape(below(3));
+    keep(b_.node(Op::random_uniform, {seed_, step_},
+                 {{"shape", s},
+                  {"stream", std::int64_t{below(3)}},
+                  {"element", std::string(name(element_))}}),
+         true);
+  }
+
+  // ---- Views ----
+  bool view(Op op) {
+    const Value v = any();
+    const bool was_exact = is_exact(v);
+    const Shape s = shape_of(v);
+    if (op == Op::broadcast) {
+      Shape to;
+      Ints dims;
+      for (const Dim& d : s) {
+        if (chance(30)) to.push_back(dim());
+        dims.push_back(static_cast<std::int64_t>(to.size()));
+        to.push_back(d == Dim(1) && chance(50) ? dim() : d);
+      }
+      if (chance(40) || s.empty()) to.push_back(dim());
+      if (!fits(to) || to.size() > 4) return false;
+      keep(b_.broadcast(v, to, dims), was_exact);
+      return true;
+    }
+    if (s.empty()) return false;
+    const int axis = below(rank(v));
+    const auto at = static_cast<std::size_t>(axis);
+    if (op == Op::reshape) {
+      keep(b_.reshape(v, reshaped(s)), was_exact);
+    } else if (op == Op::transpose) {
+      Ints perm(s.size());
+      std::iota(perm.begin(), perm.end(), 0);
+      std::shuffle(perm.begin(), perm.end(), random_);
+      keep(b_.transpose(v, perm), was_exact);
+    } else if (op == Op::reverse) {
+      keep(b_.node(op, {v}, {{"axes", some_axes(rank(v))}}), was_exact);
+    } else if (op == Op::concat) {
+      const Value w = of_shape(s);
+      std::vector<Value> parts{v, w};
+      if (chance(30)) parts.push_back(v);
+      keep(b_.node(op, parts, {{"axis", std::int64_t{axis}}}), was_exact && is_exact(w));
+    } else if (op == Op::pad) {
+      Shape low(s.size(), 0), high(s.size(), 0);
+      low[at] = chance(10) ? kN : Dim(below(3));
+      high[at] = below(3);
+      const Value filler =
+          chance(50) ? b_.scalar(element_, 0.5) : b_.reduce(Op::reduce_sum, v, all_axes(v));
+      keep(b_.node(op, {v, filler}, {{"low", low}, {"high", high}}));
+    } else {
+      if (!s[at].is_constant()) return false;
+      const int extent = static_cast<int>(s[at].value());
+      const int begin = below(extent), step = below(2) + 1;
+      Ints begins(s.size(), 0), steps(s.size(), 1);
+      Shape to = s;
+      begins[at] = begin;
+      steps[at] = step;
+      to[at] = below((extent - 1 - begin) / step + 1) + 1;
+      keep(b_.node(Op::slice, {v}, {{"begin", begins}, {"step", steps}, {"shape", to}}), was_exact);
+    }
+    return true;
+  }
+
+  /// The same elements: all flat, two axes merged, an axis of 1 more or less, or one axis split.
+  Shape reshaped(const Shape& s) {
+    Shape to = s;
+    const int at = below(static_cast<int>(s.size()));
+    const auto here = to.begin() + at;
+    switch (below(5)) {
+      case 0:
+        return {element_count(s)};
+      case 1:
+        to.insert(here, Dim(1));
+        return to;
+      case 2:
+        if (*here == Dim(1)) to.erase(here);
+        return to;
+      case 3:
+        if (here + 1 == to.end()) return to;
+        *here = *here * *(here + 1);
+        to.erase(here + 1);
+        return to;
+      default:
+        for (const std::int64_t by : {2, 3, 5})
+          if (const auto rest = here->exact_div(Dim(by)); rest && !(*rest == Dim(0))) {
+            *here = *rest;
+            to.insert(here + 1, Dim(by));
+            return to;
+          }
+        return to;
+    }
+  }
+
+  bool indexed(Op op) {
+    const Value index = one_of(ints_);
+    const Type type = g_.type(index);
+    if (type.rank() > 2) return false;
+    if (op == Op::gather) {
+      const Value v = any();
+      if (rank(v) == 0 || rank(v) + type.rank() > 5) return false;
+      const int axis = below(rank(v));
+      keep(b_.node(op, {v, index}, {{"axis", std::int64_t{axis}}}), is_exact(v));
+      return true;
+    }
+    Shape s;
+    const int axis = below(2);
+    for (int k = 0; k < axis; ++k) s.push_back(dim());
+    s.insert(s.end(), type.shape.begin(), type.shape.end());
+    if (chance(50)) s.push_back(dim());
+    if (!fits(s)) return false;
+    keep(b_.node(op, {index, of_shape(s)}, {{"axis", std::int64_t{axis}}, {"size", Shape{dim()}}}));
+    return true;
+  }
+
+  // ---- Reductions and contractions ----
+  bool reduce(Op op) {
+    if (op == Op::argmax || op == Op::argmin) {
+      const Value v = chance(20) ? one_of(ints_) : exact();
+      if (rank(v) == 0) return false;
+      keep(b_.node(op, {v}, {{"axis", std::int64_t{below(rank(v))}}}));
+      return true;
+    }
+    if (chance(15)) {
+      const Value v = one_of(ints_);
+      if (rank(v) == 0) return false;
+      keep(b_.reduce(op, v, some_axes(rank(v))));
+      return true;
+    }
+    Value v = any();
+    if (rank(v) == 0) return false;
+    if (op == Op::reduce_prod) v = positive(v);
+    keep(sometimes_bounded(b_.reduce(op, v, some_axes(rank(v)))));
+    return true;
+  }
+
+  void contract() {
+    const Value x = any();
+    std::string lhs, rhs, out;
+    Shape s;
+    char letter = 'a';
+    for (const Dim& d : shape_of(x)) {
+      const int role = below(3);  // kept from x, summed, or in all three
+      lhs += letter;
+      if (role > 0) rhs += letter, s.push_back(d);
+      if (role != 1) out += letter;
+      ++letter;
+    }
+    for (int k = below(2) + (rhs.empty() ? 1 : 0); k-- > 0; ++letter) {
+      rhs += letter;
+      out += letter;
+      s.push_back(dim());
+    }
+    if (!fits(s)) return;
+    std::vector<std::size_t> order(s.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), random_);
+    Shape shuffled;
+    std::string letters;
+    for (const std::size_t k : order) shuffled.push_back(s[k]), letters += rhs[k];
+    if (chance(50)) std::shuffle(out.begin(), out.end(), random_);
+    const Value y = of_shape(shuffled);
+    keep(sometimes_bounded(b_.contract(x, y, lhs, letters, out)));
+  }
+
+  // ---- Outputs ----
+  void finish() {
+    b_.set_loc({"model.dl", 99, 1});
+    Value loss = b_.scalar(element_, 0);
+    const std::vector<std::uint32_t> uses = g_.use_counts();
+    for (const Value v : std::vector<Value>(floats_)) {
+      const bool unused = uses[v.id] == 0;
+      if (!unused && chance(75)) continue;
+      const Value weighted = b_.mul(bounded(v), b_.splat(Type(g_.type(v)), (below(8) + 1) / 8.0));
+      loss = b_.add(loss, b_.reduce(Op::reduce_sum, weighted, all_axes(weighted)));
+    }
+    g_[loss].name = "loss";
+    b_.output("loss", OutputKind::Loss, loss);
+    b_.output("float", OutputKind::Output, any());
+    b_.output("int", OutputKind::Metric, one_of(ints_));
+    if (!bools_.empty()) b_.output("bool", OutputKind::Output, one_of(bools_));
+    if (chance(30)) b_.output("float", OutputKind::Watch, any());
+    for (const GraphInput& in : std::vector<GraphInput>(g_.inputs)) {
+      if (in.kind != InputKind::Param && in.kind != InputKind::State) continue;
+      if (chance(40)) b_.output(in.name, OutputKind::Update, updated(in));
+    }
+  }
+
+  /// Usually a step from the old value; sometimes another input's value as it is.
+  Value updated(const GraphInput& in) {
+    const Shape s = shape_of(in.value);
+    if (chance(20))
+      for (const GraphInput& other : g_.inputs)
+        if (g_.type(other.value) == g_.type(in.value)) return other.value;
+    std::vector<Value> same;
+    for (const Value v : floats_)
+      if (shape_of(v) == s) same.push_back(v);
+    const Value by = one_of(same);
+    return b_.sub(in.value, b_.mul(by, b_.splat(Type(g_.type(by)), 0.125)));
+  }
+
+  Graph& g_;
+  GraphBuilder b_;
+  std::mt19937 random_;
+  E element_;
+  Value seed_, step_;
+  std::vector<Value> floats_, exact_, ints_, bools_;
+};
+
+}  // namespace
+
+Graph random_graph(unsigned seed, E element) {
+  Graph g;
+  g.name = "random" + std::to_string(seed);
+  Generator(g, seed, element).run();
+  return g;
+}
+
+std::map<std::string, Literal> random_inputs(const Graph& g, int symbol, unsigned seed) {
+  std::map<std::string, Literal> values = sample_values(g, -1, 1, symbol, seed);
+  std::mt19937 random(seed);
+  for (auto& [name, l] : values)
+    for (std::int64_t& v : l.i)
+      v = static_cast<std::int64_t>(random() % 9) - (name == "bytes" ? 0 : 2);
+  return values;
+}
