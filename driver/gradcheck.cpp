@@ -66,6 +66,15 @@ Inputs sample_inputs(const Compilation& c, const Graph& g, const GradcheckOption
     }
   }
   std::erase_if(inputs, [&](const auto& entry) { return !g.find_input(entry.first); });
+  // Fresh parameters may sit exactly on a kink (zeros under a ReLU); a little beside it there is a
+  // gradient.
+  if (o.run.load.empty()) {
+    std::mt19937_64 random(static_cast<std::uint64_t>(seed));
+    std::uniform_real_distribution<double> shift(-0.05, 0.05);
+    for (const GraphInput& in : g.inputs)
+      if (in.kind == InputKind::Param)
+        for (double& v : inputs.at(in.name).f) v += shift(random);
+  }
   return inputs;
 }
 

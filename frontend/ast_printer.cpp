@@ -24,7 +24,11 @@ std::string text(const TypeExpr& t) {
 std::string quoted(const std::string& s) {
   std::string out = "\"";
   for (const char ch : s)
-    out += ch == '"' ? "\\\"" : ch == '\\' ? "\\\\" : ch == '\n' ? "\\n" : ch == '\t' ? "\\t" : std::string(1, ch);
+    out += ch == '"'    ? "\\\""
+           : ch == '\\' ? "\\\\"
+           : ch == '\n' ? "\\n"
+           : ch == '\t' ? "\\t"
+                        : std::string(1, ch);
   return out + "\"";
 }
 
@@ -63,7 +67,8 @@ struct ExprText {
     for (std::size_t k = 0; k < e.items.size(); ++k) {
       const IndexItem& i = e.items[k];
       if (k) out += ", ";
-      out += i.is_slice ? text(i.begin) + ":" + text(i.end) + (i.step ? ":" + text(i.step) : "") : text(i.value);
+      out += i.is_slice ? text(i.begin) + ":" + text(i.end) + (i.step ? ":" + text(i.step) : "")
+                        : text(i.value);
     }
     return out + "]";
   }
@@ -91,7 +96,8 @@ struct StmtText {
   std::string operator()(const Update& u) const { return u.name.text + " <- " + text_of(u.value); }
   std::string operator()(const Result& r) const {
     static constexpr const char* kKinds[] = {"", "metric ", "output "};
-    return kKinds[static_cast<int>(r.kind)] + r.name.text + (r.value ? " = " + text_of(r.value) : "");
+    return kKinds[static_cast<int>(r.kind)] + r.name.text +
+           (r.value ? " = " + text_of(r.value) : "");
   }
   std::string operator()(const Watch& w) const {
     std::string out = "watch ";
@@ -99,7 +105,8 @@ struct StmtText {
     return out;
   }
   std::string operator()(const For& f) const {
-    return fmt::format("for {} in {} {}", f.variable.text, text_of(f.iterable), text(f.body, depth));
+    return fmt::format("for {} in {} {}", f.variable.text, text_of(f.iterable),
+                       text(f.body, depth));
   }
   std::string operator()(const ExprStmt& e) const { return text_of(e.value); }
   std::string operator()(const Split& s) const { return s.name.text + " " + text(s.body, depth); }
@@ -110,7 +117,8 @@ struct StmtText {
 std::string text(const Block& b, int depth) {
   std::string out = "{\n";
   for (const Stmt& s : b.stmts)
-    out += std::string(static_cast<std::size_t>(2 * (depth + 1)), ' ') + std::visit(StmtText{depth + 1}, s.node) + "\n";
+    out += std::string(static_cast<std::size_t>(2 * (depth + 1)), ' ') +
+           std::visit(StmtText{depth + 1}, s.node) + "\n";
   return out + std::string(static_cast<std::size_t>(2 * depth), ' ') + "}";
 }
 
@@ -127,19 +135,25 @@ std::string text(const std::vector<Param>& params) {
 
 struct ItemText {
   std::string operator()(const Import& i) const { return "import " + quoted(i.path); }
-  std::string operator()(const Const& c) const { return fmt::format("const {} = {}", c.name.text, text(c.value)); }
+  std::string operator()(const Const& c) const {
+    return fmt::format("const {} = {}", c.name.text, text(c.value));
+  }
   std::string operator()(const Callable& c) const {
     static constexpr const char* kKinds[] = {"fn", "layer", "optimizer"};
     return fmt::format("{} {}{}{}{} {}", kKinds[static_cast<int>(c.kind)], c.name.text,
                        c.has_config ? text(c.config) : "", text(c.tensors),
                        c.result ? " -> " + text(*c.result) : "", text(c.body, 0));
   }
-  std::string operator()(const Data& d) const { return fmt::format("data {} {}", d.name.text, text(d.body, 0)); }
+  std::string operator()(const Data& d) const {
+    return fmt::format("data {} {}", d.name.text, text(d.body, 0));
+  }
   std::string operator()(const Model& m) const {
-    return fmt::format("model {}{} {}", m.name.text, m.config.empty() ? "" : text(m.config), text(m.body, 0));
+    return fmt::format("model {}{} {}", m.name.text, m.config.empty() ? "" : text(m.config),
+                       text(m.body, 0));
   }
   std::string operator()(const Train& t) const {
-    return fmt::format("train {}{} {}", t.model.text, t.data ? " on " + t.data->text : "", text(t.body, 0));
+    return fmt::format("train {}{} {}", t.model.text, t.data ? " on " + t.data->text : "",
+                       text(t.body, 0));
   }
 };
 

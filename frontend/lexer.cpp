@@ -50,14 +50,17 @@ constexpr Spelling kReserved[] = {
 };
 // Longest first where one begins another.
 constexpr Spelling kPunctuation[] = {
-    {"...", Tok::Ellipsis}, {"..", Tok::Range},     {"|>", Tok::Pipe},     {"==", Tok::Equal},
-    {"!=", Tok::NotEqual},  {"<=", Tok::LessEqual}, {"<-", Tok::Update},   {"<", Tok::Less},
-    {">=", Tok::GreaterEqual}, {">", Tok::Greater}, {"->", Tok::Arrow},    {"//", Tok::SlashSlash},
-    {"=", Tok::Assign},     {"+", Tok::Plus},       {"-", Tok::Minus},     {"*", Tok::Star},
-    {"/", Tok::Slash},      {"%", Tok::Percent},    {"@", Tok::At},        {"^", Tok::Caret},
-    {"(", Tok::LParen},     {")", Tok::RParen},     {"[", Tok::LBracket},  {"]", Tok::RBracket},
-    {"{", Tok::LBrace},     {"}", Tok::RBrace},     {",", Tok::Comma},     {":", Tok::Colon},
-    {";", Tok::Semicolon},  {".", Tok::Dot},        {"?", Tok::Question},
+    {"...", Tok::Ellipsis}, {"..", Tok::Range},    {"|>", Tok::Pipe},
+    {"==", Tok::Equal},     {"!=", Tok::NotEqual}, {"<=", Tok::LessEqual},
+    {"<-", Tok::Update},    {"<", Tok::Less},      {">=", Tok::GreaterEqual},
+    {">", Tok::Greater},    {"->", Tok::Arrow},    {"//", Tok::SlashSlash},
+    {"=", Tok::Assign},     {"+", Tok::Plus},      {"-", Tok::Minus},
+    {"*", Tok::Star},       {"/", Tok::Slash},     {"%", Tok::Percent},
+    {"@", Tok::At},         {"^", Tok::Caret},     {"(", Tok::LParen},
+    {")", Tok::RParen},     {"[", Tok::LBracket},  {"]", Tok::RBracket},
+    {"{", Tok::LBrace},     {"}", Tok::RBrace},    {",", Tok::Comma},
+    {":", Tok::Colon},      {";", Tok::Semicolon}, {".", Tok::Dot},
+    {"?", Tok::Question},
 };
 /// Operators of other languages, and the token that stands for them here.
 struct Foreign {
@@ -91,17 +94,17 @@ constexpr Foreign kForeign[] = {
 };
 /// Characters that editors and web pages put in place of ASCII ones.
 constexpr Foreign kLookalikes[] = {
-    {"\u00D7", Tok::Star, "*"},         {"\u00B7", Tok::Star, "*"},
-    {"\u22C5", Tok::Star, "*"},         {"\u2212", Tok::Minus, "-"},
-    {"\u2013", Tok::Minus, "-"},        {"\u2014", Tok::Minus, "-"},
-    {"\u00F7", Tok::Slash, "/"},        {"\u2264", Tok::LessEqual, "<="},
+    {"\u00D7", Tok::Star, "*"},          {"\u00B7", Tok::Star, "*"},
+    {"\u22C5", Tok::Star, "*"},          {"\u2212", Tok::Minus, "-"},
+    {"\u2013", Tok::Minus, "-"},         {"\u2014", Tok::Minus, "-"},
+    {"\u00F7", Tok::Slash, "/"},         {"\u2264", Tok::LessEqual, "<="},
     {"\u2265", Tok::GreaterEqual, ">="}, {"\u2260", Tok::NotEqual, "!="},
-    {"\u2190", Tok::Update, "<-"},      {"\u2192", Tok::Arrow, "->"},
-    {"\u2026", Tok::Ellipsis, "..."},   {"\u2018", Tok::Error, "\""},
-    {"\u2019", Tok::Error, "\""},       {"\u201C", Tok::Error, "\""},
-    {"\u201D", Tok::Error, "\""},       {"\uFF08", Tok::LParen, "("},
-    {"\uFF09", Tok::RParen, ")"},       {"\uFF0C", Tok::Comma, ","},
-    {"\uFF1A", Tok::Colon, ":"},        {"\u00A0", Tok::End, " "},
+    {"\u2190", Tok::Update, "<-"},       {"\u2192", Tok::Arrow, "->"},
+    {"\u2026", Tok::Ellipsis, "..."},    {"\u2018", Tok::Error, "\""},
+    {"\u2019", Tok::Error, "\""},        {"\u201C", Tok::Error, "\""},
+    {"\u201D", Tok::Error, "\""},        {"\uFF08", Tok::LParen, "("},
+    {"\uFF09", Tok::RParen, ")"},        {"\uFF0C", Tok::Comma, ","},
+    {"\uFF1A", Tok::Colon, ":"},         {"\u00A0", Tok::End, " "},
 };
 
 class Lexer {
@@ -127,12 +130,13 @@ class Lexer {
   void error(Diag kind, std::size_t begin, std::size_t end, std::string message,
              std::string hint = {}) {
     ++errors_;
-    diagnostics_.report({kind,
-                         {source_, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)},
-                         std::move(message),
-                         {},
-                         {},
-                         std::move(hint)});
+    diagnostics_.report(
+        {kind,
+         {source_, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)},
+         std::move(message),
+         {},
+         {},
+         std::move(hint)});
   }
   char peek(std::size_t k = 0) const { return at_ + k < text_.size() ? text_[at_ + k] : '\0'; }
   bool starts_with(std::string_view s) const { return text_.substr(at_, s.size()) == s; }
@@ -154,7 +158,8 @@ class Lexer {
   /// bytes are reported once and read as blanks.
   bool is_text() {
     if (const std::size_t nul = text_.find('\0'); nul != text_.npos) {
-      error(Diag::bad_character, nul, nul + 1, "the file holds a NUL byte, so it is not a text file",
+      error(Diag::bad_character, nul, nul + 1,
+            "the file holds a NUL byte, so it is not a text file",
             "model files are plain text in UTF-8");
       return false;
     }
@@ -321,9 +326,8 @@ class Lexer {
       ++at_;
       if (since(begin) == ".") {
         good = false;
-        hint = fmt::format("write `0.{}`", text_.substr(at_, text_.find_first_not_of(
-                                                                 "0123456789", at_) -
-                                                                 at_));
+        hint = fmt::format("write `0.{}`",
+                           text_.substr(at_, text_.find_first_not_of("0123456789", at_) - at_));
       } else if (!is_digit(peek())) {
         good = false;
         hint = fmt::format("write `{}0`", since(begin));
@@ -331,7 +335,8 @@ class Lexer {
       if (is_digit(peek()) && !digits()) good = false;
     }
     const bool exponent = (peek() == 'e' || peek() == 'E') && at_ > begin;
-    if (exponent && (is_digit(peek(1)) || ((peek(1) == '+' || peek(1) == '-') && is_digit(peek(2))))) {
+    if (exponent &&
+        (is_digit(peek(1)) || ((peek(1) == '+' || peek(1) == '-') && is_digit(peek(2))))) {
       is_float = true;
       at_ += is_digit(peek(1)) ? 1 : 2;
       if (!digits()) good = false;
@@ -359,9 +364,10 @@ class Lexer {
       error(is_float ? Diag::bad_number : Diag::integer_too_large, begin, at_,
             is_float ? fmt::format("`{}` is outside the range of f64", text)
                      : fmt::format("the integer `{}` does not fit into 64 bits", text),
-            is_float ? "" : fmt::format("the largest is 9223372036854775807; a larger number must be "
-                                        "a float: `{}.0`",
-                                        text));
+            is_float ? ""
+                     : fmt::format("the largest is 9223372036854775807; a larger number must be "
+                                   "a float: `{}.0`",
+                                   text));
     }
     push(is_float ? Tok::Float : Tok::Int, begin);
   }
@@ -410,7 +416,8 @@ class Lexer {
     error(Diag::unterminated_string, begin, begin + 1, "the string is never closed",
           "add `\"` at its end; a string stays on one line, and `\\n` stands for a new line");
     // Closers at the end of the line are taken to be outside of the string.
-    while (at_ > begin + 1 && std::string_view(" \t)]};,").find(text_[at_ - 1]) != text_.npos) --at_;
+    while (at_ > begin + 1 && std::string_view(" \t)]};,").find(text_[at_ - 1]) != text_.npos)
+      --at_;
     push(Tok::String, begin);
   }
   void escape(std::size_t end) {
@@ -419,14 +426,16 @@ class Lexer {
     const char ch = peek();
     at_ += std::max<std::size_t>(1, utf8_length(text_.substr(at_)));
     if (ch == 'n' || ch == 't' || ch == '"' || ch == '\\') return;
-    error(Diag::bad_escape, begin, at_, fmt::format("unknown escape `{}` in a string", since(begin)),
+    error(Diag::bad_escape, begin, at_,
+          fmt::format("unknown escape `{}` in a string", since(begin)),
           "the escapes are `\\n`, `\\t`, `\\\"` and `\\\\`; a path is written with `/`");
   }
   void triple_quotes() {
     const std::size_t begin = at_;
     const std::size_t close = text_.find("\"\"\"", at_ + 3);
     error(Diag::foreign_quotes, begin, begin + 3, "there are no strings in triple quotes",
-          "a definition is documented by lines of `##` above it; a string stands between `\"` and `\"`");
+          "a definition is documented by lines of `##` above it; a string stands between `\"` and "
+          "`\"`");
     at_ = close == text_.npos ? line_end() : close + 3;
     const std::string_view covered = since(begin);
     line_ += static_cast<int>(std::count(covered.begin(), covered.end(), '\n'));
@@ -474,7 +483,8 @@ class Lexer {
     error(Diag::foreign_operator, begin, at_, "there is no operator `++`",
           "write `i = i + 1`; lists are joined with `+`");
     const std::size_t next = text_.find_first_not_of(" \t", at_);
-    if (next != text_.npos && (is_name_char(text_[next]) || text_[next] == '(' || text_[next] == '['))
+    if (next != text_.npos &&
+        (is_name_char(text_[next]) || text_[next] == '(' || text_[next] == '['))
       push(Tok::Plus, begin);
     return true;
   }

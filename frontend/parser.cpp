@@ -1,5 +1,6 @@
-// Recursive descent over the tokens, one function per rule of the grammar (docs/language.md). A mistake is
-// reported where it is found and thrown to the nearest statement, which goes on at the next one.
+// Recursive descent over the tokens, one function per rule of the grammar (docs/language.md). A
+// mistake is reported where it is found and thrown to the nearest statement, which goes on at the
+// next one.
 #include "frontend/parser.h"
 
 #include <algorithm>
@@ -18,7 +19,7 @@ using namespace ast;
 /// Thrown after a report; caught where parsing can go on.
 struct Recover {};
 
-constexpr int kMaxHeight = 400;  // of the tree
+constexpr int kMaxHeight = 400;   // of the tree
 constexpr int kMaxNesting = 150;  // of rules in progress
 
 struct Parsed {
@@ -78,8 +79,11 @@ constexpr int kNotLevel = 4, kComparison = 5, kRange = 6, kUnary = 9, kPower = 1
 class Parser {
  public:
   Parser(const Sources& sources, int source, Diagnostics& diagnostics)
-      : sources_(sources), diagnostics_(diagnostics), source_(source),
-        text_(sources.text(source)), lexed_(lex(sources, source, diagnostics)),
+      : sources_(sources),
+        diagnostics_(diagnostics),
+        source_(source),
+        text_(sources.text(source)),
+        lexed_(lex(sources, source, diagnostics)),
         limit_(last()) {}
 
   File file();
@@ -90,7 +94,9 @@ class Parser {
   std::uint32_t last() const { return static_cast<std::uint32_t>(lexed_.tokens.size() - 1); }
   const Token& token(std::uint32_t k) const { return lexed_.tokens[std::min(k, last())]; }
   /// The current token; at the end of a definition there is no more.
-  Tok peek(std::uint32_t ahead = 0) const { return at_ + ahead >= limit_ ? Tok::End : token(at_ + ahead).kind; }
+  Tok peek(std::uint32_t ahead = 0) const {
+    return at_ + ahead >= limit_ ? Tok::End : token(at_ + ahead).kind;
+  }
   bool is(Tok t) const { return peek() == t; }
   std::string_view text(std::uint32_t k) const {
     const Token& t = token(k);
@@ -128,28 +134,33 @@ class Parser {
     return peek() == Tok::End || is(Tok::RBrace) || is(Tok::Semicolon) || on_new_line();
   }
   std::string found() const {
-    if (peek() == Tok::End) return at_ >= last() ? "the end of the file" : "the end of the definition";
+    if (peek() == Tok::End)
+      return at_ >= last() ? "the end of the file" : "the end of the definition";
     return fmt::format("`{}`", text(at_).substr(0, 40));
   }
 
   // ---- Reports ----
-  void report(Diag kind, Span span, std::string message, std::string hint = {}, std::vector<Label> labels = {}) {
+  void report(Diag kind, Span span, std::string message, std::string hint = {},
+              std::vector<Label> labels = {}) {
     // What the lexer or a rule inside has reported at this place already says enough.
     for (const Diagnostic& d : diagnostics_.all())
-      if (d.span.source == span.source && d.span.begin == span.begin && kind == Diag::syntax) return;
+      if (d.span.source == span.source && d.span.begin == span.begin && kind == Diag::syntax)
+        return;
     diagnostics_.report({kind, span, std::move(message), std::move(labels), {}, std::move(hint)});
   }
   [[noreturn]] void fail(Diag kind, Span span, std::string message, std::string hint = {},
                          std::vector<Label> labels = {}) {
     // What the lexer has reported stands where a token was; once is enough.
-    if (!(at_ < limit_ && token(at_).kind == Tok::Error)) report(kind, span, std::move(message), std::move(hint), std::move(labels));
+    if (!(at_ < limit_ && token(at_).kind == Tok::Error))
+      report(kind, span, std::move(message), std::move(hint), std::move(labels));
     throw Recover{};
   }
   void expect(Tok t, const char* what) {
     if (!take(t)) fail(Diag::syntax, here(), fmt::format("{} is expected, not {}", what, found()));
   }
   void check_height(int height, Span span) {
-    if (height > kMaxHeight) fail(Diag::too_deep, span, "the expression is nested too deeply", "give parts of it names");
+    if (height > kMaxHeight)
+      fail(Diag::too_deep, span, "the expression is nested too deeply", "give parts of it names");
   }
   struct Nesting {
     explicit Nesting(Parser& p) : parser(p) {
@@ -169,19 +180,24 @@ class Parser {
   Open open(const char* what) {
     const std::uint32_t at = at_++;
     if (token(at).match == Token::kNoMatch || token(at).match >= limit_)
-      fail(Diag::unclosed_bracket, span_of(at), fmt::format("this `{}` of {} is never closed", text(at), what),
+      fail(Diag::unclosed_bracket, span_of(at),
+           fmt::format("this `{}` of {} is never closed", text(at), what),
            "every bracket needs its partner inside the definition");
     return {at, token(at).match};
   }
   void close(const Open& o) {
-    if (at_ != o.close) fail(Diag::syntax, here(), fmt::format("`{}` or `,` is expected, not {}", text(o.close), found()));
+    if (at_ != o.close)
+      fail(Diag::syntax, here(),
+           fmt::format("`{}` or `,` is expected, not {}", text(o.close), found()));
     ++at_;
   }
 
   Name name(const char* what) {
     if (!is(Tok::Name)) {
-      const bool reserved = at_ < limit_ && !text(at_).empty() && std::isalpha(static_cast<unsigned char>(text(at_)[0]));
-      fail(Diag::expected_name, here(), fmt::format("the name of {} is expected, not {}", what, found()),
+      const bool reserved = at_ < limit_ && !text(at_).empty() &&
+                            std::isalpha(static_cast<unsigned char>(text(at_)[0]));
+      fail(Diag::expected_name, here(),
+           fmt::format("the name of {} is expected, not {}", what, found()),
            reserved ? fmt::format("`{}` is a word of the language", text(at_)) : "");
     }
     const std::uint32_t k = at_++;
@@ -261,7 +277,8 @@ Parsed Parser::binary(int least) {
     if (op.level == 0 || op.level < least || starts_negative()) return left;
     const Span op_span = span_of(at_++);
     if (op.level == kComparison && compared)
-      fail(Diag::chained_comparison, op_span, "comparisons do not chain", "write `a < b and b < c`");
+      fail(Diag::chained_comparison, op_span, "comparisons do not chain",
+           "write `a < b and b < c`");
     compared = op.level == kComparison;
     Parsed right = op.level == 1 ? postfix() : binary(op.level + 1);
     const int h = std::max(left.height, right.height) + 1;
@@ -335,8 +352,8 @@ Arg Parser::argument(bool& named, int& height) {
   height = std::max(height, v.height);
   a.value = std::move(v.expr);
   if (named && !a.name)
-    report(Diag::positional_after_named, a.value->span, "an argument without a name follows one with a name",
-           "arguments by place come first");
+    report(Diag::positional_after_named, a.value->span,
+           "an argument without a name follows one with a name", "arguments by place come first");
   return a;
 }
 
@@ -345,7 +362,9 @@ Parsed Parser::index(std::uint32_t first, Parsed object) {
   ++brackets_;
   Index x{std::move(object.expr), {}};
   int h = object.height;
-  if (at_ == o.close) fail(Diag::expected_expression, span_of(o.at), "an index is missing", "`x[0]`, `x[1:3]` or `x[..., 0]`");
+  if (at_ == o.close)
+    fail(Diag::expected_expression, span_of(o.at), "an index is missing",
+         "`x[0]`, `x[1:3]` or `x[..., 0]`");
   while (at_ < o.close) {
     x.items.push_back(index_item(h));
     if (!take(Tok::Comma)) break;
@@ -422,15 +441,18 @@ Parsed Parser::primary() {
     case Tok::Name: {
       const std::string word(text(first));
       if (word == "True" || word == "False") {
-        report(Diag::foreign_keyword, span_of(first), fmt::format("`{}` is not a word of this language", word),
+        report(Diag::foreign_keyword, span_of(first),
+               fmt::format("`{}` is not a word of this language", word),
                word == "True" ? "write `true`" : "write `false`");
         ++at_;
         return make(first, BoolLit{word == "True"}, 1);
       }
       if (word == "None")
-        fail(Diag::foreign_keyword, span_of(first), "`None` is not a word of this language", "write `none`");
+        fail(Diag::foreign_keyword, span_of(first), "`None` is not a word of this language",
+             "write `none`");
       if (word == "lambda")
-        fail(Diag::foreign_keyword, span_of(first), "there are no lambdas", "define a function: `fn f(x) = ...`");
+        fail(Diag::foreign_keyword, span_of(first), "there are no lambdas",
+             "define a function: `fn f(x) = ...`");
       ++at_;
       return make(first, NameRef{word}, 1);
     }
@@ -443,19 +465,24 @@ Parsed Parser::primary() {
     case Tok::LParen: {
       const Open o = open("an expression");
       ++brackets_;
-      if (at_ == o.close) fail(Diag::expected_expression, since(first), "an expression is missing between the brackets");
+      if (at_ == o.close)
+        fail(Diag::expected_expression, since(first),
+             "an expression is missing between the brackets");
       Parsed inner = expression();
       if (is(Tok::Comma))
-        fail(Diag::syntax, here(), "there are no tuples", "a list is written in square brackets: [a, b]");
+        fail(Diag::syntax, here(), "there are no tuples",
+             "a list is written in square brackets: [a, b]");
       --brackets_;
       close(o);
       inner.expr->span = since(first);
       return inner;
     }
     case Tok::LBrace:
-      fail(Diag::expected_expression, here(), "a value is expected, not a block", "lists are written in square brackets");
+      fail(Diag::expected_expression, here(), "a value is expected, not a block",
+           "lists are written in square brackets");
     case Tok::Ellipsis:
-      fail(Diag::expected_expression, here(), "`...` stands for dimensions in a type or an index only");
+      fail(Diag::expected_expression, here(),
+           "`...` stands for dimensions in a type or an index only");
     default:
       fail(Diag::expected_expression, here(), fmt::format("a value is expected, not {}", found()),
            is(Tok::Assign) ? "`==` compares" : "");
@@ -471,8 +498,10 @@ Parsed Parser::if_expression() {
   Parsed cond = expression();
   int h = cond.height;
   if (is(Tok::Assign))
-    fail(Diag::assignment_in_condition, here(), "`=` binds a name; a comparison is `==`", "write `==`");
-  if (is(Tok::Colon)) fail(Diag::syntax, here(), "blocks are in braces", "`if condition { ... } else { ... }`");
+    fail(Diag::assignment_in_condition, here(), "`=` binds a name; a comparison is `==`",
+         "write `==`");
+  if (is(Tok::Colon))
+    fail(Diag::syntax, here(), "blocks are in braces", "`if condition { ... } else { ... }`");
   IfExpr e;
   e.cond = std::move(cond.expr);
   e.then_block = block("an `if`", h);
@@ -509,17 +538,21 @@ TypeExpr Parser::type(int& height) {
   t.element_span = element.span;
   t.element = parse_element_type(element.text);
   if (t.element == ElementType::BF16 || t.element == ElementType::F16) {
-    report(Diag::unsupported, element.span, fmt::format("`{}` is not supported yet", element.text), "use f32");
+    report(Diag::unsupported, element.span, fmt::format("`{}` is not supported yet", element.text),
+           "use f32");
     t.element.reset();
   } else if (!t.element) {
     static const std::map<std::string, std::string> foreign = {
-        {"float", "f32"}, {"float32", "f32"}, {"double", "f64"}, {"float64", "f64"}, {"int", "i32"},
-        {"int32", "i32"}, {"int64", "i64"}, {"long", "i64"}, {"uint8", "u8"}, {"byte", "u8"}, {"boolean", "bool"}};
+        {"float", "f32"}, {"float32", "f32"}, {"double", "f64"},  {"float64", "f64"},
+        {"int", "i32"},   {"int32", "i32"},   {"int64", "i64"},   {"long", "i64"},
+        {"uint8", "u8"},  {"byte", "u8"},     {"boolean", "bool"}};
     const auto at = foreign.find(element.text);
-    const std::string near = at != foreign.end() ? at->second
-                                                 : nearest(element.text, {"f32", "f64", "i32", "i64", "u8", "bool"});
+    const std::string near =
+        at != foreign.end() ? at->second
+                            : nearest(element.text, {"f32", "f64", "i32", "i64", "u8", "bool"});
     report(Diag::unknown_type, element.span, fmt::format("`{}` is no element type", element.text),
-           near.empty() ? "the element types are f32 f64 i32 i64 u8 bool" : fmt::format("did you mean `{}`?", near));
+           near.empty() ? "the element types are f32 f64 i32 i64 u8 bool"
+                        : fmt::format("did you mean `{}`?", near));
   }
   if (is(Tok::LParen) && !on_new_line())
     fail(Diag::syntax, here(), "the dimensions of a type are in square brackets",
@@ -548,7 +581,9 @@ TypeExpr Parser::type(int& height) {
 // ---- Statements ----
 
 Block Parser::block(const char* what, int& height) {
-  if (!is(Tok::LBrace)) fail(Diag::syntax, here(), fmt::format("the block of {} in braces is expected, not {}", what, found()));
+  if (!is(Tok::LBrace))
+    fail(Diag::syntax, here(),
+         fmt::format("the block of {} in braces is expected, not {}", what, found()));
   const Open o = open(what);
   return statements(o.at, o.close, height);
 }
@@ -572,7 +607,8 @@ Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
       if (!statement_ends()) {
         if (is(Tok::Assign))
           fail(Diag::bad_assignment, here(), "only a name can be bound with `=`",
-               "elements cannot be assigned: make a new value, for instance with `where` or `concat`");
+               "elements cannot be assigned: make a new value, for instance with `where` or "
+               "`concat`");
         fail(Diag::syntax, here(), fmt::format("the end of the line is expected, not {}", found()),
              "a statement ends with its line or with `;`");
       }
@@ -580,7 +616,8 @@ Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
     } catch (const Recover&) {
       nesting_ = depth;
       b.damaged = true;
-      if (auto name = bound_name(first)) b.stmts.push_back(Stmt{Assign{*name, {}, nullptr}, name->span});
+      if (auto name = bound_name(first))
+        b.stmts.push_back(Stmt{Assign{*name, {}, nullptr}, name->span});
       skip_statement(end);
     }
   }
@@ -598,7 +635,8 @@ std::optional<Name> Parser::bound_name(std::uint32_t k) const {
     const Tok t = token(at).kind;
     return t == Tok::Assign || t == Tok::Colon || t == Tok::Update;
   };
-  if (word(k) && word(k + 1) && !token(k + 1).newline_before) ++k;  // param w ..., metric m ..., let x ...
+  if (word(k) && word(k + 1) && !token(k + 1).newline_before)
+    ++k;  // param w ..., metric m ..., let x ...
   if (!word(k) || !binds(k + 1)) return std::nullopt;
   return Name{std::string(text(k)), span_of(k)};
 }
@@ -608,7 +646,8 @@ void Parser::skip_statement(std::uint32_t end) {
   bool first = true;
   while (at_ < end) {
     const Token& t = token(at_);
-    if (t.kind == Tok::Semicolon || (!first && t.newline_before && operator_of(t.kind).level == 0)) return;
+    if (t.kind == Tok::Semicolon || (!first && t.newline_before && operator_of(t.kind).level == 0))
+      return;
     first = false;
     at_ = t.match != Token::kNoMatch && t.match > at_ ? t.match + 1 : at_ + 1;
   }
@@ -617,7 +656,8 @@ void Parser::skip_statement(std::uint32_t end) {
 
 /// Statements of other languages, with what to write instead.
 void Parser::foreign_statement() {
-  if (!is(Tok::Name) || peek(1) == Tok::Assign || peek(1) == Tok::Update || peek(1) == Tok::Colon) return;
+  if (!is(Tok::Name) || peek(1) == Tok::Assign || peek(1) == Tok::Update || peek(1) == Tok::Colon)
+    return;
   static const std::map<std::string_view, const char*> foreign = {
       {"return", "the last line of a block is its value"},
       {"let", "a name is bound by `x = ...` alone"},
@@ -634,7 +674,8 @@ void Parser::foreign_statement() {
   const std::string message = fmt::format("`{}` is not a statement of this language", text(at_));
   // After some of them the rest of the line means what it seems to.
   const bool goes_on = text(at_) == "return" || text(at_) == "let" || text(at_) == "var";
-  if (!goes_on || token(at_ + 1).newline_before) fail(Diag::foreign_keyword, span_of(at_), message, at->second);
+  if (!goes_on || token(at_ + 1).newline_before)
+    fail(Diag::foreign_keyword, span_of(at_), message, at->second);
   report(Diag::foreign_keyword, span_of(at_), message, at->second);
   ++at_;
 }
@@ -649,8 +690,9 @@ std::optional<Stmt> Parser::declaration(std::uint32_t first, int& height) {
   if (kind == kinds.end() || token(at_ + 1).newline_before) return std::nullopt;
   // `input` may be an ordinary name: only what cannot follow one makes it a declaration.
   const Tok next = peek(1);
-  const bool declares = next == Tok::Name || next == Tok::Int || next == Tok::Float || next == Tok::String ||
-                        (next >= Tok::And && next <= Tok::True && next != Tok::And && next != Tok::Or);
+  const bool declares =
+      next == Tok::Name || next == Tok::Int || next == Tok::Float || next == Tok::String ||
+      (next >= Tok::And && next <= Tok::True && next != Tok::And && next != Tok::Or);
   if (!declares) return std::nullopt;
   ++at_;
   Decl d{kind->second, name("the declared value"), {}, nullptr};
@@ -673,7 +715,8 @@ Stmt Parser::statement(int& height) {
   Stmt s;
   const auto value = [&] {
     if (statement_ends())
-      fail(Diag::missing_value, after_previous(), "a value is missing", "the value follows on the same line");
+      fail(Diag::missing_value, after_previous(), "a value is missing",
+           "the value follows on the same line");
     Parsed v = expression();
     height = std::max(height, v.height);
     return std::move(v.expr);
@@ -688,8 +731,11 @@ Stmt Parser::statement(int& height) {
     ++at_;
     Name n = name(metric ? "the metric" : "the output");
     Result r{metric ? ResultKind::Metric : ResultKind::Output, std::move(n), nullptr};
-    if (take(Tok::Assign)) r.value = value();
-    else if (metric) fail(Diag::missing_value, after_previous(), "the value of the metric is missing", "`metric name = ...`");
+    if (take(Tok::Assign))
+      r.value = value();
+    else if (metric)
+      fail(Diag::missing_value, after_previous(), "the value of the metric is missing",
+           "`metric name = ...`");
     s.node = std::move(r);
   } else if (is_word("watch") && named_next) {
     ++at_;
@@ -707,9 +753,12 @@ Stmt Parser::statement(int& height) {
   } else if (take(Tok::For)) {
     For f;
     f.variable = name("the loop variable");
-    if (!take(Tok::In)) fail(Diag::syntax, here(), fmt::format("`in` is expected, not {}", found()), "`for i in 0..4 { }`");
+    if (!take(Tok::In))
+      fail(Diag::syntax, here(), fmt::format("`in` is expected, not {}", found()),
+           "`for i in 0..4 { }`");
     f.iterable = value();
-    if (is(Tok::Colon)) fail(Diag::syntax, here(), "blocks are in braces", "`for i in 0..4 { ... }`");
+    if (is(Tok::Colon))
+      fail(Diag::syntax, here(), "blocks are in braces", "`for i in 0..4 { ... }`");
     f.body = block("a `for`", height);
     ++height;
     s.node = std::move(f);
@@ -731,7 +780,8 @@ Stmt Parser::statement(int& height) {
     ++at_;
     TypeExpr t = type(height);
     if (!take(Tok::Assign))
-      fail(Diag::missing_value, after_previous(), fmt::format("the value of `{}` is missing", n.text),
+      fail(Diag::missing_value, after_previous(),
+           fmt::format("the value of `{}` is missing", n.text),
            fmt::format("for instance `{}: {} = normal()`", n.text, sources_.text(t.span)));
     s.node = Assign{std::move(n), std::move(t), value()};
   } else {
@@ -747,7 +797,9 @@ Stmt Parser::statement(int& height) {
 
 std::vector<Param> Parser::parameters() {
   std::vector<Param> params;
-  if (!is(Tok::LParen)) fail(Diag::syntax, here(), fmt::format("a list of parameters is expected, not {}", found()), "`(x, axis = 1)`");
+  if (!is(Tok::LParen))
+    fail(Diag::syntax, here(), fmt::format("a list of parameters is expected, not {}", found()),
+         "`(x, axis = 1)`");
   const Open o = open("a list of parameters");
   ++brackets_;
   int h = 0;
@@ -756,7 +808,8 @@ std::vector<Param> Parser::parameters() {
     p.name = name("a parameter");
     for (const Param& other : params)
       if (other.name.text == p.name.text)
-        report(Diag::duplicate_parameter, p.name.span, fmt::format("the parameter `{}` is named twice", p.name.text));
+        report(Diag::duplicate_parameter, p.name.span,
+               fmt::format("the parameter `{}` is named twice", p.name.text));
     if (take(Tok::Colon)) p.type = type(h);
     if (take(Tok::Assign)) p.default_value = expression().expr;
     params.push_back(std::move(p));
@@ -800,12 +853,18 @@ Item Parser::item() {
   const std::string doc = doc_at(first);
   int h = 0;
   if (take(Tok::Import)) {
-    if (!is(Tok::String)) fail(Diag::syntax, here(), fmt::format("the path of a file in quotes is expected, not {}", found()), "`import \"data.dl\"`");
+    if (!is(Tok::String))
+      fail(Diag::syntax, here(),
+           fmt::format("the path of a file in quotes is expected, not {}", found()),
+           "`import \"data.dl\"`");
     const std::uint32_t k = at_++;
     i.node = Import{string_value(text(k)), span_of(k)};
   } else if (take(Tok::Const)) {
     Name n = name("a const");
-    if (!take(Tok::Assign)) fail(Diag::missing_value, after_previous(), fmt::format("the value of the const `{}` is missing", n.text), fmt::format("`const {} = ...`", n.text));
+    if (!take(Tok::Assign))
+      fail(Diag::missing_value, after_previous(),
+           fmt::format("the value of the const `{}` is missing", n.text),
+           fmt::format("`const {} = ...`", n.text));
     i.node = Const{std::move(n), expression().expr, doc};
   } else if (take(Tok::Fn)) {
     Callable c = callable(CallableKind::Fn, "a function");
@@ -814,7 +873,8 @@ Item Parser::item() {
   } else if (is_word("layer") || is_word("optimizer")) {
     const bool layer = is_word("layer");
     ++at_;
-    Callable c = callable(layer ? CallableKind::Layer : CallableKind::Optimizer, layer ? "a layer" : "an optimizer");
+    Callable c = callable(layer ? CallableKind::Layer : CallableKind::Optimizer,
+                          layer ? "a layer" : "an optimizer");
     c.doc = doc;
     i.node = std::move(c);
   } else if (is_word("data")) {
@@ -844,9 +904,12 @@ Item Parser::item() {
   } else {
     foreign_statement();
     const std::string word(text(at_));
-    const std::string near = is(Tok::Name) ? nearest(word, {"import", "const", "fn", "layer", "optimizer", "data", "model", "train"}) : "";
+    const std::string near = is(Tok::Name) ? nearest(word, {"import", "const", "fn", "layer",
+                                                            "optimizer", "data", "model", "train"})
+                                           : "";
     fail(Diag::unknown_definition, here(), fmt::format("a definition is expected, not {}", found()),
-         near.empty() ? "at the top of a file stand import, const, fn, layer, optimizer, data, model and train"
+         near.empty() ? "at the top of a file stand import, const, fn, layer, optimizer, data, "
+                        "model and train"
                       : fmt::format("did you mean `{}`?", near));
   }
   if (!take(Tok::Semicolon) && peek() != Tok::End && !token(at_).newline_before)
@@ -858,7 +921,8 @@ Item Parser::item() {
 /// A definition with a mistake still defines its name.
 std::optional<Item> Parser::broken_item(std::uint32_t first) const {
   const bool named = token(first + 1).kind == Tok::Name;
-  if (!named || (token(first).kind != Tok::Name && token(first).kind != Tok::Fn && token(first).kind != Tok::Const))
+  if (!named || (token(first).kind != Tok::Name && token(first).kind != Tok::Fn &&
+                 token(first).kind != Tok::Const))
     return std::nullopt;
   const Name name{std::string(text(first + 1)), span_of(first + 1)};
   Item i;
@@ -868,8 +932,10 @@ std::optional<Item> Parser::broken_item(std::uint32_t first) const {
     Block b;
     b.span = name.span;
     b.damaged = true;
-    if (word == "model") i.node = Model{name, {}, std::move(b), {}};
-    else i.node = Data{name, std::move(b), {}};
+    if (word == "model")
+      i.node = Model{name, {}, std::move(b), {}};
+    else
+      i.node = Data{name, std::move(b), {}};
   } else if (word == "fn" || word == "const" || word == "layer" || word == "optimizer") {
     i.node = Const{name, nullptr, {}};
   } else {
@@ -879,7 +945,8 @@ std::optional<Item> Parser::broken_item(std::uint32_t first) const {
 }
 
 void Parser::skip_item(std::uint32_t first) {
-  const auto next = std::upper_bound(lexed_.starts.begin(), lexed_.starts.end(), std::max(first, at_ > first ? at_ - 1 : first));
+  const auto next = std::upper_bound(lexed_.starts.begin(), lexed_.starts.end(),
+                                     std::max(first, at_ > first ? at_ - 1 : first));
   at_ = next == lexed_.starts.end() ? last() : *next;
 }
 
@@ -909,7 +976,8 @@ ExprPtr Parser::only_expression() {
   try {
     brackets_ = 1;
     Parsed e = expression();
-    if (peek() != Tok::End) fail(Diag::syntax, here(), fmt::format("one value is expected, not {} after it", found()));
+    if (peek() != Tok::End)
+      fail(Diag::syntax, here(), fmt::format("one value is expected, not {} after it", found()));
     return std::move(e.expr);
   } catch (const Recover&) {
     return nullptr;

@@ -105,8 +105,12 @@ Value* ExpressionEmitter::buffer(loop::BufferId b) { return pointers_.at(b); }
 bool ExpressionEmitter::depends(ExprId id, loop::AxisId axis) const {
   const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
   if (e.kind == ExprKind::Axis) return e.axis == axis;
-  return std::any_of(e.operands.begin(), e.operands.end(),
-                     [&](ExprId o) { return depends(o, axis); });
+  if (e.operands.empty()) return false;
+  const auto [known, fresh] = depends_.try_emplace({id, axis}, false);
+  if (fresh)
+    known->second = std::any_of(e.operands.begin(), e.operands.end(),
+                                [&](ExprId o) { return depends(o, axis); });
+  return known->second;
 }
 
 std::optional<Dim> ExpressionEmitter::coefficient(ExprId id, loop::AxisId axis) const {
@@ -138,7 +142,12 @@ bool ExpressionEmitter::is_vector(ExprId id) const {
   if (e.kind == ExprKind::Accumulator) return accumulator_ && accumulator_->getType()->isVectorTy();
   if (e.kind == ExprKind::RowValue)
     return row_values_.at({e.stage, e.reduction})->getType()->isVectorTy();
-  return std::any_of(e.operands.begin(), e.operands.end(), [&](ExprId o) { return is_vector(o); });
+  if (e.operands.empty()) return false;
+  const auto [known, fresh] = is_vector_.try_emplace(id, false);
+  if (fresh)
+    known->second =
+        std::any_of(e.operands.begin(), e.operands.end(), [&](ExprId o) { return is_vector(o); });
+  return known->second;
 }
 
 Value* ExpressionEmitter::evaluate(ExprId e) { return evaluate_at(e, is_vector(e)); }

@@ -33,10 +33,14 @@ class ExpressionEmitter {
   void set_vector(loop::AxisId axis, int lanes, llvm::Value* mask);
   void set_row_value(int stage, int reduction, llvm::Value* v) {
     row_values_[{stage, reduction}] = v;
+    forget();
   }
-  void set_accumulator(llvm::Value* v) { accumulator_ = v; }
+  void set_accumulator(llvm::Value* v) {
+    accumulator_ = v;
+    forget();
+  }
   /// Forgets computed values; needed whenever the point changes or memory was written.
-  void forget() { vectors_.clear(), scalars_.clear(); }
+  void forget() { vectors_.clear(), scalars_.clear(), is_vector_.clear(); }
 
   llvm::Value* evaluate(loop::ExprId e);
   /// As a vector of the current lanes even if it is the same in all.
@@ -88,6 +92,8 @@ class ExpressionEmitter {
   std::map<std::pair<int, int>, llvm::Value*> row_values_;
   llvm::Value* accumulator_ = nullptr;
   std::map<loop::ExprId, llvm::Value*> vectors_, scalars_;
+  mutable std::map<loop::ExprId, bool> is_vector_;
+  mutable std::map<std::pair<loop::ExprId, loop::AxisId>, bool> depends_;
   std::map<loop::BufferId, llvm::Value*> pointers_;
   std::map<std::string, llvm::Value*> symbols_;
 };

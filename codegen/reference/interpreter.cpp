@@ -73,6 +73,11 @@ Evaluation interpret(const Graph& g, const std::map<std::string, Literal>& input
     std::vector<Literal> operands;
     operands.reserve(n.operands.size());
     for (const Value v : n.operands) operands.push_back(e.values[v.id]);
+    for (const Dim& d : n.type.shape)
+      for (const std::string& s : d.symbols())
+        if (!e.symbols.contains(s))
+          throw UserError(fmt::format("no input gives a value to the dimension {} of node {}: {}",
+                                      s, id, n.type.str()));
     Type result{n.type.element, {}};
     for (const Dim& d : n.type.shape) result.shape.emplace_back(d.evaluate(e.symbols));
     e.values[id] = op_def(n.op).evaluate(concrete(n, e.symbols), operands, result);

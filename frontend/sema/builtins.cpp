@@ -13,8 +13,9 @@ namespace {
 using Args = std::vector<Bound>;
 
 Program* program_of(Evaluator& ev, Frame& f, Span span) {
-  if (!f.program) ev.report(Diag::not_static, span, "a tensor in a static place",
-                            "a const holds numbers, strings and lists");
+  if (!f.program)
+    ev.report(Diag::not_static, span, "a tensor in a static place",
+              "a const holds numbers, strings and lists");
   return f.program;
 }
 
@@ -42,7 +43,8 @@ Val elementwise(Evaluator& ev, Frame& frame, const Args& a, Span span) {
   const ElementType e = p->type(v).element;
   constexpr bool kKeepsIntegers = op == Op::abs || op == Op::sign;
   if (e == ElementType::Bool)
-    return ev.report(Diag::bad_operands, span, fmt::format("numbers are expected, this is {}", p->type(v).str()),
+    return ev.report(Diag::bad_operands, span,
+                     fmt::format("numbers are expected, this is {}", p->type(v).str()),
                      "`f32(condition)` makes numbers 0 and 1 of a condition");
   if (!is_float(e) && !kKeepsIntegers) v = ev.converted(*p, v, ev.default_float());
   return ev.emit(*p, op, {v}, {}, span);
@@ -107,7 +109,8 @@ Val reduce(Evaluator& ev, Frame& f, Op op, const Bound& x, const Bound& axis, co
   if (!axes || !keep) return Poison{};
   // Sums of conditions count; small integers would wrap.
   const ElementType e = p->type(v).element;
-  if (e == ElementType::Bool || (e == ElementType::U8 && (op == Op::reduce_sum || op == Op::reduce_prod)))
+  if (e == ElementType::Bool ||
+      (e == ElementType::U8 && (op == Op::reduce_sum || op == Op::reduce_prod)))
     v = ev.converted(*p, v, ElementType::I32);
   if (axes->empty()) return p->ref(v);
   Shape kept = p->type(v).shape;
@@ -128,16 +131,17 @@ template <Op pairwise, Op reducing>
 Val extremum(Evaluator& ev, Frame& f, const Args& a, Span span) {
   if (is_none(a[1])) return reduce(ev, f, reducing, a[0], a[2], a[3], span);
   if (!is_none(a[2]) || !is_none(a[3]))
-    return ev.report(Diag::bad_argument, a[2].span,
-                     "with two values the result is elementwise; `axis` belongs to the reduction of one",
-                     "name the axis when one tensor is reduced: max(x, axis: 1)");
+    return ev.report(
+        Diag::bad_argument, a[2].span,
+        "with two values the result is elementwise; `axis` belongs to the reduction of one",
+        "name the axis when one tensor is reduced: max(x, axis: 1)");
   if (const auto x = number(a[0].value), y = number(a[1].value); x && y)
     return (*x < *y) == (pairwise == Op::max) ? a[1].value : a[0].value;
   Program* p = program_of(ev, f, span);
   if (!p) return Poison{};
   const auto both = ev.promoted(*p, a[0], a[1], false, span);
-  const auto l = both ? ev.broadcast(*p, both->first, a[0].span, both->second, a[1].span, span)
-                      : std::nullopt;
+  const auto l =
+      both ? ev.broadcast(*p, both->first, a[0].span, both->second, a[1].span, span) : std::nullopt;
   if (!l) return Poison{};
   return ev.emit(*p, pairwise, {l->first, l->second}, {}, span);
 }
@@ -168,9 +172,10 @@ Val rank(Evaluator& ev, Frame& f, const Args& a, Span span) {
 
 Val len(Evaluator& ev, Frame&, const Args& a, Span) {
   if (const List* l = a[0].value.list()) return Dim(static_cast<std::int64_t>(l->items.size()));
-  return ev.report(Diag::bad_argument, a[0].span,
-                   fmt::format("`len` counts the entries of a list, this is {}", describe(a[0].value)),
-                   a[0].value.get<TensorRef>() ? "`shape(x)` is the list of a tensor's dimensions" : "");
+  return ev.report(
+      Diag::bad_argument, a[0].span,
+      fmt::format("`len` counts the entries of a list, this is {}", describe(a[0].value)),
+      a[0].value.get<TensorRef>() ? "`shape(x)` is the list of a tensor's dimensions" : "");
 }
 
 Val reshape(Evaluator& ev, Frame& f, const Args& a, Span span) {
@@ -209,12 +214,16 @@ Val reshape(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const Dim from = element_count(p->type(*t).shape), to = element_count(*shape);
   if (!(from == to))
     return ev.report(Diag::reshape_mismatch, span,
-                     fmt::format("{} has {} elements, the shape [{}] has {}", ev.describe_shape(*p, *t),
-                                 from.str(), fmt::join([&] {
-                                   std::vector<std::string> out;
-                                   for (const Dim& d : *shape) out.push_back(d.str());
-                                   return out;
-                                 }(), ", "), to.str()),
+                     fmt::format("{} has {} elements, the shape [{}] has {}",
+                                 ev.describe_shape(*p, *t), from.str(),
+                                 fmt::join(
+                                     [&] {
+                                       std::vector<std::string> out;
+                                       for (const Dim& d : *shape) out.push_back(d.str());
+                                       return out;
+                                     }(),
+                                     ", "),
+                                 to.str()),
                      "a reshape keeps all elements; one entry may be -1 for what is left",
                      ev.origin_labels(*p, *t, p->type(*t).rank() - 1));
   if (*shape == p->type(*t).shape) return p->ref(*t);
@@ -251,7 +260,8 @@ Val transpose(Evaluator& ev, Frame& f, const Args& a, Span span) {
 
 Val broadcast_to(Evaluator& ev, Frame& f, const Args& a, Span span) {
   Program* p = program_of(ev, f, span);
-  const auto t = p ? ev.tensor(*p, a[0].value, a[0].span, p->wanted.value_or(ev.default_float())) : std::nullopt;
+  const auto t = p ? ev.tensor(*p, a[0].value, a[0].span, p->wanted.value_or(ev.default_float()))
+                   : std::nullopt;
   const auto shape = t ? ev.shape_of(a[1].value, a[1].span) : std::nullopt;
   if (!shape) return Poison{};
   const Shape& from = p->type(*t).shape;
@@ -321,9 +331,10 @@ Val where(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const auto cond = p ? ev.tensor(*p, a[0].value, a[0].span) : std::nullopt;
   if (!cond) return Poison{};
   if (p->type(*cond).element != ElementType::Bool)
-    return ev.report(Diag::bad_condition, a[0].span,
-                     fmt::format("the condition of `where` is bool, this is {}", p->type(*cond).str()),
-                     "compare first: `x > 0`");
+    return ev.report(
+        Diag::bad_condition, a[0].span,
+        fmt::format("the condition of `where` is bool, this is {}", p->type(*cond).str()),
+        "compare first: `x > 0`");
   // The two choices as an operator would promote them; numbers alone become floats.
   const auto element = [&](const Val& v) -> std::optional<ElementType> {
     const auto* t = v.get<TensorRef>();
@@ -338,8 +349,9 @@ Val where(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const ElementType tx = p->type(l).element, ty = p->type(r).element;
   if (tx != ty) {
     if (tx == ElementType::Bool || ty == ElementType::Bool)
-      return ev.report(Diag::bad_operands, span,
-                       fmt::format("`where` chooses between {} and {}", p->type(l).str(), p->type(r).str()));
+      return ev.report(
+          Diag::bad_operands, span,
+          fmt::format("`where` chooses between {} and {}", p->type(l).str(), p->type(r).str()));
     const bool left = is_float(tx) && (!is_float(ty) || size_in_bytes(tx) >= size_in_bytes(ty));
     const bool wider = !is_float(tx) && !is_float(ty) && size_in_bytes(tx) >= size_in_bytes(ty);
     const ElementType common = left || wider ? tx : ty;
@@ -363,8 +375,9 @@ Val iota(Evaluator& ev, Frame& f, const Args& a, Span span) {
   if (!n) return Poison{};
   ElementType e = p->wanted.value_or(ElementType::I32);
   if (e == ElementType::Bool) e = ElementType::I32;
-  return ev.emit(*p, Op::iota, {},
-                 {{"shape", Shape{*n}}, {"axis", std::int64_t{0}}, {"element", std::string(name(e))}}, span);
+  return ev.emit(
+      *p, Op::iota, {},
+      {{"shape", Shape{*n}}, {"axis", std::int64_t{0}}, {"element", std::string(name(e))}}, span);
 }
 
 Val random_uniform(Evaluator& ev, Frame& f, const Args& a, Span span) {
@@ -376,8 +389,9 @@ Val random_uniform(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const Value seed = p->scalar_input("seed");
   // What is computed once, before training, has no step.
   const Value step = p->training ? p->scalar_input("step") : p->b.scalar(ElementType::I64, 0);
-  return ev.emit(*p, Op::random_uniform, {seed, step},
-                 {{"stream", p->next_stream()}, {"shape", *shape}, {"element", std::string(name(e))}}, span);
+  return ev.emit(
+      *p, Op::random_uniform, {seed, step},
+      {{"stream", p->next_stream()}, {"shape", *shape}, {"element", std::string(name(e))}}, span);
 }
 
 template <ElementType to>
@@ -427,7 +441,8 @@ Val assert_that(Evaluator& ev, Frame&, const Args& a, Span span) {
   const bool* c = a[0].value.get<bool>();
   const std::string* text = a[1].value.get<std::string>();
   if (!c || !text)
-    return ev.report(Diag::bad_argument, span, "`assert` takes a condition and a message, both known while compiling");
+    return ev.report(Diag::bad_argument, span,
+                     "`assert` takes a condition and a message, both known while compiling");
   if (!*c) return ev.report(Diag::failed_assertion, span, *text);
   return None{};
 }
@@ -436,14 +451,17 @@ Val integer(Evaluator& ev, Frame&, const Args& a, Span) {
   if (a[0].value.get<Dim>()) return a[0].value;
   if (const double* d = a[0].value.get<double>(); d && std::abs(*d) < 0x1p62)
     return Dim(static_cast<std::int64_t>(*d));
-  return ev.report(Diag::bad_argument, a[0].span,
-                   fmt::format("`int` makes a static integer of a number, this is {}", describe(a[0].value)),
-                   a[0].value.get<TensorRef>() ? "`i32(x)` converts a tensor" : "");
+  return ev.report(
+      Diag::bad_argument, a[0].span,
+      fmt::format("`int` makes a static integer of a number, this is {}", describe(a[0].value)),
+      a[0].value.get<TensorRef>() ? "`i32(x)` converts a tensor" : "");
 }
 
-std::optional<std::string> path_of(Evaluator& ev, Frame& f, const Bound& b, Span span, const char* reader) {
+std::optional<std::string> path_of(Evaluator& ev, Frame& f, const Bound& b, Span span,
+                                   const char* reader) {
   if (f.place != Place::Data) {
-    ev.report(Diag::misplaced_statement, span, fmt::format("`{}` reads a file; it belongs into a data block", reader));
+    ev.report(Diag::misplaced_statement, span,
+              fmt::format("`{}` reads a file; it belongs into a data block", reader));
     return std::nullopt;
   }
   if (const auto* s = b.value.get<std::string>()) return *s;
@@ -482,33 +500,46 @@ Val split(Evaluator& ev, Frame& f, const Args& a, Span span) {
   return None{};
 }
 
-#define DLC_ELEMENTWISE(name, doc, f) {#name, {"x"}, doc, elementwise<Op::name, f>}
+#define DLC_ELEMENTWISE(name, doc, f) \
+  { #name, {"x" }, doc, elementwise < Op::name, f> }
 
 }  // namespace
 
 const std::vector<Builtin>& builtins() {
   static const std::vector<Builtin> all = {
       DLC_ELEMENTWISE(abs, "|x|", std::abs),
-      {"argmax", {"x", "axis"}, "the place of the largest element along an axis, i32; the first of equals",
+      {"argmax",
+       {"x", "axis"},
+       "the place of the largest element along an axis, i32; the first of equals",
        arg_extremum<Op::argmax>},
-      {"argmin", {"x", "axis"}, "the place of the smallest element along an axis, i32; the first of equals",
+      {"argmin",
+       {"x", "axis"},
+       "the place of the smallest element along an axis, i32; the first of equals",
        arg_extremum<Op::argmin>},
       {"as_float", {"x"}, "a float tensor as it is, anything else converted to f32", as_float},
-      {"assert", {"condition", "message"}, "an error with the message unless the static condition holds",
+      {"assert",
+       {"condition", "message"},
+       "an error with the message unless the static condition holds",
        assert_that},
       {"bool", {"x"}, "converts: x != 0", convert<ElementType::Bool>},
       {"broadcast_to", {"x", "shape"}, "repeats x along new and 1-sized axes", broadcast_to},
       DLC_ELEMENTWISE(ceil, "the integer above", std::ceil),
       {"concat", {"parts", "axis"}, "a list of tensors one after the other along an axis", concat},
       DLC_ELEMENTWISE(cos, "cosine", std::cos),
-      {"csv", {"path"}, "a table of comma-separated values; columns are chosen by table[\"name\"]", csv},
+      {"csv",
+       {"path"},
+       "a table of comma-separated values; columns are chosen by table[\"name\"]",
+       csv},
       DLC_ELEMENTWISE(erf, "the error function", std::erf),
       DLC_ELEMENTWISE(exp, "e^x", std::exp),
       DLC_ELEMENTWISE(expm1, "e^x - 1, exact near 0", std::expm1),
       {"f32", {"x"}, "converts", convert<ElementType::F32>},
       {"f64", {"x"}, "converts", convert<ElementType::F64>},
       DLC_ELEMENTWISE(floor, "the integer below", std::floor),
-      {"gather", {"x", "places", "axis"}, "x at the places of an integer tensor along an axis", gather},
+      {"gather",
+       {"x", "places", "axis"},
+       "x at the places of an integer tensor along an axis",
+       gather},
       {"grad", {"y", "x"}, "the gradient of the sum of y with respect to x; of any order", grad},
       {"i32", {"x"}, "converts: truncates and saturates", convert<ElementType::I32>},
       {"i64", {"x"}, "converts: truncates and saturates", convert<ElementType::I64>},
@@ -518,18 +549,32 @@ const std::vector<Builtin>& builtins() {
       {"len", {"list"}, "the number of entries of a static list", len},
       DLC_ELEMENTWISE(log, "the natural logarithm", std::log),
       DLC_ELEMENTWISE(log1p, "log(1 + x), exact near 0", std::log1p),
-      {"max", {"x", "y=none", "axis=none", "keepdims=false"},
-       "the larger of each two elements; or the largest along axes", extremum<Op::max, Op::reduce_max>},
-      {"min", {"x", "y=none", "axis=none", "keepdims=false"},
-       "the smaller of each two elements; or the smallest along axes", extremum<Op::min, Op::reduce_min>},
+      {"max",
+       {"x", "y=none", "axis=none", "keepdims=false"},
+       "the larger of each two elements; or the largest along axes",
+       extremum<Op::max, Op::reduce_max>},
+      {"min",
+       {"x", "y=none", "axis=none", "keepdims=false"},
+       "the smaller of each two elements; or the smallest along axes",
+       extremum<Op::min, Op::reduce_min>},
       {"npy", {"path"}, "the array of a NumPy file", npy},
-      {"pad", {"x", "low", "high", "value=0"}, "a frame around x: entries before and after, per axis", pad},
-      {"prod", {"x", "axis=none", "keepdims=false"}, "the product over all or some axes",
+      {"pad",
+       {"x", "low", "high", "value=0"},
+       "a frame around x: entries before and after, per axis",
+       pad},
+      {"prod",
+       {"x", "axis=none", "keepdims=false"},
+       "the product over all or some axes",
        reduction<Op::reduce_prod>},
-      {"random_uniform", {"shape"}, "uniform on [0, 1), from the seed, the step and the place alone",
+      {"random_uniform",
+       {"shape"},
+       "uniform on [0, 1), from the seed, the step and the place alone",
        random_uniform},
       {"rank", {"x"}, "the number of axes", rank},
-      {"reshape", {"x", "shape"}, "the same elements under another shape; one entry may be -1", reshape},
+      {"reshape",
+       {"x", "shape"},
+       "the same elements under another shape; one entry may be -1",
+       reshape},
       {"reverse", {"x", "axis"}, "reads axes backwards", reverse},
       DLC_ELEMENTWISE(round, "to the nearest integer, halves to even", std::nearbyint),
       {"shape", {"x"}, "the dimensions as a static list", shape},
@@ -539,9 +584,15 @@ const std::vector<Builtin>& builtins() {
       {"split", {"test"}, "in a data block: the last part of the rows is for testing", split},
       DLC_ELEMENTWISE(sqrt, "the square root", std::sqrt),
       {"stop_gradient", {"x"}, "x, but a constant for gradients", stop_gradient},
-      {"sum", {"x", "axis=none", "keepdims=false"}, "the sum over all or some axes", reduction<Op::reduce_sum>},
+      {"sum",
+       {"x", "axis=none", "keepdims=false"},
+       "the sum over all or some axes",
+       reduction<Op::reduce_sum>},
       DLC_ELEMENTWISE(tanh, "the hyperbolic tangent", std::tanh),
-      {"transpose", {"x", "axes=none"}, "the axes in another order; reversed when none is given", transpose},
+      {"transpose",
+       {"x", "axes=none"},
+       "the axes in another order; reversed when none is given",
+       transpose},
       {"tsv", {"path"}, "a table of tab-separated values", tsv},
       {"u8", {"x"}, "converts: truncates and saturates", convert<ElementType::U8>},
       {"where", {"condition", "x", "y"}, "x where the condition holds, else y", where},

@@ -42,8 +42,7 @@ std::string builtin_parameter(const char* text, bool& optional) {
 
 Val Evaluator::eval_call(const ast::Call& e, Span span, std::optional<Bound> piped, Frame& f) {
   const auto* name = std::get_if<ast::NameRef>(&e.callee->node);
-  const Val callee =
-      name ? lookup(name->name, e.callee->span, f, true) : eval(*e.callee, f);
+  const Val callee = name ? lookup(name->name, e.callee->span, f, true) : eval(*e.callee, f);
   std::vector<const ast::Arg*> args;
   for (const ast::Arg& a : e.args) args.push_back(&a);
   if (const auto* b = callee.get<const Builtin*>()) return call_builtin(**b, args, piped, span, f);
@@ -51,9 +50,9 @@ Val Evaluator::eval_call(const ast::Call& e, Span span, std::optional<Bound> pip
   // Mistakes inside the arguments are worth showing even so.
   for (const ast::Arg* a : args) eval(*a->value, f);
   if (callee.poisoned()) return Poison{};
-  return report(Diag::not_callable, e.callee->span,
-                fmt::format("{} cannot be called", describe(callee)),
-                callee.get<TensorRef>() || callee.list() ? "elements are taken with brackets: x[0]" : "");
+  return report(
+      Diag::not_callable, e.callee->span, fmt::format("{} cannot be called", describe(callee)),
+      callee.get<TensorRef>() || callee.list() ? "elements are taken with brackets: x[0]" : "");
 }
 
 bool Evaluator::bind_arguments(const std::vector<ast::Param>& params,
@@ -71,7 +70,8 @@ bool Evaluator::bind_arguments(const std::vector<ast::Param>& params,
   };
   if (piped) {
     if (params.empty()) {
-      report(Diag::too_many_arguments, span, fmt::format("{} takes no arguments", callee), "", defined);
+      report(Diag::too_many_arguments, span, fmt::format("{} takes no arguments", callee), "",
+             defined);
       return false;
     }
     take(params[next++].name.text, *piped);
@@ -92,18 +92,17 @@ bool Evaluator::bind_arguments(const std::vector<ast::Param>& params,
       take(params[next++].name.text, std::move(v));
       continue;
     }
-    const auto at = std::find_if(params.begin(), params.end(), [&](const ast::Param& p) {
-      return p.name.text == a->name->text;
-    });
+    const auto at = std::find_if(params.begin(), params.end(),
+                                 [&](const ast::Param& p) { return p.name.text == a->name->text; });
     if (at == params.end()) {
       std::vector<std::string> names;
       for (const ast::Param& p : params) names.push_back(p.name.text);
       const std::string near = nearest(a->name->text, names);
       report(Diag::unknown_argument, a->name->span,
              fmt::format("{} has no argument `{}`", callee, a->name->text),
-             !near.empty()      ? fmt::format("did you mean `{}`?", near)
-             : names.empty()    ? ""
-                                : fmt::format("its arguments are {}", signature("", params)),
+             !near.empty()   ? fmt::format("did you mean `{}`?", near)
+             : names.empty() ? ""
+                             : fmt::format("its arguments are {}", signature("", params)),
              defined);
       good = false;
       continue;
@@ -126,8 +125,8 @@ Val Evaluator::call(Function& fn, std::vector<const ast::Arg*> args, std::option
   std::vector<std::string> missing;
   const auto report_missing = [&](const std::vector<ast::Param>& params) {
     return report(Diag::missing_argument, span,
-                  fmt::format("{} needs the argument{} `{}`", callee, missing.size() == 1 ? "" : "s",
-                              fmt::join(missing, "`, `")),
+                  fmt::format("{} needs the argument{} `{}`", callee,
+                              missing.size() == 1 ? "" : "s", fmt::join(missing, "`, `")),
                   fmt::format("it is called as {}", signature(def.name.text, params)),
                   {{def.name.span, "defined here"}});
   };
@@ -150,8 +149,8 @@ Val Evaluator::call(Function& fn, std::vector<const ast::Arg*> args, std::option
   if (!bind_arguments(def.tensors, args, piped, callee, span, def.name.span, f, tensors, missing))
     return Poison{};
   if (!missing.empty()) {
-    const bool initialiser = def.kind == ast::CallableKind::Fn && missing.size() == 1 &&
-                             missing[0] == "shape";
+    const bool initialiser =
+        def.kind == ast::CallableKind::Fn && missing.size() == 1 && missing[0] == "shape";
     if (!initialiser) return report_missing(def.tensors);
     auto partial = std::make_shared<Function>(fn);
     partial->given = std::move(tensors);
@@ -181,7 +180,8 @@ bool Evaluator::enter_parameters(const std::vector<ast::Param>& params, const Ar
         v.value = t ? Val(f.program->ref(*t)) : Val(Poison{});
       }
       if (const auto* t = v.value.get<TensorRef>())
-        good = match_type(*p.type, *t, v.span, fmt::format("the argument `{}`", p.name.text), f) && good;
+        good = match_type(*p.type, *t, v.span, fmt::format("the argument `{}`", p.name.text), f) &&
+               good;
       else
         good = false;
     }
@@ -244,7 +244,8 @@ bool Evaluator::check_result(const ast::Callable& def, const Val& v, Span span, 
   const auto* t = v.get<TensorRef>();
   if (!t) {
     report(Diag::element_type_mismatch, span,
-           fmt::format("`{}` is declared to return a tensor, it returns {}", def.name.text, describe(v)),
+           fmt::format("`{}` is declared to return a tensor, it returns {}", def.name.text,
+                       describe(v)),
            "", {{def.result->span, "declared here"}});
     return false;
   }
@@ -253,9 +254,10 @@ bool Evaluator::check_result(const ast::Callable& def, const Val& v, Span span, 
 
 Val Evaluator::call_layer(const Function& fn, Frame& body, Span span, Frame& caller) {
   if (!caller.owner)
-    return report(Diag::layer_outside_model, span,
-                  fmt::format("the layer `{}` owns parameters; it can be used in models and layers only",
-                              fn.def->name.text));
+    return report(
+        Diag::layer_outside_model, span,
+        fmt::format("the layer `{}` owns parameters; it can be used in models and layers only",
+                    fn.def->name.text));
   Owner& owner = *caller.owner;
   Program& p = *caller.program;
   if (fn.path.empty() || fn.path_program != &p) {
@@ -273,7 +275,8 @@ Val Evaluator::call_layer(const Function& fn, Frame& body, Span span, Frame& cal
   const std::int64_t before = parameter_elements_;
   const std::size_t row = layers ? layers->size() : 0;
   const auto first = static_cast<std::uint32_t>(p.graph.nodes.size());
-  if (layers) layers->push_back({path, fn.def->name.text, {}, 0, first, first, owner.depth, loc(span)});
+  if (layers)
+    layers->push_back({path, fn.def->name.text, {}, 0, first, first, owner.depth, loc(span)});
   const Val result = run(fn.def->body, body);
   const auto* t = result.get<TensorRef>();
   if (!t) return result;
@@ -296,7 +299,8 @@ Val Evaluator::call_builtin(const Builtin& b, const std::vector<const ast::Arg*>
     names.push_back(builtin_parameter(text, may_lack));
     optional.push_back(may_lack);
   }
-  const std::string usage = fmt::format("it is called as {}({})", b.name, fmt::join(b.parameters, ", "));
+  const std::string usage =
+      fmt::format("it is called as {}({})", b.name, fmt::join(b.parameters, ", "));
   std::vector<Bound> bound(names.size(), Bound{None{}, span});
   std::vector<bool> given(names.size(), false);
   bool good = true;
@@ -335,7 +339,8 @@ Val Evaluator::call_builtin(const Builtin& b, const std::vector<const ast::Arg*>
   for (std::size_t k = 0; k < names.size(); ++k)
     if (!given[k] && !optional[k])
       return report(Diag::missing_argument, span,
-                    fmt::format("the function `{}` needs the argument `{}`", b.name, names[k]), usage);
+                    fmt::format("the function `{}` needs the argument `{}`", b.name, names[k]),
+                    usage);
   return b.make(*this, f, bound, span);
 }
 

@@ -8,8 +8,12 @@ namespace dlc {
 
 namespace sema {
 
-ModuleBuilder::ModuleBuilder(Sources& sources, Diagnostics& diagnostics, const FrontendOptions& options)
-    : sources_(sources), diagnostics_(diagnostics), options_(options), definitions_(sources, diagnostics) {}
+ModuleBuilder::ModuleBuilder(Sources& sources, Diagnostics& diagnostics,
+                             const FrontendOptions& options)
+    : sources_(sources),
+      diagnostics_(diagnostics),
+      options_(options),
+      definitions_(sources, diagnostics) {}
 
 Module ModuleBuilder::build(int source) {
   module_.file = sources_.name(source);
@@ -21,8 +25,12 @@ Module ModuleBuilder::build(int source) {
   if (const ast::Expr* e = setting("precision"); e && precision.empty()) {
     precision = std::string(sources_.text(e->span));
     if (precision != "f32" && precision != "f64")
-      diagnostics_.report({Diag::bad_setting, e->span,
-                           fmt::format("`precision` is f32 or f64, not `{}`", precision), {}, {}, ""});
+      diagnostics_.report({Diag::bad_setting,
+                           e->span,
+                           fmt::format("`precision` is f32 or f64, not `{}`", precision),
+                           {},
+                           {},
+                           ""});
   }
   if (precision == "f64") default_float_ = ElementType::F64;
   ev_ = std::make_unique<Evaluator>(sources_, diagnostics_, definitions_, options_, default_float_);
@@ -64,8 +72,8 @@ std::vector<StdEntry> standard_library() {
       if (!c && !v) continue;
       static constexpr const char* kKinds[] = {"fn", "layer", "optimizer"};
       entries.push_back({c ? c->name.text : v->name.text,
-                         c ? kKinds[static_cast<int>(c->kind)] : "const", f.name, c ? c->doc : v->doc,
-                         std::string(sources.text(item.span))});
+                         c ? kKinds[static_cast<int>(c->kind)] : "const", f.name,
+                         c ? c->doc : v->doc, std::string(sources.text(item.span))});
     }
   }
   DLC_CHECK(diagnostics.empty(), "the standard library does not parse:\n{}",

@@ -45,9 +45,10 @@ void ModuleBuilder::build_data() {
     if (!split) continue;
     if (split->name.text != "train" && split->name.text != "test") {
       const std::string near = nearest(split->name.text, {"train", "test"});
-      ev_->report(Diag::unknown_split, split->name.span,
-                  fmt::format("data have the splits `train` and `test`, not `{}`", split->name.text),
-                  near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+      ev_->report(
+          Diag::unknown_split, split->name.span,
+          fmt::format("data have the splits `train` and `test`, not `{}`", split->name.text),
+          near.empty() ? "" : fmt::format("did you mean `{}`?", near));
       continue;
     }
     if (const auto [at, fresh] = seen.emplace(split->name.text, split->name.span); !fresh) {
@@ -69,7 +70,8 @@ void ModuleBuilder::build_data() {
   }
   DataSplit& train = module_.data.splits[0];
   DataSplit test = train;
-  const auto part = static_cast<std::int64_t>(std::llround(static_cast<double>(train.rows) * *ev_->split_test));
+  const auto part =
+      static_cast<std::int64_t>(std::llround(static_cast<double>(train.rows) * *ev_->split_test));
   train.name = "train";
   train.rows -= part;
   test.name = "test";
@@ -106,7 +108,8 @@ DataSplit ModuleBuilder::build_split(const ast::Data& data, const ast::Stmt* spl
   return s;
 }
 
-void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f, const ast::Data& data) {
+void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
+                                  const ast::Data& data) {
   const auto is_file = [&](Value v) -> int {
     for (std::size_t k = 0; k < split.files.size(); ++k)
       if (p.graph.find_input(split.files[k].input)->value == v) return static_cast<int>(k);
@@ -130,7 +133,8 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f, 
     }
     const Type type = p.type(v);
     const std::vector<Label> input_label =
-        declared ? std::vector<Label>{{input_spans_.at(name), fmt::format("the model reads {}", declared->str())}}
+        declared ? std::vector<Label>{{input_spans_.at(name),
+                                       fmt::format("the model reads {}", declared->str())}}
                  : std::vector<Label>{};
     if (declared) {
       bool fits = type.rank() == declared->rank() && type.rank() > 0;
@@ -143,8 +147,8 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f, 
         if (type.rank() + 1 == declared->rank() && declared->shape.back() == Dim(1))
           hint = fmt::format("make a column of it: `{} = reshape(..., [-1, 1])`", name);
         ev_->report(Diag::data_mismatch, bound.span,
-                    fmt::format("the column `{}` is {}, the model reads {}", name, ev_->describe_shape(p, v),
-                                declared->str()),
+                    fmt::format("the column `{}` is {}, the model reads {}", name,
+                                ev_->describe_shape(p, v), declared->str()),
                     hint, input_label);
         continue;
       }
@@ -152,14 +156,16 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f, 
         ev_->report(Diag::data_mismatch, bound.span,
                     fmt::format("the column `{}` holds {} numbers, the model reads {}", name,
                                 dlc::name(type.element), declared->str()),
-                    fmt::format("convert it: `{} = {}(...)`", name, dlc::name(declared->element)), input_label);
+                    fmt::format("convert it: `{} = {}(...)`", name, dlc::name(declared->element)),
+                    input_label);
         continue;
       }
     }
     const std::int64_t rows = type.shape[0].value();
     if (!split.columns.empty() && rows != split.rows) {
       ev_->report(Diag::rows_differ, bound.span,
-                  fmt::format("the column `{}` has {} rows, `{}` has {}", name, rows, rows_name, split.rows),
+                  fmt::format("the column `{}` has {} rows, `{}` has {}", name, rows, rows_name,
+                              split.rows),
                   "the first axis of every column is the row axis", {{rows_span, "defined here"}});
       continue;
     }
@@ -176,19 +182,23 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f, 
       if (!declared_input(name) || f.names.contains(name)) continue;
       const std::string near = nearest(name, names);
       ev_->report(Diag::missing_column, where,
-                  fmt::format("the data `{}` have no column `{}`, which the model reads", data.name.text, name),
-                  near.empty() ? fmt::format("names match; the data have {}", fmt::join(names, ", "))
-                               : fmt::format("did you mean `{}`? names must match", near),
+                  fmt::format("the data `{}` have no column `{}`, which the model reads",
+                              data.name.text, name),
+                  near.empty()
+                      ? fmt::format("names match; the data have {}", fmt::join(names, ", "))
+                      : fmt::format("did you mean `{}`? names must match", near),
                   {{span, "declared here"}});
     }
   }
   // What the data were made with, where it has the name of a parameter.
   for (const ParamInfo& param : module_.params) {
     const auto at = f.names.find(param.path);
-    if (param.kind != InputKind::Param || at == f.names.end() || declared_input(param.path)) continue;
-    const bool is_value = at->second.value.get<TensorRef>() || at->second.value.list() ||
-                          number(at->second.value);
-    const auto v = is_value ? ev_->tensor(p, at->second.value, at->second.span, param.type.element) : std::nullopt;
+    if (param.kind != InputKind::Param || at == f.names.end() || declared_input(param.path))
+      continue;
+    const bool is_value =
+        at->second.value.get<TensorRef>() || at->second.value.list() || number(at->second.value);
+    const auto v = is_value ? ev_->tensor(p, at->second.value, at->second.span, param.type.element)
+                            : std::nullopt;
     if (!v || !(element_count(p.type(*v).shape) == element_count(param.type.shape))) continue;
     p.b.output(param.path, OutputKind::Output, *v);
     split.truths.push_back(param.path);

@@ -58,8 +58,8 @@ void Definitions::add_file(ast::File file, bool from_std, const std::string& dir
 }
 
 void Definitions::add(const ast::Item& item, const ast::Name& name, bool from_std) {
-  const bool block = std::holds_alternative<ast::Data>(item.node) ||
-                     std::holds_alternative<ast::Model>(item.node);
+  const bool block =
+      std::holds_alternative<ast::Data>(item.node) || std::holds_alternative<ast::Model>(item.node);
   Span first;
   if (block) {
     const auto [at, fresh] = blocks_.emplace(name.text, name.span);

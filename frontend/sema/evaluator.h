@@ -21,7 +21,7 @@ namespace dlc::sema {
 
 /// A layer call (or the model itself): what owns parameters and numbers anonymous layers.
 struct Owner {
-  std::string path;  // "" for the model
+  std::string path;                      // "" for the model
   std::map<std::string, int> anonymous;  // by definition, in this call
   std::set<std::string> children;        // names of the layers called or bound, in this call
   int depth = 0;
@@ -44,7 +44,7 @@ struct Frame {
   std::map<std::string, DimBinding> dims;
   // Parameters and states that were declared here: name -> path in `program->current`.
   std::map<std::string, std::string> slots;
-  std::string slot_prefix;  // of an optimizer's states: "momentum.dense_1.w"
+  std::string slot_prefix;        // of an optimizer's states: "momentum.dense_1.w"
   std::optional<Type> slot_type;  // an optimizer's states have the type of the parameter
   bool failed = false;            // a statement was in error: what is missing may be due to that
 };
@@ -58,8 +58,8 @@ class Evaluator {
             const FrontendOptions& options, ElementType default_float);
 
   // ---- Statements ----
-  /// The value of the block: its last statement when that is an expression. The body of a model or of
-  /// data has no value (`gives_value` false).
+  /// The value of the block: its last statement when that is an expression. The body of a model or
+  /// of data has no value (`gives_value` false).
   Val run(const ast::Block& block, Frame& f, bool gives_value = true);
   void run(const ast::Stmt& stmt, Frame& f, Val& last);
 
@@ -74,8 +74,8 @@ class Evaluator {
            Frame& f);
   Val call_body(const Function& fn, Arguments tensors, Span span, Frame& caller);
   /// Binds the settings, the parameter at `path` and its gradient in an optimizer's frame.
-  bool enter_optimizer(const Function& fn, Frame& body, const std::string& path, const Val& gradient,
-                       Span span);
+  bool enter_optimizer(const Function& fn, Frame& body, const std::string& path,
+                       const Val& gradient, Span span);
 
   // ---- Tensors ----
   Val emit(Program& p, Op op, std::vector<Value> operands, Attrs attrs, Span span);
@@ -139,7 +139,7 @@ class Evaluator {
 
   // ---- What the programs of a module share (set by module.cpp) ----
   Module* module = nullptr;
-  Program* init = nullptr;  // where initial values are computed
+  Program* init = nullptr;                   // where initial values are computed
   std::vector<FileSource>* files = nullptr;  // of the data split being evaluated
   std::optional<double> split_test;          // split(test: ...)
   std::vector<LayerInfo>* layers = nullptr;  // set while the evaluate program is built
@@ -203,13 +203,13 @@ class Evaluator {
   Definitions& definitions_;
   const FrontendOptions& options_;
   ElementType default_float_;
-  int depth_ = 0;          // calls in progress
-  int nesting_ = 0;        // expressions in progress
+  int depth_ = 0;    // calls in progress
+  int nesting_ = 0;  // expressions in progress
   std::size_t reports_ = 0;
-  Span library_call_;      // unknown outside of the library
-  std::int64_t work_ = 0;  // expressions evaluated, to end endless programs
+  Span library_call_;                    // unknown outside of the library
+  std::int64_t work_ = 0;                // expressions evaluated, to end endless programs
   std::int64_t parameter_elements_ = 0;  // of the programs built so far
-  bool stopped_ = false;   // a limit was reached: nothing more is evaluated
+  bool stopped_ = false;                 // a limit was reached: nothing more is evaluated
 };
 
 /// A primitive or static function of the language.

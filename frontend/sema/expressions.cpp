@@ -32,7 +32,7 @@ bool equal(const Val& a, const Val& b) {
   if (a.get<bool>()) return *a.get<bool>() == *b.get<bool>();
   if (a.get<std::string>()) return *a.get<std::string>() == *b.get<std::string>();
   if (a.get<None>()) return true;
-  if (const List *l = a.list(), *m = b.list(); l && m) {
+  if (const List* l = a.list(), *m = b.list(); l && m) {
     if (l->items.size() != m->items.size()) return false;
     for (std::size_t k = 0; k < l->items.size(); ++k)
       if (!equal(l->items[k], m->items[k])) return false;
@@ -59,7 +59,8 @@ Evaluator::Evaluator(const Sources& sources, Diagnostics& diagnostics, Definitio
       default_float_(default_float) {}
 
 Span Evaluator::visible(Span span) const {
-  return library_call_.known() && sources_.name(span.source).starts_with("std/") ? library_call_ : span;
+  return library_call_.known() && sources_.name(span.source).starts_with("std/") ? library_call_
+                                                                                 : span;
 }
 
 Val Evaluator::report(Diag kind, Span span, std::string message, std::string hint,
@@ -70,8 +71,8 @@ Val Evaluator::report(Diag kind, Span span, std::string message, std::string hin
     labels.push_back({span, "this is where it shows, in the library"});
     span = visible(span);
   }
-  diagnostics_.report({kind, span, std::move(message), std::move(labels), std::move(notes),
-                       std::move(hint)});
+  diagnostics_.report(
+      {kind, span, std::move(message), std::move(labels), std::move(notes), std::move(hint)});
   return Poison{};
 }
 
@@ -169,8 +170,9 @@ Val Evaluator::lookup(const std::string& name, Span span, Frame& f, bool callabl
   if (name == "step" || name == "epoch") {
     if (f.place == Place::Optimizer || f.place == Place::Train)
       return f.program ? Val(f.program->ref(f.program->scalar_input(name))) : Val(Poison{});
-    return report(Diag::no_step_here, span,
-                  fmt::format("`{}` has a meaning only in the train block and in an optimizer", name));
+    return report(
+        Diag::no_step_here, span,
+        fmt::format("`{}` has a meaning only in the train block and in an optimizer", name));
   }
   std::vector<std::string> candidates = definitions_.names();
   for (const auto& [n, b] : f.names) candidates.push_back(n);
@@ -215,8 +217,7 @@ Val Evaluator::eval_member(const ast::Member& e, Span span, Frame& f) {
                   fmt::format("{} has no setting `{}`", describe(object), e.member.text),
                   near.empty() ? "" : fmt::format("did you mean `{}`?", near));
   }
-  return report(Diag::unknown_member, span,
-                fmt::format("{} has no members", describe(object)),
+  return report(Diag::unknown_member, span, fmt::format("{} has no members", describe(object)),
                 e.member.text == "T"       ? "`transpose(x)` swaps the axes"
                 : e.member.text == "shape" ? "`shape(x)` is the list of its dimensions"
                                            : "functions are called as f(x) or x |> f");
@@ -268,7 +269,8 @@ Val Evaluator::eval_range(const ast::Binary& e, Span span, Frame& f) {
   const auto from = eval_int(*e.lhs, f, "the start of a range");
   const auto to = eval_int(*e.rhs, f, "the end of a range");
   if (!from || !to) return Poison{};
-  if (*to > *from && static_cast<std::uint64_t>(*to) - static_cast<std::uint64_t>(*from) > kMaxItems)
+  if (*to > *from &&
+      static_cast<std::uint64_t>(*to) - static_cast<std::uint64_t>(*from) > kMaxItems)
     return report(Diag::too_much_work, span,
                   fmt::format("the range {}..{} is too long for a static loop", *from, *to),
                   "a static `for` unrolls: every turn becomes nodes of the graph");
@@ -296,15 +298,16 @@ Val Evaluator::static_binary(const std::string& op, const Val& a, const Val& b, 
                   std::move(hint));
   };
   if (op == "==" || op == "!=") return equal(a, b) == (op == "==");
-  if (const Dim *x = a.get<Dim>(), *y = b.get<Dim>(); x && y) return integer_binary(op, *x, *y, span);
-  if (const std::string *x = a.get<std::string>(), *y = b.get<std::string>(); x && y) {
+  if (const Dim* x = a.get<Dim>(), *y = b.get<Dim>(); x && y)
+    return integer_binary(op, *x, *y, span);
+  if (const std::string* x = a.get<std::string>(), *y = b.get<std::string>(); x && y) {
     if (is_comparison(op)) return compare(op, *x, *y);
     if (op != "+") return wrong();
     if (x->size() + y->size() > kMaxItems)
       return report(Diag::too_much_work, span, "a string grows beyond a million characters");
     return *x + *y;
   }
-  if (const List *x = a.list(), *y = b.list(); x && y && op == "+") {
+  if (const List* x = a.list(), *y = b.list(); x && y && op == "+") {
     if (x->items.size() + y->items.size() > kMaxItems)
       return report(Diag::too_much_work, span, "a list grows beyond a million entries");
     std::vector<Val> items = x->items;
@@ -312,17 +315,19 @@ Val Evaluator::static_binary(const std::string& op, const Val& a, const Val& b, 
     return make_list(std::move(items));
   }
   if (a.list() || b.list())
-    return wrong("a list joins only with a list (by +); with a tensor it counts as one: `f32([1, 2])`");
+    return wrong(
+        "a list joins only with a list (by +); with a tensor it counts as one: `f32([1, 2])`");
   const auto x = number(a), y = number(b);
   if (!x || !y) {
     for (const Val* v : {&a, &b})
       if (const Function* fn = v->function();
           fn && !fn->def->tensors.empty() && fn->def->tensors[0].name.text == "shape")
-        return report(Diag::not_a_tensor, span,
-                      fmt::format("`{}` lacks its shape: it gives initial values of something declared",
-                                  fn->def->name.text),
-                      fmt::format("declare the shape where it is bound: `x: f32[1000, 2] = {}(...)`",
-                                  fn->def->name.text));
+        return report(
+            Diag::not_a_tensor, span,
+            fmt::format("`{}` lacks its shape: it gives initial values of something declared",
+                        fn->def->name.text),
+            fmt::format("declare the shape where it is bound: `x: f32[1000, 2] = {}(...)`",
+                        fn->def->name.text));
     if (a.function() || b.function())
       return wrong("a layer or function is applied with `x |> f` or f(x)");
     return wrong();
@@ -335,7 +340,8 @@ Val Evaluator::static_binary(const std::string& op, const Val& a, const Val& b, 
   if (op == "@") return wrong();
   if (op == "and" || op == "or") return wrong();
   if (*y == 0 && op != "/") return report(Diag::division_by_zero, span, "division by zero");
-  if (op == "/") return *y == 0 ? report(Diag::division_by_zero, span, "division by zero") : Val(*x / *y);
+  if (op == "/")
+    return *y == 0 ? report(Diag::division_by_zero, span, "division by zero") : Val(*x / *y);
   if (op == "//") return std::floor(*x / *y);
   return *x - std::floor(*x / *y) * *y;  // %
 }
@@ -356,8 +362,9 @@ Val Evaluator::integer_binary(const std::string& op, const Dim& a, const Dim& b,
     if (is_comparison(op)) {
       const Dim d = a - b;
       if (d.is_constant()) return compare(op, d.value(), std::int64_t{0});
-      return report(Diag::symbolic_comparison, span,
-                    fmt::format("whether {} {} {} is not known while compiling", a.str(), op, b.str()));
+      return report(
+          Diag::symbolic_comparison, span,
+          fmt::format("whether {} {} {} is not known while compiling", a.str(), op, b.str()));
     }
     if (op == "/" || op == "//") {
       if (!(b.is_constant() && b.value() == 0))
@@ -365,9 +372,10 @@ Val Evaluator::integer_binary(const std::string& op, const Dim& a, const Dim& b,
       return report(Diag::symbolic_division, span,
                     fmt::format("{} is not known to be divisible by {}", a.str(), b.str()));
     }
-    return report(Diag::bad_operands, span,
-                  fmt::format("`{}` needs integers that are known while compiling, these are {} and {}",
-                              op, a.str(), b.str()));
+    return report(
+        Diag::bad_operands, span,
+        fmt::format("`{}` needs integers that are known while compiling, these are {} and {}", op,
+                    a.str(), b.str()));
   }
   const std::int64_t m = a.value(), n = b.value();
   if (is_comparison(op)) return compare(op, m, n);

@@ -18,7 +18,8 @@ Val Evaluator::index(const ast::Index& e, Span span, Frame& f) {
   if (object.poisoned()) return Poison{};
   if (const auto* t = object.get<TensorRef>()) return index_tensor(*t, e, span, f);
   if (const List* l = object.list()) return index_list(*l, e, span, f);
-  if (const auto* t = object.get<std::shared_ptr<const Table>>()) return index_table(**t, e, span, f);
+  if (const auto* t = object.get<std::shared_ptr<const Table>>())
+    return index_table(**t, e, span, f);
   return report(Diag::not_indexable, span, fmt::format("{} has no elements", describe(object)),
                 object.function() ? "a call has round brackets: f(x)" : "");
 }
@@ -56,7 +57,8 @@ Val Evaluator::index_table(const Table& t, const ast::Index& e, Span span, Frame
 Val Evaluator::index_list(const List& l, const ast::Index& e, Span span, Frame& f) {
   const auto size = static_cast<std::int64_t>(l.items.size());
   if (e.items.size() != 1)
-    return report(Diag::bad_index, span, "a list has one index", "inner lists are taken one by one: l[0][1]");
+    return report(Diag::bad_index, span, "a list has one index",
+                  "inner lists are taken one by one: l[0][1]");
   const ast::IndexItem& item = e.items[0];
   if (!item.is_slice) {
     // A list of indices chooses several: shape(x)[[0, 2]].
@@ -66,13 +68,16 @@ Val Evaluator::index_list(const List& l, const ast::Index& e, Span span, Frame& 
       if (i.poisoned()) return Poison{};
       const Dim* d = i.get<Dim>();
       if (!d || !d->is_constant())
-        return report(Diag::not_static, item.span,
-                      fmt::format("the index of a list must be an integer that is known while compiling, this is {}",
-                                  describe(i)));
+        return report(
+            Diag::not_static, item.span,
+            fmt::format(
+                "the index of a list must be an integer that is known while compiling, this is {}",
+                describe(i)));
       const std::int64_t k = d->value() < 0 ? d->value() + size : d->value();
       if (k < 0 || k >= size)
-        return report(Diag::index_out_of_range, item.span,
-                      fmt::format("the index {} is outside: the list has {} entries", d->value(), size));
+        return report(
+            Diag::index_out_of_range, item.span,
+            fmt::format("the index {} is outside: the list has {} entries", d->value(), size));
       chosen.push_back(l.items[static_cast<std::size_t>(k)]);
     }
     return v.list() ? make_list(std::move(chosen)) : chosen[0];
@@ -84,7 +89,8 @@ Val Evaluator::index_list(const List& l, const ast::Index& e, Span span, Frame& 
     if (*s < 1) return report(Diag::bad_index, item.span, "the step of a slice is at least 1");
     step = *s;
   }
-  for (const auto& [expr, to] : {std::pair(item.begin.get(), &begin), std::pair(item.end.get(), &end)}) {
+  for (const auto& [expr, to] :
+       {std::pair(item.begin.get(), &begin), std::pair(item.end.get(), &end)}) {
     if (!expr) continue;
     const auto v = eval_int(*expr, f, "the bound of a slice");
     if (!v) return Poison{};
@@ -102,7 +108,8 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
   Program& p = *t.program;
   const Type type = p.type(t.value);
   const auto rank = static_cast<std::size_t>(type.rank());
-  const auto rests = static_cast<std::size_t>(std::count_if(e.items.begin(), e.items.end(), is_rest));
+  const auto rests =
+      static_cast<std::size_t>(std::count_if(e.items.begin(), e.items.end(), is_rest));
   if (rests > 1) return report(Diag::bad_index, span, "an index has at most one `...`");
   if (e.items.size() - rests > rank)
     return report(Diag::too_many_indices, span,
@@ -119,13 +126,15 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
       continue;
     }
     const Dim size = type.shape[axis];
-    // The value of a bound: from the end when negative. Fails where a symbolic size would be needed.
+    // The value of a bound: from the end when negative. Fails where a symbolic size would be
+    // needed.
     const auto bound = [&](const ast::Expr& x) -> std::optional<Dim> {
       const Val v = eval(x, f);
       if (v.poisoned()) return std::nullopt;
       const Dim* d = v.get<Dim>();
       if (!d) {
-        report(Diag::bad_index, x.span, fmt::format("an index is an integer, this is {}", describe(v)));
+        report(Diag::bad_index, x.span,
+               fmt::format("an index is an integer, this is {}", describe(v)));
         return std::nullopt;
       }
       return d->is_constant() && d->value() < 0 ? size + *d : *d;
@@ -137,29 +146,33 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
         const auto index = tensor(p, v, item.span, ElementType::I32);
         if (!index) return Poison{};
         if (!is_integer(p.type(*index).element))
-          return report(Diag::bad_index, item.span,
-                        fmt::format("elements are chosen by integers, this is {}", p.type(*index).str()),
-                        p.type(*index).element == ElementType::Bool
-                            ? "`where(mask, x, 0)` keeps the shape and chooses by a condition"
-                            : "");
+          return report(
+              Diag::bad_index, item.span,
+              fmt::format("elements are chosen by integers, this is {}", p.type(*index).str()),
+              p.type(*index).element == ElementType::Bool
+                  ? "`where(mask, x, 0)` keeps the shape and chooses by a condition"
+                  : "");
         if (places)
-          return report(Diag::bad_index, item.span, "one axis at a time may be indexed by a tensor");
+          return report(Diag::bad_index, item.span,
+                        "one axis at a time may be indexed by a tensor");
         places = {axis, *index};
         ++axis;
         continue;
       }
       const Dim* d = v.get<Dim>();
       if (!d)
-        return report(Diag::bad_index, item.span, fmt::format("an index is an integer, this is {}", describe(v)));
+        return report(Diag::bad_index, item.span,
+                      fmt::format("an index is an integer, this is {}", describe(v)));
       const Dim at = d->is_constant() && d->value() < 0 ? size + *d : *d;
       if (!at.is_constant())
-        return report(Diag::bad_index, item.span,
-                      fmt::format("the place {} along an axis of extent {} is not known while compiling",
-                                  at.str(), size.str()));
+        return report(
+            Diag::bad_index, item.span,
+            fmt::format("the place {} along an axis of extent {} is not known while compiling",
+                        at.str(), size.str()));
       if (at.value() < 0 || !(size.provably_ge(at + Dim(1))))
         return report(Diag::index_out_of_range, item.span,
-                      fmt::format("the index {} is outside: axis {} of {} has extent {}", d->str(), axis,
-                                  describe_shape(p, t.value), size.str()),
+                      fmt::format("the index {} is outside: axis {} of {} has extent {}", d->str(),
+                                  axis, describe_shape(p, t.value), size.str()),
                       "", origin_labels(p, t.value, static_cast<int>(axis)));
       begin[axis] = at.value();
       extent[axis] = Dim(1);
@@ -187,14 +200,16 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
       by = *s;
     }
     if (!from.is_constant() || from.value() < 0 || !to.provably_ge(from) || !size.provably_ge(to))
-      return report(Diag::index_out_of_range, item.span,
-                    fmt::format("the slice from {} to {} does not lie in axis {} of {}, which has extent {}",
-                                from.str(), to.str(), axis, describe_shape(p, t.value), size.str()),
-                    "", origin_labels(p, t.value, static_cast<int>(axis)));
+      return report(
+          Diag::index_out_of_range, item.span,
+          fmt::format("the slice from {} to {} does not lie in axis {} of {}, which has extent {}",
+                      from.str(), to.str(), axis, describe_shape(p, t.value), size.str()),
+          "", origin_labels(p, t.value, static_cast<int>(axis)));
     const Dim length = to - from;
     if (by > 1 && !length.is_constant())
       return report(Diag::bad_index, item.span,
-                    fmt::format("a step needs a length that is known while compiling, {} is not", length.str()));
+                    fmt::format("a step needs a length that is known while compiling, {} is not",
+                                length.str()));
     begin[axis] = from.value();
     step[axis] = by;
     extent[axis] = by == 1 ? length : Dim((length.value() + by - 1) / by);
@@ -202,7 +217,8 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
   }
   Val result = t;
   if (!(extent == type.shape))
-    result = emit(p, Op::slice, {t.value}, {{"begin", begin}, {"step", step}, {"shape", extent}}, span);
+    result =
+        emit(p, Op::slice, {t.value}, {{"begin", begin}, {"step", step}, {"shape", extent}}, span);
   // The gather comes before axes are dropped, so that it still knows its axis by number.
   if (const auto* r = result.get<TensorRef>(); r && places)
     result = emit(p, Op::gather, {r->value, places->second},

@@ -53,7 +53,8 @@ Graph extract(const Graph& g, const std::string& name, bool (*keep)(OutputKind),
     result.nodes.push_back(std::move(n));
   }
   for (const GraphInput& in : g.inputs)
-    if (needed[in.value.id]) result.inputs.push_back({in.name, in.kind, Value{before[in.value.id]}});
+    if (needed[in.value.id])
+      result.inputs.push_back({in.name, in.kind, Value{before[in.value.id]}});
   for (const GraphOutput& out : g.outputs)
     if (keep(out.kind)) result.outputs.push_back({out.name, out.kind, Value{before[out.value.id]}});
   if (position) *position = std::move(before);

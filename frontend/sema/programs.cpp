@@ -15,9 +15,10 @@ bool ModuleBuilder::run_model(Program& p) {
     const auto at = overrides_.find(c.name.text);
     const ast::Expr* e = at != overrides_.end() ? at->second.get() : c.default_value.get();
     if (!e)
-      ev_->report(Diag::missing_argument, c.name.span,
-                  fmt::format("the setting `{}` of the model has no value", c.name.text),
-                  fmt::format("give it one: `{} = 256`, or --set {}=256", c.name.text, c.name.text));
+      ev_->report(
+          Diag::missing_argument, c.name.span,
+          fmt::format("the setting `{}` of the model has no value", c.name.text),
+          fmt::format("give it one: `{} = 256`, or --set {}=256", c.name.text, c.name.text));
     f.names[c.name.text] = {e ? ev_->eval(*e, f) : Val(Poison{}), c.name.span};
   }
   ev_->run(model_->body, f, false);
@@ -76,13 +77,14 @@ void ModuleBuilder::watch_parameters(Program& p) {
     for (const ast::Name& name : w->names) {
       const auto at = p.current.find(name.text);
       if (at != p.current.end()) {
-        p.b.output("watch." + name.text, OutputKind::Watch, p.graph.find_input(name.text)->value);
+        p.b.output(name.text, OutputKind::Watch, p.graph.find_input(name.text)->value);
         continue;
       }
       std::vector<std::string> paths;
       for (const auto& [path, v] : p.current) paths.push_back(path);
       const std::string near = nearest(name.text, paths);
-      ev_->report(Diag::unknown_name, name.span, fmt::format("the model has no parameter `{}`", name.text),
+      ev_->report(Diag::unknown_name, name.span,
+                  fmt::format("the model has no parameter `{}`", name.text),
                   near.empty() ? fmt::format("its parameters are {}", fmt::join(paths, ", "))
                                : fmt::format("did you mean `{}`?", near));
     }
@@ -102,14 +104,16 @@ Val ModuleBuilder::optimizer_setting(Program& p) {
   if (v.poisoned()) return v;
   const Function* fn = v.function();
   if (!fn || fn->def->kind != ast::CallableKind::Optimizer)
-    return ev_->report(Diag::bad_optimizer, e->span, fmt::format("an optimizer is expected, this is {}", describe(v)),
+    return ev_->report(Diag::bad_optimizer, e->span,
+                       fmt::format("an optimizer is expected, this is {}", describe(v)),
                        "for instance `optimizer = sgd(lr: 0.1)`; `dlc std` lists the optimizers");
   const ast::Callable& def = *fn->def;
   if (def.tensors.size() != 2)
-    return ev_->report(Diag::bad_optimizer, def.name.span,
-                       fmt::format("the optimizer `{}` works on {} tensors", def.name.text, def.tensors.size()),
-                       fmt::format("an optimizer takes the parameter and its gradient: `optimizer {}(lr)(w, g)`",
-                                   def.name.text));
+    return ev_->report(
+        Diag::bad_optimizer, def.name.span,
+        fmt::format("the optimizer `{}` works on {} tensors", def.name.text, def.tensors.size()),
+        fmt::format("an optimizer takes the parameter and its gradient: `optimizer {}(lr)(w, g)`",
+                    def.name.text));
   return v;
 }
 
@@ -118,9 +122,10 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
   for (const GraphOutput& out : p.graph.outputs)
     if (out.kind == OutputKind::Loss) loss = &out;
   if (!loss) {
-    ev_->report(Diag::no_loss, train_->model.span,
-                fmt::format("the model `{}` has no loss: there is nothing to minimise", model_->name.text),
-                "for instance `loss = mean((y - target) ^ 2)`");
+    ev_->report(
+        Diag::no_loss, train_->model.span,
+        fmt::format("the model `{}` has no loss: there is nothing to minimise", model_->name.text),
+        "for instance `loss = mean((y - target) ^ 2)`");
     return;
   }
   const Value y = loss->value;
@@ -131,7 +136,8 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
     if (in.kind == InputKind::Param) params.emplace_back(in.name, in.value);
   if (params.empty()) {
     ev_->report(Diag::no_loss, train_->model.span,
-                fmt::format("the model `{}` has no parameters: there is nothing to train", model_->name.text));
+                fmt::format("the model `{}` has no parameters: there is nothing to train",
+                            model_->name.text));
     return;
   }
   for (const auto& [path, w] : params) {

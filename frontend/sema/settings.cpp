@@ -8,7 +8,7 @@ namespace dlc::sema {
 namespace {
 
 const std::vector<std::string>& setting_names() {
-  static const std::vector<std::string> names = {"batch", "epochs", "optimizer", "precision",
+  static const std::vector<std::string> names = {"batch", "epochs",  "optimizer", "precision",
                                                  "seed",  "shuffle", "steps"};
   return names;
 }
@@ -36,12 +36,18 @@ int kind_of(const Val& v) { return is_static_number(v) ? -1 : static_cast<int>(v
 void ModuleBuilder::choose() {
   for (const ast::Train* t : definitions_.trains()) {
     if (!find_block(definitions_.models(), t->model.text))
-      diagnostics_.report({Diag::unknown_model, t->model.span,
-                           fmt::format("there is no model `{}`", t->model.text), {}, {},
+      diagnostics_.report({Diag::unknown_model,
+                           t->model.span,
+                           fmt::format("there is no model `{}`", t->model.text),
+                           {},
+                           {},
                            hint_of(definitions_.models(), t->model.text)});
     if (t->data && !find_block(definitions_.data(), t->data->text))
-      diagnostics_.report({Diag::unknown_data, t->data->span,
-                           fmt::format("there is no data block `{}`", t->data->text), {}, {},
+      diagnostics_.report({Diag::unknown_data,
+                           t->data->span,
+                           fmt::format("there is no data block `{}`", t->data->text),
+                           {},
+                           {},
                            hint_of(definitions_.data(), t->data->text)});
     if (options_.model.empty() || options_.model == t->model.text) train_ = t;
   }
@@ -51,7 +57,11 @@ void ModuleBuilder::choose() {
   if (!wanted.empty()) {
     model_ = find_block(definitions_.models(), wanted);
     if (!model_ && !options_.model.empty())
-      diagnostics_.report({Diag::unknown_model, {}, fmt::format("there is no model `{}`", wanted), {}, {},
+      diagnostics_.report({Diag::unknown_model,
+                           {},
+                           fmt::format("there is no model `{}`", wanted),
+                           {},
+                           {},
                            hint_of(definitions_.models(), wanted)});
   } else if (!definitions_.models().empty()) {
     model_ = definitions_.models().back();
@@ -63,7 +73,8 @@ void ModuleBuilder::choose() {
 void ModuleBuilder::read_overrides() {
   for (const auto& [name, text] : options_.sets) {
     const int source = sources_.add("--set " + name, text);
-    if (ast::ExprPtr e = parse_expression(sources_, source, diagnostics_)) overrides_[name] = std::move(e);
+    if (ast::ExprPtr e = parse_expression(sources_, source, diagnostics_))
+      overrides_[name] = std::move(e);
   }
   std::vector<std::string> known;
   if (train_) known = setting_names();
@@ -73,10 +84,14 @@ void ModuleBuilder::read_overrides() {
   for (const auto& [name, e] : overrides_) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const std::string near = nearest(name, known);
-    diagnostics_.report({Diag::unknown_setting, e->span,
-                         fmt::format("--set {}: the file has no const and no setting `{}`", name, name), {}, {},
-                         near.empty() ? fmt::format("it has {}", fmt::join(known, ", "))
-                                      : fmt::format("did you mean `{}`?", near)});
+    diagnostics_.report(
+        {Diag::unknown_setting,
+         e->span,
+         fmt::format("--set {}: the file has no const and no setting `{}`", name, name),
+         {},
+         {},
+         near.empty() ? fmt::format("it has {}", fmt::join(known, ", "))
+                      : fmt::format("did you mean `{}`?", near)});
   }
 }
 
@@ -90,8 +105,9 @@ void ModuleBuilder::override_consts() {
     const Val before = ev_->eval(*c->value, constant);
     if (!value.poisoned() && !before.poisoned() && kind_of(value) != kind_of(before))
       ev_->report(Diag::bad_setting, at->second->span,
-                  fmt::format("--set {}: {} cannot replace {}", c->name.text, describe(value), describe(before)), "",
-                  {{c->name.span, "defined here"}});
+                  fmt::format("--set {}: {} cannot replace {}", c->name.text, describe(value),
+                              describe(before)),
+                  "", {{c->name.span, "defined here"}});
     d->value = value;
     d->state = Definition::State::Done;
   }
@@ -109,7 +125,8 @@ const ast::Expr* ModuleBuilder::setting(const std::string& name) const {
   if (!train_) return nullptr;
   const ast::Expr* found = nullptr;
   for (const ast::Stmt& s : train_->body.stmts)
-    if (const auto* a = std::get_if<ast::Assign>(&s.node); a && a->name.text == name) found = a->value.get();
+    if (const auto* a = std::get_if<ast::Assign>(&s.node); a && a->name.text == name)
+      found = a->value.get();
   return found;
 }
 
@@ -128,14 +145,16 @@ void ModuleBuilder::read_settings() {
       const std::string near = nearest(a->name.text, names);
       ev_->report(Diag::unknown_setting, a->name.span,
                   fmt::format("a train block has no setting `{}`", a->name.text),
-                  !near.empty()           ? fmt::format("did you mean `{}`?", near)
-                  : a->name.text == "lr"  ? "the learning rate belongs to the optimizer: `optimizer = sgd(lr: 0.1)`"
-                                          : fmt::format("the settings are {}", fmt::join(names, ", ")));
+                  !near.empty() ? fmt::format("did you mean `{}`?", near)
+                  : a->name.text == "lr"
+                      ? "the learning rate belongs to the optimizer: `optimizer = sgd(lr: 0.1)`"
+                      : fmt::format("the settings are {}", fmt::join(names, ", ")));
       continue;
     }
     if (!a->value) continue;
     if (const auto [at, fresh] = seen.emplace(a->name.text, a->name.span); !fresh)
-      ev_->report(Diag::duplicate_definition, a->name.span, fmt::format("`{}` is set twice", a->name.text), "",
+      ev_->report(Diag::duplicate_definition, a->name.span,
+                  fmt::format("`{}` is set twice", a->name.text), "",
                   {{at->second, "first set here"}});
   }
   Frame constant;
@@ -146,7 +165,8 @@ void ModuleBuilder::read_settings() {
     if (!e) return std::nullopt;
     const auto v = ev_->eval_int(*e, constant, fmt::format("`{}`", name).c_str());
     if (v && *v < least) {
-      ev_->report(Diag::bad_setting, e->span, fmt::format("`{}` is at least {}, not {}", name, least, *v));
+      ev_->report(Diag::bad_setting, e->span,
+                  fmt::format("`{}` is at least {}, not {}", name, least, *v));
       return std::nullopt;
     }
     if (v && *v > 1'000'000'000'000) {
@@ -161,9 +181,11 @@ void ModuleBuilder::read_settings() {
   if (const auto v = integer("seed", 0)) t.seed = *v;
   if (const ast::Expr* e = setting("shuffle")) {
     const Val v = ev_->eval(*e, constant);
-    if (const bool* b = v.get<bool>()) t.shuffle = *b;
+    if (const bool* b = v.get<bool>())
+      t.shuffle = *b;
     else if (!v.poisoned())
-      ev_->report(Diag::bad_setting, e->span, fmt::format("`shuffle` is true or false, not {}", describe(v)));
+      ev_->report(Diag::bad_setting, e->span,
+                  fmt::format("`shuffle` is true or false, not {}", describe(v)));
   }
 }
 

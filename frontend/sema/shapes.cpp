@@ -76,9 +76,9 @@ std::optional<std::int64_t> Evaluator::axis_of(const Val& v, int rank, Span span
   const std::int64_t axis = d->value() < 0 ? d->value() + rank : d->value();
   if (axis < 0 || axis >= rank) {
     report(Diag::bad_axis, span,
-           rank == 0
-               ? "a scalar has no axes"
-               : fmt::format("there is no axis {}: the tensor has axes 0 to {}", d->value(), rank - 1));
+           rank == 0 ? "a scalar has no axes"
+                     : fmt::format("there is no axis {}: the tensor has axes 0 to {}", d->value(),
+                                   rank - 1));
     return std::nullopt;
   }
   return axis;
@@ -91,7 +91,8 @@ std::optional<Type> Evaluator::concrete_type(const ast::TypeExpr& t, Frame& f, b
   bool good = true;
   for (const ast::ExprPtr& e : t.dims) {
     if (is_rest(*e)) {
-      report(Diag::rest_in_shape, e->span, "`...` stands for unknown leading dimensions; here every dimension is fixed",
+      report(Diag::rest_in_shape, e->span,
+             "`...` stands for unknown leading dimensions; here every dimension is fixed",
              "name each dimension");
       good = false;
       continue;
@@ -108,7 +109,8 @@ std::optional<Type> Evaluator::concrete_type(const ast::TypeExpr& t, Frame& f, b
         if (b.value.get<Dim>()) candidates.push_back(n);
       const std::string near = nearest(name->name, candidates);
       report(Diag::unbound_dimension, e->span,
-             fmt::format("the dimension `{}` is not bound: nothing before gives it a value", name->name),
+             fmt::format("the dimension `{}` is not bound: nothing before gives it a value",
+                         name->name),
              near.empty() ? "write an integer, or a name that an input's or argument's type binds"
                           : fmt::format("did you mean `{}`?", near));
       good = false;
@@ -157,18 +159,20 @@ bool Evaluator::match_dim(const ast::Expr& e, const TensorRef& value, int axis, 
   if (*expected == actual) return true;
   std::vector<Label> labels = origin_labels(p, value.value, axis);
   if (name)
-    if (const auto at = f.dims.find(name->name); at != f.dims.end() && at->second.origin.span.known())
+    if (const auto at = f.dims.find(name->name);
+        at != f.dims.end() && at->second.origin.span.known())
       labels.push_back({at->second.origin.span, at->second.origin.text});
   labels.push_back({type.span, fmt::format("declared as `{}`", sources_.text(type.span))});
   const std::string& text = this->origin(p, value.value, axis).text;
-  report(Diag::shape_mismatch, value_span,
-         fmt::format("{} is {}, but axis {} must be {}{}", what, describe_shape(p, value.value), axis,
-                     name && !expected->symbols().size() ? fmt::format("`{}` = ", name->name) : "",
-                     expected->str()),
-         text.find("flattened") != std::string::npos
-             ? fmt::format("{}, {} is expected", text, expected->str())
-             : "",
-         std::move(labels));
+  report(
+      Diag::shape_mismatch, value_span,
+      fmt::format("{} is {}, but axis {} must be {}{}", what, describe_shape(p, value.value), axis,
+                  name && !expected->symbols().size() ? fmt::format("`{}` = ", name->name) : "",
+                  expected->str()),
+      text.find("flattened") != std::string::npos
+          ? fmt::format("{}, {} is expected", text, expected->str())
+          : "",
+      std::move(labels));
   return false;
 }
 
@@ -206,8 +210,7 @@ bool Evaluator::match_type(const ast::TypeExpr& t, const TensorRef& value, Span 
     report(Diag::rank_mismatch, value_span,
            fmt::format("{} is {}, which has {} ax{}s; {}{} {} expected", what,
                        describe_shape(p, value.value), rank, rank == 1 ? "i" : "e",
-                       rest < t.dims.size() ? "at least " : "",
-                       fixed, fixed == 1 ? "is" : "are"),
+                       rest < t.dims.size() ? "at least " : "", fixed, fixed == 1 ? "is" : "are"),
            rank > fixed && fixed >= 1 ? "`flatten` makes one axis of all but the first" : "",
            {{t.span, fmt::format("declared as `{}`", sources_.text(t.span))}});
     return false;

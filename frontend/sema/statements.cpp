@@ -1,4 +1,6 @@
 // Statements: declarations, assignments, updates, results, loops.
+#include <algorithm>
+
 #include "frontend/sema/evaluator.h"
 
 namespace dlc::sema {
@@ -94,11 +96,12 @@ void Evaluator::bind(Frame& f, const std::string& name, Val v, Span span) {
       n.name = f.place == Place::Layer && f.owner ? joined(f.owner->path, name) : name;
   }
   // A layer bound to a name is one instance; its parameters are found under that name.
-  if (const Function* fn = v.function();
-      fn && fn->def->kind == ast::CallableKind::Layer && f.owner && fn->path.empty() &&
-      (fn->configured || !fn->def->has_config)) {
+  if (const Function* fn = v.function(); fn && fn->def->kind == ast::CallableKind::Layer &&
+                                         f.owner && fn->path.empty() &&
+                                         (fn->configured || !fn->def->has_config)) {
     std::string child = name;
-    for (int k = 2; !f.owner->children.insert(child).second; ++k) child = fmt::format("{}_{}", name, k);
+    for (int k = 2; !f.owner->children.insert(child).second; ++k)
+      child = fmt::format("{}_{}", name, k);
     fn->path = joined(f.owner->path, child);
     fn->path_program = f.program;
   }
@@ -116,13 +119,13 @@ void Evaluator::run_decl(const ast::Decl& d, Span span, Frame& f) {
     report(Diag::misplaced_statement, span,
            fmt::format("`{}` declares what a model reads; this is {}", decl_word(d.kind),
                        place_word(f.place)),
-           f.place == Place::Layer || f.place == Place::Fn ? "what it works on comes as an argument" : "");
+           f.place == Place::Layer || f.place == Place::Fn ? "what it works on comes as an argument"
+                                                           : "");
   } else if (is_input) {
     run_input(d, span, f);
     return;
   } else if (f.place == Place::Fn) {
-    report(Diag::param_in_function, span,
-           fmt::format("functions own no {}s", decl_word(d.kind)),
+    report(Diag::param_in_function, span, fmt::format("functions own no {}s", decl_word(d.kind)),
            "make it a `layer`: layers own parameters, functions do not");
   } else if (f.place != Place::Model && f.place != Place::Layer &&
              !(f.place == Place::Optimizer && d.kind == ast::DeclKind::State)) {
@@ -143,8 +146,9 @@ void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
   const Span first = f.names[d.name.text].span;
   f.names[d.name.text].span = d.name.span;
   if (first.known() || f.slots.contains(d.name.text)) {
-    report(Diag::duplicate_definition, d.name.span, fmt::format("`{}` is declared twice", d.name.text),
-           "", {{first, "first declared here"}});
+    report(Diag::duplicate_definition, d.name.span,
+           fmt::format("`{}` is declared twice", d.name.text), "",
+           {{first, "first declared here"}});
     return;
   }
   slot = Poison{};
@@ -207,7 +211,8 @@ void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
            fmt::format("for instance `= {}`", is_param ? "normal(std: 0.01)" : "zeros()"));
     return;
   }
-  const std::string path = joined(f.place == Place::Optimizer ? f.slot_prefix : f.owner->path, name);
+  const std::string path =
+      joined(f.place == Place::Optimizer ? f.slot_prefix : f.owner->path, name);
   if (const auto known = p.current.find(path); known != p.current.end()) {
     // The second call of one layer instance shares what the first declared.
     const Type& before = p.type(known->second);
@@ -227,7 +232,8 @@ void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
 }
 
 bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type& type,
-                             std::vector<DimOrigin> origins, const ast::Decl& d, Span span, Frame& f) {
+                             std::vector<DimOrigin> origins, const ast::Decl& d, Span span,
+                             Frame& f) {
   Program& p = *f.program;
   if (!init->graph.find_output(path)) {
     Frame initial = f;
@@ -235,7 +241,8 @@ bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type
     initial.slots.clear();
     init->set_random_domain("init." + path);
     const Span type_span = d.type ? d.type->span : d.name.span;
-    const auto v = value_of_type(*init, eval(*d.init, initial), type, d.init->span, initial, type_span);
+    const auto v =
+        value_of_type(*init, eval(*d.init, initial), type, d.init->span, initial, type_span);
     if (!v) return false;
     init->b.output(path, OutputKind::Output, *v);
     module->params.push_back({path, type, kind, loc(span)});
@@ -259,21 +266,23 @@ void Evaluator::run_assign(const ast::Assign& a, Span span, Frame& f) {
   }
   Val v = eval(*a.value, f);
   if (f.slots.contains(a.name.text) && !v.poisoned()) {
-    report(Diag::assigned_state, a.name.span,
-           fmt::format("`{}` is a parameter or state; `=` cannot change it", a.name.text),
-           fmt::format("`{} <- ...` replaces a state; another name holds a new value", a.name.text));
+    report(
+        Diag::assigned_state, a.name.span,
+        fmt::format("`{}` is a parameter or state; `=` cannot change it", a.name.text),
+        fmt::format("`{} <- ...` replaces a state; another name holds a new value", a.name.text));
     return;
   }
   if (a.type && !v.poisoned()) {
     if (const auto* t = v.get<TensorRef>()) {
-      if (!match_type(*a.type, *t, a.value->span, fmt::format("`{}`", a.name.text), f)) v = Poison{};
+      if (!match_type(*a.type, *t, a.value->span, fmt::format("`{}`", a.name.text), f))
+        v = Poison{};
     } else if (!f.program) {
       v = report(Diag::not_static, span, "a tensor in a static place");
     } else {
       std::vector<DimOrigin> origins;
       const auto type = concrete_type(*a.type, f, false, &origins);
-      const auto t = type ? value_of_type(*f.program, v, *type, a.value->span, f, a.type->span)
-                          : std::nullopt;
+      const auto t =
+          type ? value_of_type(*f.program, v, *type, a.value->span, f, a.type->span) : std::nullopt;
       v = t ? Val(f.program->ref(*t)) : Val(Poison{});
       if (t) {
         f.program->origins.resize(f.program->graph.nodes.size());
@@ -338,7 +347,10 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
     return;
   }
   Program& p = *f.program;
-  if (p.graph.find_output(r.name.text)) {
+  const bool taken = std::any_of(
+      p.graph.outputs.begin(), p.graph.outputs.end(),
+      [&](const GraphOutput& o) { return o.name == r.name.text && o.kind != OutputKind::Watch; });
+  if (taken) {
     report(Diag::duplicate_definition, r.name.span,
            r.kind == ast::ResultKind::Loss ? "the model has a loss already"
                                            : fmt::format("`{}` is a result already", r.name.text),
@@ -356,7 +368,8 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
   if (r.kind != ast::ResultKind::Output) {
     const Type& type = p.type(value);
     if (type.rank() != 0) {
-      report(r.kind == ast::ResultKind::Loss ? Diag::loss_not_scalar : Diag::metric_not_scalar, value_span,
+      report(r.kind == ast::ResultKind::Loss ? Diag::loss_not_scalar : Diag::metric_not_scalar,
+             value_span,
              fmt::format("a {} is one number, this is {}", word, describe_shape(p, value)),
              "`mean(...)` averages over all elements");
       return;
@@ -382,7 +395,7 @@ void Evaluator::run_watch(const ast::Watch& w, Frame& f) {
     const Val v = lookup(name.text, name.span, f, false);
     if (v.poisoned()) continue;
     if (const auto t = tensor(*f.program, v, name.span))
-      f.program->b.output("watch." + name.text, OutputKind::Watch, *t);
+      f.program->b.output(name.text, OutputKind::Watch, *t);
   }
 }
 

@@ -43,7 +43,8 @@ struct Scan {
 /// The shape and the kind of entries of a nested list.
 void scan(const Val& v, std::size_t depth, Scan& s, bool first) {
   if (const List* l = v.list()) {
-    if (first && depth == s.shape.size()) s.shape.push_back(static_cast<std::int64_t>(l->items.size()));
+    if (first && depth == s.shape.size())
+      s.shape.push_back(static_cast<std::int64_t>(l->items.size()));
     if (depth >= s.shape.size() || s.shape[depth] != static_cast<std::int64_t>(l->items.size())) {
       s.good = false;
       return;
@@ -200,20 +201,22 @@ std::optional<Value> Evaluator::tensor(Program& p, const Val& v, Span span,
   p.b.set_loc(loc(span));
   if (const auto* t = v.get<TensorRef>()) {
     if (t->program == &p) return t->value;
-    report(Diag::run_time_initial_value, span, "an initial value cannot depend on what the model computes",
+    report(Diag::run_time_initial_value, span,
+           "an initial value cannot depend on what the model computes",
            "it is computed once, before anything runs: from numbers, sizes and random numbers");
     return std::nullopt;
   }
   if (const bool* b = v.get<bool>()) return p.b.scalar(ElementType::Bool, *b ? 1 : 0);
   if (const Dim* d = v.get<Dim>(); d && !d->is_constant()) {
-    const ElementType t = like && *like != ElementType::Bool && *like != ElementType::U8 ? *like
-                                                                                         : ElementType::I64;
+    const ElementType t =
+        like && *like != ElementType::Bool && *like != ElementType::U8 ? *like : ElementType::I64;
     return p.b.dim_value(*d, t);
   }
   if (const auto n = number(v)) {
     const bool is_integer_literal = v.get<Dim>() != nullptr;
-    ElementType t = is_integer_literal ? (fits(*n, ElementType::I32) ? ElementType::I32 : ElementType::I64)
-                                       : default_float_;
+    ElementType t = is_integer_literal
+                        ? (fits(*n, ElementType::I32) ? ElementType::I32 : ElementType::I64)
+                        : default_float_;
     if (like && fits(*n, *like)) t = *like;
     Literal l = Literal::scalar(t, *n);
     if (!is_float(t) && is_integer_literal) l.i[0] = v.get<Dim>()->value();
@@ -265,16 +268,17 @@ std::optional<Value> Evaluator::tensor(Program& p, const Val& v, Span span,
   if (const Function* f = v.function(); f && f->def->kind == ast::CallableKind::Layer)
     hint = fmt::format("apply it: `x |> {0}{1}` or `{0}{1}(x)`", f->def->name.text,
                        f->def->has_config ? "(...)" : "");
-  report(Diag::not_a_tensor, span, fmt::format("a tensor is expected, this is {}", describe(v)), hint);
+  report(Diag::not_a_tensor, span, fmt::format("a tensor is expected, this is {}", describe(v)),
+         hint);
   return std::nullopt;
 }
 
 std::optional<Value> Evaluator::value_of_type(Program& p, const Val& v, const Type& type, Span span,
                                               Frame& f, Span type_span) {
   if (v.poisoned()) return std::nullopt;
-  if (const Function* fn = v.function();
-      fn && fn->def->kind == ast::CallableKind::Fn && !fn->def->tensors.empty() &&
-      fn->def->tensors[0].name.text == "shape") {
+  if (const Function* fn = v.function(); fn && fn->def->kind == ast::CallableKind::Fn &&
+                                         !fn->def->tensors.empty() &&
+                                         fn->def->tensors[0].name.text == "shape") {
     Arguments given = fn->given;
     given["shape"] = {shape_value(type), span};
     const auto outer = p.wanted;
@@ -289,8 +293,9 @@ std::optional<Value> Evaluator::value_of_type(Program& p, const Val& v, const Ty
   Value value = *t;
   const ElementType from = p.type(value).element;
   if (from != type.element) {
-    const bool may = p.wanted || (is_float(type.element) && is_integer(from)) ||
-                     (is_integer(type.element) && is_integer(from) && rank_of(from) < rank_of(type.element));
+    const bool may =
+        p.wanted || (is_float(type.element) && is_integer(from)) ||
+        (is_integer(type.element) && is_integer(from) && rank_of(from) < rank_of(type.element));
     if (!may) {
       report(Diag::element_type_mismatch, span,
              fmt::format("the value is {}, {} is declared", p.type(value).str(), type.str()),
@@ -299,7 +304,8 @@ std::optional<Value> Evaluator::value_of_type(Program& p, const Val& v, const Ty
     }
     value = converted(p, value, type.element);
   }
-  if (p.type(value).rank() == 0 && !type.shape.empty()) return p.b.broadcast_trailing(value, type.shape);
+  if (p.type(value).rank() == 0 && !type.shape.empty())
+    return p.b.broadcast_trailing(value, type.shape);
   if (!(p.type(value).shape == type.shape)) {
     report(Diag::shape_mismatch, span,
            fmt::format("the value is {}, {} is declared", describe_shape(p, value), type.str()), "",
@@ -321,9 +327,10 @@ std::optional<std::pair<Value, Value>> Evaluator::broadcast(Program& p, Value a,
     const Dim& m = back <= x.size() ? x[x.size() - back] : one;
     const Dim& n = back <= y.size() ? y[y.size() - back] : one;
     // A vector [N] against a column [N, 1] would make all N x N pairs: hardly ever what is meant.
-    const bool column = !(m == n) && !(m.is_constant() && n.is_constant()) && x.size() != y.size() &&
-                        (m == one ? std::count(x.begin(), x.end(), n) > 0 && x.size() > y.size()
-                                  : n == one && std::count(y.begin(), y.end(), m) > 0 && y.size() > x.size());
+    const bool column =
+        !(m == n) && !(m.is_constant() && n.is_constant()) && x.size() != y.size() &&
+        (m == one ? std::count(x.begin(), x.end(), n) > 0 && x.size() > y.size()
+                  : n == one && std::count(y.begin(), y.end(), m) > 0 && y.size() > x.size());
     if ((!(m == n) && !(m == one) && !(n == one)) || column) {
       std::vector<Label> labels =
           origin_labels(p, a, static_cast<int>(x.size()) - static_cast<int>(back));
@@ -335,7 +342,8 @@ std::optional<std::pair<Value, Value>> Evaluator::broadcast(Program& p, Value a,
         hint = fmt::format("a column and a vector: make both columns, `reshape(v, [{}, 1])`",
                            (m == one ? n : m).str());
       if (!column && y.size() == 1 && x.size() == 2 && x[0] == y[0])
-        hint = fmt::format("for one value per row make a column of it: reshape(..., [{}, 1])", y[0].str());
+        hint = fmt::format("for one value per row make a column of it: reshape(..., [{}, 1])",
+                           y[0].str());
       report(Diag::broadcast_mismatch, op_span,
              fmt::format("the shapes {} and {} do not fit: {} against {}", describe_shape(p, a),
                          describe_shape(p, b), m.str(), n.str()),
@@ -354,7 +362,8 @@ std::optional<std::pair<Value, Value>> Evaluator::broadcast(Program& p, Value a,
     origins.resize(rank);
     const Type& from = p.type(v);
     for (int k = 0; k < from.rank(); ++k)
-      if (from.shape[static_cast<std::size_t>(k)] == shape[rank - from.shape.size() + static_cast<std::size_t>(k)])
+      if (from.shape[static_cast<std::size_t>(k)] ==
+          shape[rank - from.shape.size() + static_cast<std::size_t>(k)])
         origins[rank - from.shape.size() + static_cast<std::size_t>(k)] = origin(p, v, k);
     return r;
   };
@@ -362,8 +371,8 @@ std::optional<std::pair<Value, Value>> Evaluator::broadcast(Program& p, Value a,
   return std::pair(left, stretched(b));
 }
 
-std::optional<std::pair<Value, Value>> Evaluator::promoted(Program& p, const Bound& a, const Bound& b,
-                                                           bool real, Span span) {
+std::optional<std::pair<Value, Value>> Evaluator::promoted(Program& p, const Bound& a,
+                                                           const Bound& b, bool real, Span span) {
   const auto element = [&](const Val& v) -> std::optional<ElementType> {
     if (const auto* t = v.get<TensorRef>(); t && t->program == &p) return p.type(t->value).element;
     return std::nullopt;
@@ -392,10 +401,11 @@ Val Evaluator::tensor_binary(const std::string& op, const Bound& a, const Bound&
   const bool right_bool = p.type(right).element == ElementType::Bool;
   const bool both_bool = left_bool && right_bool;
   if (logic ? !both_bool : (left_bool || right_bool) && !(both_bool && equality))
-    return report(Diag::bad_operands, span,
-                  fmt::format("`{}` cannot join {} and {}", op, p.type(left).str(), p.type(right).str()),
-                  logic ? "conditions are bool: compare first, `x != 0`"
-                        : "`f32(condition)` makes numbers 0 and 1 of a condition");
+    return report(
+        Diag::bad_operands, span,
+        fmt::format("`{}` cannot join {} and {}", op, p.type(left).str(), p.type(right).str()),
+        logic ? "conditions are bool: compare first, `x != 0`"
+              : "`f32(condition)` makes numbers 0 and 1 of a condition");
   if (op == "@") return matmul(p, left, a.span, right, b.span, op_span);
   const auto both = broadcast(p, left, a.span, right, b.span, op_span);
   if (!both) return Poison{};
@@ -457,8 +467,9 @@ Val Evaluator::matmul(Program& p, Value a, Span a_span, Value b, Span b_span, Sp
   std::string la, lb, out;
   char next = 'a';
   if (batch_b > 0) {
-    if (batch_a != batch_b || !std::equal(ta.shape.begin(), ta.shape.begin() + static_cast<std::ptrdiff_t>(batch_a),
-                                          tb.shape.begin()))
+    if (batch_a != batch_b ||
+        !std::equal(ta.shape.begin(), ta.shape.begin() + static_cast<std::ptrdiff_t>(batch_a),
+                    tb.shape.begin()))
       return report(Diag::matmul_mismatch, op_span,
                     fmt::format("`@` cannot multiply {} by {}: the leading dimensions differ",
                                 describe_shape(p, a), describe_shape(p, b)),

@@ -69,9 +69,9 @@ struct Bound {
 struct Function {
   const ast::Callable* def = nullptr;
   bool from_std = false;
-  bool configured = false;              // the first of two lists has been given
-  std::map<std::string, Bound> given;   // by parameter name
-  Span span;                            // of the call that configured it
+  bool configured = false;             // the first of two lists has been given
+  std::map<std::string, Bound> given;  // by parameter name
+  Span span;                           // of the call that configured it
   /// A layer that was bound to a name or called has one set of parameters in a program.
   mutable std::string path;
   mutable const Program* path_program = nullptr;

@@ -29,7 +29,9 @@ std::vector<GradientObstacle> find_gradient_obstacles(const Graph& g, Value y, V
     const Node& n = g.nodes[id];
     const Gradient& gradient = op_def(n.op).gradient;
     if (std::holds_alternative<ZeroGradient>(gradient)) continue;
-    if (const auto* no = std::get_if<NotDifferentiable>(&gradient)) {
+    // An inner grad is expanded before the outer one is taken: what stands in the way of either is
+    // on the path to its operands.
+    if (const auto* no = std::get_if<NotDifferentiable>(&gradient); no && n.op != Op::grad) {
       obstacles.insert(obstacles.begin(), {Value{id}, no->why});
       continue;
     }

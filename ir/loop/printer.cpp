@@ -1,6 +1,8 @@
 // The kernel IR as text: a kernel reads as nested loops with one statement a line.
 #include <fmt/format.h>
 
+#include <functional>
+
 #include "ir/loop/loop.h"
 
 namespace dlc::loop {
@@ -47,7 +49,7 @@ class KernelPrinter {
  public:
   KernelPrinter(const Kernel& k, const Program& p) : k_(k), p_(p) {}
 
-  std::string text() const {
+  std::string text() {
     std::string out = fmt::format("kernel {}", k_.name);
     for (std::size_t i = 0; i < k_.locs.size(); ++i)
       out += fmt::format("{}{}:{}", i ? ", " : "  @ ", k_.locs[i].file, k_.locs[i].line);
@@ -76,12 +78,14 @@ class KernelPrinter {
     return out + "\n";
   }
 
-  std::string stage(std::size_t s, std::string indent) const {
+  std::string stage(std::size_t s, std::string indent) {
     std::string out;
     for (const AxisId a : k_.stages[s].axes) {
       out += fmt::format("{}for {} in 0..{}\n", indent, axis(a).name, axis(a).extent.str());
       indent += "  ";
     }
+    for (const ExprId shared : share(k_.stages[s]))
+      out += fmt::format("{}v{} = {}\n", indent, shared, expr(shared, true));
     for (std::size_t r = 0; r < k_.stages[s].reductions.size(); ++r) {
       const Reduction& red = k_.stages[s].reductions[r];
       out += fmt::format("{}r{}_{} = {} {}\n", indent, s, r, name(red.kind), expr(red.value));
@@ -92,8 +96,30 @@ class KernelPrinter {
     return out;
   }
 
-  std::string expr(ExprId id) const {
+  /// The values of a stage that are used more than once, in order: they get a line and a name.
+  std::vector<ExprId> share(const Stage& s) {
+    std::vector<int> uses(k_.exprs.size(), 0);
+    const std::function<void(ExprId)> visit = [&](ExprId id) {
+      if (uses.at(static_cast<std::size_t>(id))++ > 0) return;
+      for (const ExprId o : k_.exprs[static_cast<std::size_t>(id)].operands) visit(o);
+    };
+    for (const Reduction& r : s.reductions) visit(r.value);
+    for (const Store& st : s.stores) visit(st.offset), visit(st.value);
+    named_.assign(k_.exprs.size(), false);
+    std::vector<ExprId> result;
+    for (std::size_t id = 0; id < uses.size(); ++id) {
+      const Expr& e = k_.exprs[id];
+      if (uses[id] < 2 || e.kind != ExprKind::Scalar || e.type == ElementType::I64) continue;
+      named_[id] = true;
+      result.push_back(static_cast<ExprId>(id));
+    }
+    return result;
+  }
+
+  std::string expr(ExprId id, bool defines = false) const {
     const Expr& e = k_.exprs.at(static_cast<std::size_t>(id));
+    if (!defines && !named_.empty() && named_[static_cast<std::size_t>(id)])
+      return fmt::format("v{}", id);
     switch (e.kind) {
       case ExprKind::Constant:
         return is_float(e.type) ? fmt::format("{}", e.value) : fmt::format("{}", e.integer);
@@ -123,6 +149,7 @@ class KernelPrinter {
 
   const Kernel& k_;
   const Program& p_;
+  std::vector<bool> named_;  // of the stage that is printed
 };
 
 constexpr std::string_view kBufferKinds[] = {"input",    "param",  "state", "scalar",

@@ -2,7 +2,7 @@
 //
 //   stored:  outputs, contractions, reductions, scatters; what a contraction reads that is no
 //   strided view of something
-//            stored; and what is costly and needed more than once.
+//            stored; what is costly or large and needed more than once; and what is very large.
 //   kernels: in topological order each stored node joins the earliest kernel it can, else it gets a
 //   new one. A kernel has
 //            a domain of points. A node can join when the domain fits (the result of a reduction;
@@ -113,6 +113,13 @@ bool is_costly(Op op) {
   }
 }
 
+/// What computing an element in place takes: operations, and elements of other nodes.
+struct InlineCost {
+  int operations = 0, loads = 0;
+};
+constexpr InlineCost kSharedLimit{16, 4};  // beyond either a node with several users is stored
+constexpr int kOperationsLimit = 200;      // beyond it any node is: expressions stay of a sane size
+
 class StoredNodes {
  public:
   explicit StoredNodes(const Graph& g)
@@ -121,6 +128,7 @@ class StoredNodes {
       if (!is_given(out.value)) stored_[out.value.id] = true;
     const std::vector<bool> stretched = stretched_by_users();
     std::vector<bool> costly(g.nodes.size(), false);
+    std::vector<InlineCost> cost(g.nodes.size());
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
       const Node& n = g.nodes[id];
       if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n))
@@ -128,7 +136,12 @@ class StoredNodes {
       costly[id] = is_costly(n.op) && is_float(n.type.element);
       for (const Value o : n.operands)
         if (!stored_[o.id]) costly[id] = costly[id] || costly[o.id];
-      if (costly[id] && (uses_[id] > 1 || stretched[id]) && n.op != Op::constant)
+      cost[id] = inline_cost(n, cost);
+      const bool shared = uses_[id] > 1 || stretched[id];
+      const bool large =
+          cost[id].operations > kSharedLimit.operations || cost[id].loads > kSharedLimit.loads;
+      if (((costly[id] || large) && shared && n.op != Op::constant && n.op != Op::input) ||
+          cost[id].operations > kOperationsLimit)
         stored_[id] = true;
       if (n.op == Op::contract)
         for (const Value o : n.operands)
@@ -146,6 +159,19 @@ class StoredNodes {
  private:
   /// In memory before any kernel runs.
   bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
+
+  InlineCost inline_cost(const Node& n, const std::vector<InlineCost>& cost) const {
+    InlineCost sum{lowers_as<LowerElementwise>(n) ? 1 : 0, 0};
+    for (const Value o : n.operands) {
+      if (is_leaf(o)) {
+        ++sum.loads;
+        continue;
+      }
+      sum.operations += cost[o.id].operations;
+      sum.loads += cost[o.id].loads;
+    }
+    return sum;
+  }
 
   /// Nodes that some user repeats along new elements.
   std::vector<bool> stretched_by_users() const {

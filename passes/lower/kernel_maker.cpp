@@ -5,8 +5,10 @@
 #include "passes/lower/kernel_maker.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 #include "ir/op_def.h"
 
@@ -195,7 +197,13 @@ class KernelMaker {
       const Node& n = g_[v];
       if (n.op == Op::contract) return b_.accumulator(type.element);
       if (is_reduction(n)) return row_value(*item);
-      if (item->stage == stage) return expressions(stage).compute(v, at);
+      if (item->stage == stage) {
+        // Once for each place: a chain of items that use each other twice would double at each
+        // step.
+        const auto key = std::tuple(stage, v, at);
+        if (const auto known = computed_.find(key); known != computed_.end()) return known->second;
+        return computed_[key] = expressions(stage).compute(v, at);
+      }
     }
     return b_.load(s_.buffer(v), type.element, b_.linear_offset(at, type.shape));
   }
@@ -306,6 +314,7 @@ class KernelMaker {
   Index outer_;
   std::vector<Shape> stage_inner_;
   std::vector<Index> inner_;
+  std::map<std::tuple<int, Value, Index>, ExprId> computed_;
 };
 
 }  // namespace

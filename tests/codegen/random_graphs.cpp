@@ -19,8 +19,8 @@ constexpr unsigned kGraphs = 200;
 void check_against_interpreter(ElementType element, double tolerance, int vector_bits,
                                unsigned first, unsigned last) {
   for (unsigned seed = first; seed < last; ++seed) {
-    // Gradients in f64 always, in f32 for every other graph: most of the time is spent compiling.
-    const bool gradients = element == ElementType::F64 || seed % 2 == 0;
+    // Gradients in f64 always, in f32 for some: most of the time is spent compiling.
+    const bool gradients = element == ElementType::F64 || seed % 4 == 0;
     const Graph plain = random_graph(seed, element);
     const Graph g = gradients ? with_gradients(plain) : plain;
     const std::string text = print(g);

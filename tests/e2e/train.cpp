@@ -111,7 +111,7 @@ TEST_CASE("Ctrl-C ends the training after a step and saves") {
   const std::string model = dir.write("bowl.dl", kBowl), out = dir.path("out");
   const std::string save = dir.path("p.safetensors");
   const int status =
-      std::system(("timeout --preserve-status -s INT 2 '" DLC_BINARY "' train '" + model +
+      std::system(("timeout --foreground --preserve-status -s INT 2 '" DLC_BINARY "' train '" + model +
                    "' --steps 1000000000000 --save '" + save + "' >'" + out + "' 2>&1 </dev/null")
                       .c_str());
   CHECK(WIFEXITED(status));

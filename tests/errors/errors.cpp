@@ -1,5 +1,5 @@
-// Wrong programs, one for each kind of mistake, with their messages. DLC_UPDATE_GOLDEN=1 writes the messages
-// anew, to be read before they are committed.
+// Wrong programs, one for each kind of mistake, with their messages. DLC_UPDATE_GOLDEN=1 writes the
+// messages anew, to be read before they are committed.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -36,7 +36,8 @@ std::vector<fs::path> programs() {
 /// Stands for the readers: any file but those called missing is a table of 100 rows.
 Type probe(const FileSource& file) {
   if (file.path.starts_with("missing"))
-    throw UserError(fmt::format("`{}` is not there; install the package or give --data DIR", file.path));
+    throw UserError(
+        fmt::format("`{}` is not there; install the package or give --data DIR", file.path));
   return {ElementType::F32, {Dim(100), Dim(4)}};
 }
 

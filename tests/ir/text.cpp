@@ -47,6 +47,24 @@ TEST_CASE("names, kinds, kernels and updates survive") {
   CHECK(back.find_input("a name") != nullptr);
 }
 
+TEST_CASE("any name of a graph and of a value survives") {
+  for (const char* name : {"g", "a graph", "", "12", "x\"y\\z", "two\nlines", "\xc3\xa4", "a~2"}) {
+    Graph g;
+    g.name = name;
+    GraphBuilder b(g);
+    const Value x = b.input(name, InputKind::Input, {ElementType::F32, {}});
+    const Value y = b.neg(x);
+    g[y].name = name;
+    b.output(name, OutputKind::Output, y);
+    const Graph back = parse_graphs(print(g), "x.ir").at(0);
+    CHECK(print(back) == print(g));
+    CHECK(back.name == name);
+    CHECK(back.inputs[0].name == name);
+    CHECK(back.nodes[1].name == name);
+    CHECK(back.outputs[0].name == name);
+  }
+}
+
 TEST_CASE("numbers are exact") {
   Graph g;
   GraphBuilder b(g);

@@ -1,6 +1,10 @@
 #include "tests/support/compiled.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cmath>
+#include <utility>
 
 #include "codegen/reference/interpreter.h"
 #include "passes/lower/lower.h"
@@ -11,15 +15,63 @@ using namespace dlc;
 
 namespace {
 
-Tensor to_tensor(const Literal& l) {
-  Tensor t(static_cast<dlc_dtype>(l.element), l.shape);
-  for (std::int64_t k = 0; k < l.size(); ++k) {
-    if (l.element == ElementType::I64)
-      t.as<std::int64_t>()[k] = l.i[static_cast<std::size_t>(k)];
-    else
-      t.set(k, l.at(k));
+/// Memory whose last byte is followed by a page that must not be touched: code that reads or writes
+/// beyond the end of a buffer does not get away with it.
+class GuardedMemory {
+ public:
+  explicit GuardedMemory(std::size_t bytes) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t used = (bytes + page - 1) / page * page;
+    mapped_ = used + page;
+    start_ = static_cast<char*>(
+        mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    DLC_CHECK(start_ != MAP_FAILED, "no memory for a test");
+    DLC_CHECK(mprotect(start_ + used, page, PROT_NONE) == 0, "no guard page for a test");
+    data_ = start_ + used - bytes;
   }
-  return t;
+  GuardedMemory(GuardedMemory&& o) noexcept
+      : start_(std::exchange(o.start_, nullptr)), data_(o.data_), mapped_(o.mapped_) {}
+  ~GuardedMemory() {
+    if (start_) munmap(start_, mapped_);
+  }
+  void* data() const { return data_; }
+
+ private:
+  char *start_, *data_;
+  std::size_t mapped_;
+};
+
+template <class T>
+void fill(void* to, const Literal& l) {
+  for (std::int64_t k = 0; k < l.size(); ++k) {
+    const auto at = static_cast<std::size_t>(k);
+    static_cast<T*>(to)[k] =
+        is_float(l.element) ? static_cast<T>(l.f[at]) : static_cast<T>(l.i[at]);
+  }
+}
+
+void fill(void* to, const Literal& l) {
+  switch (l.element) {
+    case ElementType::F32:
+      return fill<float>(to, l);
+    case ElementType::F64:
+      return fill<double>(to, l);
+    case ElementType::I32:
+      return fill<std::int32_t>(to, l);
+    case ElementType::I64:
+      return fill<std::int64_t>(to, l);
+    default:
+      return fill<std::uint8_t>(to, l);
+  }
+}
+
+void bind_symbols(Executable& e, const Graph& g, const std::map<std::string, Literal>& inputs) {
+  for (const GraphInput& in : g.inputs) {
+    const Shape& shape = g.type(in.value).shape;
+    for (std::size_t k = 0; k < shape.size(); ++k)
+      for (const std::string& s : shape[k].symbols())
+        if (shape[k] == Dim::symbol(s)) e.set_symbol(s, inputs.at(in.name).shape[k]);
+  }
 }
 
 /// Element k as the literal holds it: i64 beyond 2^53 too.
@@ -40,17 +92,32 @@ Compiled::Compiled(const Graph& g, int vector_bits)
 }
 
 std::vector<Tensor> Compiled::run(const std::map<std::string, Literal>& inputs, int threads) const {
-  TensorMap tensors;
-  std::map<std::string, Tensor*, std::less<>> bound;
-  for (const auto& [name, l] : inputs) bound[name] = &(tensors[name] = to_tensor(l));
   ThreadPool pool(threads);
-  TensorMap outputs = run_once(code_->program(), pool, bound);
+  const dlc_program* program = code_->program();
+  Executable e(program, &pool);
+  bind_symbols(e, graph_, inputs);
+  std::vector<GuardedMemory> memory;
+  std::map<std::string, int> buffers;
+  std::map<int, void*> places;
+  for (int b = 0; b < program->num_buffers; ++b) {
+    const dlc_buffer& buffer = program->buffers[b];
+    buffers.emplace(buffer.name, b);  // of an input and an output of one name the input
+    if (buffer.kind == DLC_TEMP || buffer.kind == DLC_CONSTANT || buffer.alias >= 0) continue;
+    memory.emplace_back(static_cast<std::size_t>(e.bytes(b)));
+    e.bind(b, memory.back().data());
+    if (buffer.kind <= DLC_SCALAR) fill(memory.back().data(), inputs.at(buffer.name));
+    if (buffer.kind == DLC_OUTPUT) buffers[std::string("output ") + buffer.name] = b;
+    places[b] = memory.back().data();
+  }
+  e.prepare();
+  e.run();
   std::vector<Tensor> result;
   for (const GraphOutput& out : graph_.outputs) {
-    Tensor& t = out.kind == OutputKind::Update  ? tensors.at(out.name)
-                : out.kind == OutputKind::Watch ? outputs.at("watch." + out.name)
-                                                : outputs.at(out.name);
-    result.push_back(std::move(t));
+    const int b = out.kind == OutputKind::Update  ? buffers.at(out.name)
+                  : out.kind == OutputKind::Watch ? buffers.at("output watch." + out.name)
+                                                  : buffers.at("output " + out.name);
+    result.push_back(Tensor::copy_of(static_cast<dlc_dtype>(program->buffers[b].dtype), e.shape(b),
+                                     places.at(b)));
   }
   return result;
 }
