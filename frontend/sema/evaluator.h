@@ -8,7 +8,7 @@
 //   calls.cpp         functions, layers, optimizers: arguments, configuration, pipes
 //   statements.cpp    blocks, assignments, parameters, states, results
 //   shapes.cpp        type annotations: binding names of dimensions, checking shapes
-//   builtins.cpp      the primitives and the static functions that C++ knows
+//   builtins*.cpp     the primitives and the static functions that C++ knows
 #include <optional>
 #include <set>
 

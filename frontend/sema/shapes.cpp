@@ -132,8 +132,8 @@ std::optional<Type> Evaluator::concrete_type(const ast::TypeExpr& t, Frame& f, b
   double elements = 1;
   for (const Dim& d : type.shape)
     if (d.is_constant()) elements *= static_cast<double>(d.value());
-  if (elements > 0x1p40) {
-    report(Diag::too_large, t.span, fmt::format("{} has more than 2^40 elements", type.str()),
+  if (elements > 0x1p36) {
+    report(Diag::too_large, t.span, fmt::format("{} has more than 2^36 elements", type.str()),
            "a tensor of this size fits no memory");
     return std::nullopt;
   }

@@ -167,8 +167,8 @@ class KernelBuilder {
   ExprId scalar(ScalarOp op, ElementType t, std::vector<ExprId> operands);
   ExprId add(ExprId a, ExprId b);  // integers and floats alike
   ExprId mul(ExprId a, ExprId b);
-  /// sum of index[k] * row-major stride of `shape`, in elements; indices that delinearize() made from an
-  /// offset of the same trailing shape give that offset back
+  /// sum of index[k] * row-major stride of `shape`, in elements; indices that delinearize() made
+  /// from an offset of the same trailing shape give that offset back
   ExprId linear_offset(const std::vector<ExprId>& index, const Shape& shape);
   /// the inverse: indices of a row-major `shape` from a linear offset (division and remainder)
   std::vector<ExprId> delinearize(ExprId offset, const Shape& shape);

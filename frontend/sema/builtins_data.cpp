@@ -1,0 +1,96 @@
+// Static helpers, and the readers of data blocks.
+#include <cmath>
+
+#include "frontend/sema/builtins.h"
+
+namespace dlc::sema {
+
+namespace {
+
+Val assert_that(Evaluator& ev, Frame&, const Args& a, Span span) {
+  const bool* c = a[0].value.get<bool>();
+  const std::string* text = a[1].value.get<std::string>();
+  if (!c || !text)
+    return ev.report(Diag::bad_argument, span,
+                     "`assert` takes a condition and a message, both known while compiling");
+  if (!*c) return ev.report(Diag::failed_assertion, span, *text);
+  return None{};
+}
+
+Val integer(Evaluator& ev, Frame&, const Args& a, Span) {
+  if (a[0].value.get<Dim>()) return a[0].value;
+  if (const double* d = a[0].value.get<double>(); d && std::abs(*d) < 0x1p62)
+    return Dim(static_cast<std::int64_t>(*d));
+  return ev.report(
+      Diag::bad_argument, a[0].span,
+      fmt::format("`int` makes a static integer of a number, this is {}", describe(a[0].value)),
+      a[0].value.get<TensorRef>() ? "`i32(x)` converts a tensor" : "");
+}
+
+std::optional<std::string> path_of(Evaluator& ev, Frame& f, const Bound& b, Span span,
+                                   const char* reader) {
+  if (f.place != Place::Data) {
+    ev.report(Diag::misplaced_statement, span,
+              fmt::format("`{}` reads a file; it belongs into a data block", reader));
+    return std::nullopt;
+  }
+  if (const auto* s = b.value.get<std::string>()) return *s;
+  ev.report(Diag::bad_argument, b.span,
+            fmt::format("the path of a file is a string, this is {}", describe(b.value)));
+  return std::nullopt;
+}
+
+Val idx(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const auto path = path_of(ev, f, a[0], span, "idx");
+  return path ? ev.data_file("idx", *path, {}, a[0].span, f) : Val(Poison{});
+}
+
+Val npy(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const auto path = path_of(ev, f, a[0], span, "npy");
+  return path ? ev.data_file("npy", *path, {}, a[0].span, f) : Val(Poison{});
+}
+
+Val csv(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const auto path = path_of(ev, f, a[0], span, "csv");
+  return path ? Val(std::make_shared<const Table>(Table{"csv", *path, a[0].span})) : Val(Poison{});
+}
+
+Val tsv(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const auto path = path_of(ev, f, a[0], span, "tsv");
+  return path ? Val(std::make_shared<const Table>(Table{"tsv", *path, a[0].span})) : Val(Poison{});
+}
+
+Val split(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  if (f.place != Place::Data)
+    return ev.report(Diag::misplaced_statement, span, "`split` belongs into a data block");
+  const auto part = number(a[0].value);
+  if (!part || *part <= 0 || *part >= 1)
+    return ev.report(Diag::bad_argument, a[0].span, "the test part is a number between 0 and 1",
+                     "for instance split(test: 0.2)");
+  if (ev.split_test && *ev.split_test != *part)
+    return ev.report(Diag::duplicate_definition, span, "the data are split already");
+  ev.split_test = *part;
+  return None{};
+}
+
+}  // namespace
+
+std::vector<Builtin> data_builtins() {
+  return {
+      {"assert",
+       {"condition", "message"},
+       "an error with the message unless the static condition holds",
+       assert_that},
+      {"csv",
+       {"path"},
+       "a table of comma-separated values; columns are chosen by table[\"name\"]",
+       csv},
+      {"idx", {"path"}, "the array of an IDX file, plain or gz", idx},
+      {"int", {"x"}, "a static number as an integer, truncated", integer},
+      {"npy", {"path"}, "the array of a NumPy file", npy},
+      {"split", {"test"}, "in a data block: the last part of the rows is for testing", split},
+      {"tsv", {"path"}, "a table of tab-separated values", tsv},
+  };
+}
+
+}  // namespace dlc::sema
