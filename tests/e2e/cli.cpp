@@ -44,6 +44,16 @@ TEST_CASE("gradcheck") {
   }
 }
 
+TEST_CASE("gradcheck of a loss that holds a gradient itself") {
+  TempDir dir;
+  const Finished f = dlc_command({"gradcheck", dir.write("m.dl",
+                                                         "model m {\n"
+                                                         "  param x: f32[3] = [0.5, -1.0, 2.0]\n"
+                                                         "  loss = sum(grad(sum(x ^ 3), x) ^ 2)\n"
+                                                         "}\n")});
+  CHECK_MESSAGE(f.exit_code == 0, f.out, f.err);
+}
+
 TEST_CASE("every stage of a dump, and a dumped graph parses back") {
   TempDir dir;
   for (const char* stage : {"ast", "graph", "backward", "optimized", "kernels", "llvm", "asm"}) {
