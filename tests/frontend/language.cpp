@@ -1,5 +1,5 @@
-// docs/language.md is true: every example compiles, and the table of primitives is the compiler's own.
-// DLC_UPDATE_GOLDEN=1 writes the table anew.
+// docs/language.md is true: every example compiles, and the table of primitives is the compiler's
+// own. DLC_UPDATE_GOLDEN=1 writes the table anew.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
