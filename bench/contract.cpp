@@ -5,87 +5,14 @@
 //   dlc_bench_contract 256 784 10   one [M, K] x [K, N] product
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
-#include "codegen/llvm/jit.h"
-#include "ir/graph/text.h"
-#include "passes/lower/lower.h"
-#include "passes/pass_manager.h"
-#include "runtime/executable.h"
+#include "bench/harness.h"
 
 using namespace dlc;
-using Clock = std::chrono::steady_clock;
+using namespace dlc::bench;
 
 namespace {
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-struct Program {
-  std::unique_ptr<CompiledProgram> code;
-  double compile_seconds;
-  ThreadPool pool{1};
-  std::map<std::string, Tensor> tensors;
-  std::unique_ptr<Executable> executable;
-};
-
-/// Compiles a graph and binds every buffer to fresh memory; the batch has `n` rows, drawn from
-/// 60000 with `gather`.
-std::unique_ptr<Program> prepare(const std::string& text, std::int64_t n, bool gather = false) {
-  auto p = std::make_unique<Program>();
-  const Graph g = parse_graphs(text, "bench.ir").at(0);
-  const auto start = Clock::now();
-  loop::Program program = lower(run_passes(g, default_pipeline(PipelineEnd::Fused, gather), {}));
-  run_loop_passes(program, false);
-  p->code = jit_compile(program);
-  p->compile_seconds = seconds_since(start);
-  p->executable = std::make_unique<Executable>(p->code->program(), &p->pool);
-  for (const std::string& s : program.symbols)
-    p->executable->set_symbol(s, s == "rows.count" ? 60000 : n);
-  for (int b = 0; b < p->code->program()->num_buffers; ++b) {
-    const dlc_buffer& buffer = p->code->program()->buffers[b];
-    if (buffer.kind == DLC_CONSTANT || buffer.kind == DLC_TEMP || buffer.alias >= 0) continue;
-    Tensor t(static_cast<dlc_dtype>(buffer.dtype), p->executable->shape(b));
-    const bool rows = std::string_view(buffer.name) == "rows";
-    for (std::int64_t k = 0; k < t.size(); ++k)
-      t.set(k, buffer.dtype == DLC_F32 ? static_cast<double>(k * 7 % 13) / 13 - 0.4
-               : rows                  ? static_cast<double>(k * 7919 % 60000)
-                                       : static_cast<double>(k * 31 % 10));
-    p->executable->bind(b, t.data());
-    p->tensors[buffer.name] = std::move(t);
-  }
-  p->executable->prepare();
-  return p;
-}
-
-/// The least time of one run.
-double seconds_per_run(Executable& e) {
-  e.run();
-  double best = 1e9;
-  const auto start = Clock::now();
-  do {
-    const auto at = Clock::now();
-    int runs = 0;
-    do e.run(), ++runs;
-    while (seconds_since(at) < 0.005);
-    best = std::min(best, seconds_since(at) / runs);
-  } while (seconds_since(start) < 0.3);
-  return best;
-}
-
-/// Independent multiply-adds in registers: what the machine can do at most.
-double peak_gflops() {
-  // A 48 x 64 x 64 product stays in the L1 cache and is all inner loop.
-  const auto p = prepare(
-      "graph g { %a: f32[48, 64] = input input %b: f32[64, 64] = input input "
-      "%c: f32[48, 64] = contract %a, %b {lhs = \"mk\", rhs = \"kn\", out = \"mn\"} "
-      "output output \"c\" = %c }",
-      1);
-  return 2.0 * 48 * 64 * 64 / seconds_per_run(*p->executable) / 1e9;
-}
 
 struct Case {
   const char* what;
@@ -93,14 +20,6 @@ struct Case {
   std::string text;
   double flops;
 };
-
-std::string contraction(const std::string& a, const std::string& b, const std::string& out,
-                        const char* lhs, const char* rhs, const char* letters) {
-  return fmt::format(
-      "graph g {{ %a: f32[{}] = input input %b: f32[{}] = input param %c: f32[{}] = contract %a, "
-      "%b {{lhs = \"{}\", rhs = \"{}\", out = \"{}\"}} output output \"c\" = %c }}",
-      a, b, out, lhs, rhs, letters);
-}
 
 std::vector<Case> cases() {
   const double mlp1 = 2.0 * 256 * 784 * 256, mlp2 = 2.0 * 256 * 256 * 256,
@@ -208,7 +127,7 @@ void report_step(const char* what, const std::vector<int>& sizes) {
   double flops = 0;
   for (std::size_t k = 0; k + 1 < sizes.size(); ++k)
     flops += 2.0 * 256 * sizes[k] * sizes[k + 1] * (k == 0 ? 2 : 3);
-  const double t = seconds_per_run(*p->executable);
+  const double t = seconds_per_call([&] { p->executable->run(); });
   fmt::print("{:<24} {:>8.1f} us {:>8.1f} GFLOP/s   compiled in {:.0f} ms\n", what, t * 1e6,
              flops / t / 1e9, p->compile_seconds * 1e3);
 }
@@ -228,7 +147,7 @@ int main(int argc, char** argv) {
   }
   for (const Case& c : all) {
     const auto p = prepare(c.text, c.n);
-    const double t = seconds_per_run(*p->executable);
+    const double t = seconds_per_call([&] { p->executable->run(); });
     const double rate = c.flops / t / 1e9;
     fmt::print("{:<24} {:>8.1f} us {:>8.1f} GFLOP/s {:>5.0f} %   compiled in {:.0f} ms\n", c.what,
                t * 1e6, rate, 100 * rate / peak, p->compile_seconds * 1e3);

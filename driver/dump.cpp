@@ -1,7 +1,9 @@
 // dlc dump: any stage of the compiler as text or picture.
 #include <fmt/format.h>
 
+#include "codegen/native/llvm_module.h"
 #include "driver/api/files.h"
+#include "driver/comments.h"
 #include "driver/options.h"
 #include "driver/render.h"
 #include "driver/verbs.h"
@@ -27,11 +29,12 @@ std::string dump_ast(const DumpOptions& o) {
   return print(file);
 }
 
-std::string render_graph(const Graph& g, const std::string& format) {
+/// `sources` where the graph is still in the order of the model file.
+std::string render_graph(const Graph& g, const std::string& format, const Sources* sources) {
   if (format == "dot") return to_dot(g);
   if (format == "svg") return to_svg(g);
   if (format == "json") return to_json(g);
-  return print(g);
+  return sources ? print(g, comments(g, *sources)) : print(g);
 }
 
 /// The program that shows most: the training step where there is one.
@@ -52,14 +55,14 @@ std::string dump(const DumpOptions& o) {
       fmt::print("# after {}\n{}\n", pass, print(g));
     };
   const Graph& g = c.graph(o.of.empty() ? default_program(c.module()) : o.of);
-  if (o.stage == "graph") return render_graph(g, o.format);
+  if (o.stage == "graph") return render_graph(g, o.format, &c.sources());
   if (o.stage == "backward")
-    return render_graph(run_pipeline(g, PipelineEnd::Backward, options), o.format);
+    return render_graph(run_pipeline(g, PipelineEnd::Backward, options), o.format, &c.sources());
   if (o.stage == "optimized")
-    return render_graph(run_pipeline(g, PipelineEnd::Optimized, options), o.format);
+    return render_graph(run_pipeline(g, PipelineEnd::Optimized, options), o.format, nullptr);
   const loop::Program kernels = kernels_of(g, options);
   if (o.stage == "kernels") return loop::print(kernels);
-  return o.stage == "llvm" ? llvm_ir_text(kernels, true) : assembly_text(kernels);
+  return llvm_text(kernels, o.stage == "llvm" ? LlvmText::Optimized : LlvmText::Assembly);
 }
 
 }  // namespace

@@ -17,6 +17,10 @@ void ModelOptions::add_to(CLI::App& verb) {
       ->check(CLI::IsMember({"f32", "f64"}));
   verb.add_option("--disable-pass", disabled, "leave a graph pass out")->group("Debugging");
   verb.add_flag("--verify", verify, "verify the graph after every pass")->group("Debugging");
+  verb.add_flag("--time-passes", time_passes, "print what each stage of compiling took")
+      ->group("Debugging");
+  verb.add_flag("--no-cache", no_cache, "compile anew and keep nothing (also: DLC_CACHE=0)")
+      ->group("Debugging");
   // An option is repeated for several values; it never takes the file name after it.
   for (CLI::Option* o : verb.get_options())
     if (o->get_name() == "--set" || o->get_name() == "--data" || o->get_name() == "--disable-pass")
@@ -39,6 +43,13 @@ CompileOptions ModelOptions::compile_options() const {
     o.disabled_passes.push_back(name);
   }
   o.verify = verify;
+  o.cache = !no_cache;
+  // Printed when the verb is through with its compilation, whatever the outcome.
+  if (time_passes)
+    o.times = std::shared_ptr<CompileTimes>(new CompileTimes, [](CompileTimes* times) {
+      fmt::print(stderr, "{}", times->table());
+      delete times;
+    });
   o.color = stderr_takes_color();
   return o;
 }

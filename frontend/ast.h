@@ -1,7 +1,7 @@
 #pragma once
 // The syntax tree of a .dl file. Nodes own their children; every node has the span of its text.
 // Plain data: meaning is given by frontend/sema, the grammar is in docs/language.md and above each
-// function of parser.cpp.
+// function of frontend/parser.
 #include <memory>
 #include <optional>
 #include <string>

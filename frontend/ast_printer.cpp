@@ -111,7 +111,9 @@ struct StmtText {
   std::string operator()(const ExprStmt& e) const { return text_of(e.value); }
   std::string operator()(const Split& s) const { return s.name.text + " " + text(s.body, depth); }
 
-  std::string text_of(const ExprPtr& e) const { return std::visit(ExprText{depth}, e->node); }
+  std::string text_of(const ExprPtr& e) const {
+    return e ? std::visit(ExprText{depth}, e->node) : "?";  // it had a syntax error
+  }
 };
 
 std::string text(const Block& b, int depth) {
@@ -136,7 +138,7 @@ std::string text(const std::vector<Param>& params) {
 struct ItemText {
   std::string operator()(const Import& i) const { return "import " + quoted(i.path); }
   std::string operator()(const Const& c) const {
-    return fmt::format("const {} = {}", c.name.text, text(c.value));
+    return fmt::format("const {} = {}", c.name.text, c.value ? text(c.value) : "?");
   }
   std::string operator()(const Callable& c) const {
     static constexpr const char* kKinds[] = {"fn", "layer", "optimizer"};

@@ -10,8 +10,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 namespace dlc {
@@ -107,6 +107,17 @@ constexpr Foreign kLookalikes[] = {
     {"\uFF1A", Tok::Colon, ":"},         {"\u00A0", Tok::End, " "},
 };
 
+/// The value of a literal, `_` marks left out; nullopt when it is out of range.
+template <typename T>
+std::optional<T> parse_number(std::string_view text) {
+  std::string s(text);
+  std::erase(s, '_');
+  T value{};
+  const auto [rest, code] = std::from_chars(s.data(), s.data() + s.size(), value);
+  if (code != std::errc()) return std::nullopt;
+  return value;
+}
+
 class Lexer {
  public:
   Lexer(std::string_view text, int source, Diagnostics& diagnostics)
@@ -157,6 +168,11 @@ class Lexer {
   /// A NUL byte means that this is no text at all: nothing more is said about it. Other malformed
   /// bytes are reported once and read as blanks.
   bool is_text() {
+    if (text_.size() > kMaxSourceBytes) {
+      error(Diag::too_large, 0, 1,
+            fmt::format("the file has {} bytes, more than {}", text_.size(), kMaxSourceBytes));
+      return false;
+    }
     if (const std::size_t nul = text_.find('\0'); nul != text_.npos) {
       error(Diag::bad_character, nul, nul + 1,
             "the file holds a NUL byte, so it is not a text file",
@@ -282,7 +298,7 @@ class Lexer {
             "spell it out: `beta` for the Greek letter");
     for (const Spelling& s : kReserved)
       if (s.text == text) return push(s.kind, begin);
-    push(Tok::Name, begin);
+    push(plain ? Tok::Name : Tok::Error, begin);
   }
   /// A well-formed character outside ASCII that is no lookalike of punctuation.
   bool is_letter_like() const {
@@ -360,7 +376,7 @@ class Lexer {
     if (!good) {
       error(Diag::bad_number, begin, at_, fmt::format("malformed number `{}`", text),
             hint.empty() ? "a single `_` may stand between digits: `60_000`" : hint);
-    } else if (is_float ? !fits_float(text) : !fits_int(text)) {
+    } else if (is_float ? !parse_number<double>(text) : !parse_number<std::int64_t>(text)) {
       error(is_float ? Diag::bad_number : Diag::integer_too_large, begin, at_,
             is_float ? fmt::format("`{}` is outside the range of f64", text)
                      : fmt::format("the integer `{}` does not fit into 64 bits", text),
@@ -371,29 +387,6 @@ class Lexer {
     }
     push(is_float ? Tok::Float : Tok::Int, begin);
   }
-  static std::string without_marks(std::string_view text) {
-    std::string digits(text);
-    std::erase(digits, '_');
-    return digits;
-  }
-
- public:
-  static bool fits_int(std::string_view text, std::int64_t* value = nullptr) {
-    const std::string s = without_marks(text);
-    std::int64_t v = 0;
-    const auto [p, code] = std::from_chars(s.data(), s.data() + s.size(), v);
-    if (value != nullptr && code == std::errc()) *value = v;
-    return code == std::errc();
-  }
-  static bool fits_float(std::string_view text, double* value = nullptr) {
-    const std::string s = without_marks(text);
-    double v = 0;
-    const auto [p, code] = std::from_chars(s.data(), s.data() + s.size(), v);
-    if (value != nullptr && code == std::errc()) *value = v;
-    return code == std::errc();
-  }
-
- private:
   void string() {
     if (starts_with("\"\"\"")) return triple_quotes();
     const std::size_t begin = at_++;
@@ -545,16 +538,10 @@ Lexed lex(const Sources& sources, int source, Diagnostics& diagnostics) {
 }
 
 std::int64_t int_value(std::string_view text) {
-  std::int64_t value = 0;
-  Lexer::fits_int(text, &value);
-  return value;
+  return parse_number<std::int64_t>(text).value_or(0);
 }
 
-double float_value(std::string_view text) {
-  double value = 0;
-  Lexer::fits_float(text, &value);
-  return value;
-}
+double float_value(std::string_view text) { return parse_number<double>(text).value_or(0); }
 
 std::string string_value(std::string_view text) {
   std::size_t quotes = text.substr(0, 3) == "\"\"\"" && text.size() >= 6 ? 3 : 1;

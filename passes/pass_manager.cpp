@@ -67,8 +67,9 @@ Graph run_passes(const Graph& g, const std::vector<std::string>& names,
 }
 
 std::vector<std::string> default_pipeline(PipelineEnd end, bool gather) {
-  // From here no `grad` is left: the graph is forward and backward computation.
-  std::vector<std::string> names{"differentiate"};
+  // From here no `grad` is left: the graph is forward and backward computation, without the
+  // gradients that nobody asked for.
+  std::vector<std::string> names{"differentiate", "dce"};
   if (end == PipelineEnd::Backward) return names;
   // From here a training batch is rows of the data set.
   if (gather) names.push_back("gather_rows");

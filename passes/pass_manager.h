@@ -35,7 +35,7 @@ struct PassOptions {
 /// input graph.
 Graph run_passes(const Graph& g, const std::vector<std::string>& names, const PassOptions& options);
 
-/// The pass names behind a stage of `dlc dump`: `backward` ends after differentiate, `optimized`
+/// The pass names behind a stage of `dlc dump`: `backward` ends before simplify, `optimized`
 /// before fuse, `fused` after it. `gather` adds gather_rows (training on rows chosen by index).
 enum class PipelineEnd { Backward, Optimized, Fused };
 std::vector<std::string> default_pipeline(PipelineEnd end, bool gather);

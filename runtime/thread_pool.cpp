@@ -140,14 +140,17 @@ int ThreadPool::threads() const { return impl_->threads; }
 void ThreadPool::parallel_for(void* pool, dlc_kernel_fn fn, void* const* buffers,
                               const int64_t* dims, int64_t count, int64_t grain) {
   if (count <= 0) return;
-  grain = std::max<int64_t>(grain, 1);
-  const int64_t chunks = (count + grain - 1) / grain;
   auto* self = static_cast<ThreadPool*>(pool);
-  if (!self || self->impl_->threads == 1 || chunks == 1 || chunks > 0x7FFFFFFF) {
-    for (int64_t begin = 0; begin < count; begin += grain)
-      fn(buffers, dims, begin, std::min(begin + grain, count));
-    return;
-  }
+  const int64_t threads = self ? self->impl_->threads : 1;
+  // `grain` is what is worth handing out; larger pieces keep more of what they read in the caches.
+  // Where the pieces begin changes no result.
+  constexpr int64_t kPiecesPerThread = 2;
+  const int64_t pieces = threads == 1 ? 1 : threads * kPiecesPerThread;
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t grains = (count + grain - 1) / grain;
+  grain *= (grains + pieces - 1) / pieces;
+  const int64_t chunks = (count + grain - 1) / grain;
+  if (chunks == 1 || chunks > 0x7FFFFFFF) return fn(buffers, dims, 0, count);
   self->impl_->run({fn, buffers, dims, count, grain, chunks});
 }
 

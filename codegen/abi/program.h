@@ -41,7 +41,8 @@ typedef struct dlc_buffer {
   int32_t alias;        /* DLC_OUTPUT that updates this buffer in place, or -1 */
 } dlc_buffer;
 
-/* One task of a kernel: points [begin, end) of its split axis. */
+/* One task of a kernel: points [begin, end) of its split axis. `buffers` is a table of the kernel's
+ * own, valid until the kernel is done. */
 typedef void (*dlc_kernel_fn)(void* const* buffers, const int64_t* dims, int64_t begin,
                               int64_t end);
 /* Runs fn over [0, count) in chunks of `grain` points, on any number of threads, and waits. The

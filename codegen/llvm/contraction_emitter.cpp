@@ -9,8 +9,8 @@
 // is in, so neither the batch size nor the split over threads changes a bit.
 //
 // Panels of S vectors of n are the outer loop (the panel of V stays in the L2 cache), rows the
-// inner one. What is left of the rows is done in single rows, what is left of n in a narrower
-// masked tile.
+// inner one. What is left of the rows is done in tiles of R - 1 or in single rows, what is left of
+// n in a narrower masked tile.
 //
 // Without such an n (a dot product, a matrix times a vector) each element of C is a sum in plain
 // loops, in vectors along k where both operands step by 1 there.
@@ -275,14 +275,37 @@ class ContractionEmitter {
     return b_.CreateICmpSLT(step, e_.splat(count, t_.lanes));
   }
 
+  /// Tiles of R rows and, where the extent is known and R does not divide it, of R - 1: 32 rows are
+  /// 2 * 6 + 4 * 5. What fits neither way is done in single rows.
   void rows(Value* j, int vectors, Value* last_mask) {
     if (!t_.m) return tile(nullptr, 1, j, vectors, last_mask);
     Value *from = low(*t_.m), *to = high(*t_.m);
-    Value* step = b_.getInt64(static_cast<std::uint64_t>(t_.rows));
-    Value* middle =
-        b_.CreateAdd(from, b_.CreateMul(b_.CreateUDiv(b_.CreateSub(to, from), step), step));
-    emit_loop(b_, from, middle, t_.rows, "rows",
-              [&](Value* i) { tile(i, t_.rows, j, vectors, last_mask); });
+    const auto number = [&](std::int64_t v) { return b_.getInt64(static_cast<std::uint64_t>(v)); };
+    const auto tiles = [&](Value* begin, Value* count, int height) {
+      Value* end = b_.CreateAdd(begin, b_.CreateMul(count, number(height)));
+      emit_loop(b_, begin, end, height, "rows",
+                [&](Value* i) { tile(i, height, j, vectors, last_mask); });
+      return end;
+    };
+    const int tall = t_.rows;
+    Value* length = b_.CreateSub(to, from);
+    Value* whole = b_.CreateUDiv(length, number(tall));
+    const bool known = t_.m->extent.is_constant();
+    if (known && t_.m->extent.value() % tall == 0) {
+      tiles(from, whole, tall);  // chunks are multiples of the tile
+      return;
+    }
+    Value* middle = nullptr;
+    if (known && tall > 2) {
+      Value* count = b_.CreateUDiv(b_.CreateAdd(length, number(tall - 1)), number(tall));
+      Value* low_rows = b_.CreateMul(count, number(tall - 1));
+      Value* fits = b_.CreateICmpSLE(low_rows, length);
+      Value* tall_tiles = b_.CreateSelect(fits, b_.CreateSub(length, low_rows), whole);
+      Value* short_tiles = b_.CreateSelect(fits, b_.CreateSub(count, tall_tiles), b_.getInt64(0));
+      middle = tiles(tiles(from, tall_tiles, tall), short_tiles, tall - 1);
+    } else {
+      middle = tiles(from, whole, tall);
+    }
     emit_loop(b_, middle, to, 1, "row", [&](Value* i) { tile(i, 1, j, vectors, last_mask); });
   }
 

@@ -237,6 +237,8 @@ void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
   const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(t)));
   const bool varies = lanes_ > 1 && depends(s.offset, vector_axis_);
   Value* v = varies ? evaluate_vector(s.value) : evaluate(s.value);
+  // Along an axis of one element a sum is a vector, and the offset does not vary.
+  if (!varies && v->getType()->isVectorTy()) v = b_.CreateExtractElement(v, std::uint64_t{0});
   if (t == ElementType::Bool) {
     llvm::Type* byte = b_.getInt8Ty();
     v = b_.CreateZExt(
@@ -428,7 +430,7 @@ Value* ExpressionEmitter::emit_scalar_op(const loop::Expr& e, std::vector<Value*
     case ScalarOp::Rem:
       return f ? math.remainder(o[0], o[1]) : emit_divide(t, o[0], o[1], true);
     case ScalarOp::Pow:
-      return math.library("pow", o);
+      return math.pow(o[0], o[1]);
     case ScalarOp::Max:
       return combine(ReduceKind::Max, t, o[0], o[1]);
     case ScalarOp::Min:
@@ -468,24 +470,34 @@ Value* ExpressionEmitter::emit_scalar_op(const loop::Expr& e, std::vector<Value*
       return unary(llvm::Intrinsic::roundeven);
     case ScalarOp::Sqrt:
       return unary(llvm::Intrinsic::sqrt);
+    case ScalarOp::Rsqrt:
+      return math.rsqrt(o[0]);
+    case ScalarOp::Cbrt:
+      return math.cbrt(o[0]);
     case ScalarOp::Exp:
       return math.exp(o[0]);
+    case ScalarOp::Exp2:
+      return math.exp2(o[0]);
+    case ScalarOp::Expm1:
+      return math.expm1(o[0]);
     case ScalarOp::Log:
       return math.log(o[0]);
+    case ScalarOp::Log2:
+      return math.log2(o[0]);
+    case ScalarOp::Log1p:
+      return math.log1p(o[0]);
     case ScalarOp::Tanh:
       return math.tanh(o[0]);
     case ScalarOp::Sigmoid:
       return math.sigmoid(o[0]);
-    case ScalarOp::Expm1:
-      return math.library("expm1", o);
-    case ScalarOp::Log1p:
-      return math.library("log1p", o);
     case ScalarOp::Sin:
-      return math.library("sin", o);
+      return math.sin(o[0]);
     case ScalarOp::Cos:
-      return math.library("cos", o);
+      return math.cos(o[0]);
     case ScalarOp::Erf:
-      return math.library("erf", o);
+      return math.erf(o[0]);
+    case ScalarOp::Erfc:
+      return math.erfc(o[0]);
     case ScalarOp::Not:
       return b_.CreateNot(o[0]);
     case ScalarOp::Convert:

@@ -42,6 +42,9 @@ class ExpressionEmitter {
   /// Forgets computed values; needed whenever the point changes or memory was written.
   void forget() { vectors_.clear(), scalars_.clear(), is_vector_.clear(); }
 
+  /// The vector value of an expression at the current point, computed otherwise.
+  void preset(loop::ExprId e, llvm::Value* vector) { vectors_[e] = vector; }
+
   llvm::Value* evaluate(loop::ExprId e);
   /// As a vector of the current lanes even if it is the same in all.
   llvm::Value* evaluate_vector(loop::ExprId e);

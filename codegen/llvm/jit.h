@@ -1,22 +1,21 @@
 #pragma once
-// Kernel IR to machine code in this process. The only door to LLVM: no LLVM type is visible here.
+// Kernel IR to machine code. The only door to LLVM: no LLVM type is visible here. The driver comes
+// in through codegen/native/compile_program.h, which keeps LLVM out of a process that can do
+// without.
 #include <memory>
 #include <string>
 
-#include "codegen/abi/program.h"
-#include "ir/loop/loop.h"
+#include "codegen/native/compiled_program.h"
 
 namespace dlc {
 
-/// Owns the machine code and the tables that `program()` points into; keep it alive while it runs.
-class CompiledProgram {
- public:
-  virtual ~CompiledProgram() = default;
-  virtual const dlc_program* program() const = 0;
-};
+/// Object code for the host. `p` has been planned (run_loop_passes). The bytes are the same
+/// whatever the number of threads.
+ObjectCode compile_objects(const loop::Program& p, const CodegenOptions& options);
+/// Object code put into this process by LLVM's own linker.
+std::unique_ptr<CompiledProgram> link_with_llvm(const loop::Program& p, const ObjectCode& code);
 
-/// Compiles for the host CPU. `p` has been planned (run_loop_passes). `vector_bits` 0 means what
-/// the host has; 128, 256 or 512 limits the width (for tests of narrower machines).
+/// Compiles and loads, without a cache. `vector_bits` 0 means what the host has.
 std::unique_ptr<CompiledProgram> jit_compile(const loop::Program& p, int vector_bits = 0);
 
 /// The text of one stage for `dlc dump`: LLVM IR before (`optimized` false) or after LLVM's passes,

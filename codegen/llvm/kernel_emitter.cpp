@@ -4,7 +4,8 @@
 //            the lanes in a fixed tree
 //   columns  the last outer axis in vectors (each lane a point), the stages' axes in scalar loops
 // whichever leaves fewer loads and stores that are not contiguous. The end of a vectorised axis is
-// a masked step.
+// a masked step. A kernel without stage axes that reads along one outer axis and writes along
+// another (a transpose) goes in square blocks that are turned over in registers.
 #include "codegen/llvm/kernel_emitter.h"
 
 #include <llvm/IR/Module.h>
@@ -47,6 +48,8 @@ class KernelEmitter {
     } else if (k_.scatter) {
       const loop::Stage& s = k_.stages[0];
       nest(s.axes, 0, s.axes.size(), [&] { e_.store_all(s.stores, true); });
+    } else if (find_transpose()) {
+      transpose_outer(0);
     } else if (columns_are_better()) {
       outer(0, k_.outer.size() - 1,
             [&] { vectorised(k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }); });
@@ -156,6 +159,130 @@ class KernelEmitter {
     e_.set_vector(-1, 1, nullptr);
   }
 
+  // ---- Transposes ----
+
+  struct Transpose {
+    AxisId read = -1, write = -1;  // along which memory is contiguous
+    std::vector<ExprId> loads;     // contiguous along `read`, not along `write`
+  };
+
+  /// Fills `transpose_` when the kernel is elementwise, writes along its last outer axis and has
+  /// loads that are contiguous along one other outer axis.
+  bool find_transpose() {
+    if (k_.outer.size() < 2 || k_.stages.size() != 1 || k_.stages[0].stores.empty()) return false;
+    const loop::Stage& s = k_.stages[0];
+    if (!s.axes.empty() || !s.reductions.empty()) return false;
+    Transpose t;
+    t.write = k_.outer.back();
+    const auto is_one = [&](ExprId offset, AxisId a) {
+      const auto c = e_.coefficient(offset, a);
+      return c && *c == Dim(1);
+    };
+    for (const loop::Store& st : s.stores)
+      if (!is_one(st.offset, t.write)) return false;
+    for (ExprId id = 0; id < static_cast<ExprId>(k_.exprs.size()); ++id) {
+      const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+      if (e.kind != loop::ExprKind::Load || e.type == ElementType::Bool) continue;
+      const auto along = e_.coefficient(e.operands[0], t.write);
+      if (!along || *along == Dim(0) || *along == Dim(1)) continue;
+      for (const AxisId a : k_.outer)
+        if (a != t.write && is_one(e.operands[0], a) && (t.read < 0 || t.read == a)) {
+          t.read = a;
+          t.loads.push_back(id);
+          break;
+        }
+    }
+    transpose_ = std::move(t);
+    return transpose_.read >= 0;
+  }
+
+  Value* from_of(AxisId a) { return a == k_.outer[0] ? begin_ : b_.getInt64(0); }
+  Value* to_of(AxisId a) { return a == k_.outer[0] ? end_ : e_.dim(axis(a).extent); }
+
+  /// Scalar loops over the axes that are neither read nor written along, then blocks.
+  void transpose_outer(std::size_t at) {
+    if (at == k_.outer.size()) return transpose_blocks();
+    const AxisId a = k_.outer[at];
+    if (a == transpose_.read || a == transpose_.write) return transpose_outer(at + 1);
+    emit_loop(b_, from_of(a), to_of(a), 1, axis(a).name.c_str(), [&](Value* i) {
+      e_.set_axis(a, i);
+      e_.forget();
+      transpose_outer(at + 1);
+    });
+  }
+
+  void transpose_blocks() {
+    const AxisId read = transpose_.read, write = transpose_.write;
+    const auto whole = [&](AxisId a) {
+      Value* length = b_.CreateSub(to_of(a), from_of(a));
+      return b_.CreateAdd(
+          from_of(a), b_.CreateAnd(length, b_.getInt64(~static_cast<std::uint64_t>(width_ - 1))));
+    };
+    const auto store_row = [&](Value* p, Value* q, Value* mask) {
+      e_.set_axis(read, p);
+      e_.set_axis(write, q);
+      e_.set_vector(write, width_, mask);
+      e_.forget();
+    };
+    Value *read_whole = whole(read), *write_whole = whole(write);
+    emit_loop(b_, from_of(read), read_whole, width_, "block", [&](Value* p) {
+      emit_loop(b_, from_of(write), write_whole, width_, "block", [&](Value* q) {
+        std::vector<std::vector<Value*>> turned;
+        for (const ExprId load : transpose_.loads) turned.push_back(turned_block(load, p, q));
+        for (int r = 0; r < width_; ++r) {
+          store_row(b_.CreateAdd(p, b_.getInt64(static_cast<std::uint64_t>(r))), q, nullptr);
+          for (std::size_t k = 0; k < transpose_.loads.size(); ++k)
+            e_.preset(transpose_.loads[k], turned[k][static_cast<std::size_t>(r)]);
+          e_.store_all(k_.stages[0].stores);
+        }
+      });
+      // The last columns of these rows, and below the last rows, element by element.
+      emit_loop(b_, p, b_.CreateAdd(p, b_.getInt64(static_cast<std::uint64_t>(width_))), 1, "row",
+                [&](Value* row) {
+                  emit_loop(b_, write_whole, to_of(write), width_, "rest", [&](Value* q) {
+                    store_row(row, q, lanes_below(b_.CreateSub(to_of(write), q)));
+                    e_.store_all(k_.stages[0].stores);
+                  });
+                });
+    });
+    emit_loop(b_, read_whole, to_of(read), 1, "row", [&](Value* row) {
+      emit_loop(b_, from_of(write), to_of(write), width_, "rest", [&](Value* q) {
+        store_row(row, q, lanes_below(b_.CreateSub(to_of(write), q)));
+        e_.store_all(k_.stages[0].stores);
+      });
+    });
+    e_.set_vector(-1, 1, nullptr);
+    e_.forget();
+  }
+
+  /// A load at the block (p.., q..): vectors along `read`, one for each q, turned into vectors
+  /// along `write`, one for each p, by swapping ever smaller off-diagonal squares.
+  std::vector<Value*> turned_block(ExprId load, Value* p, Value* q) {
+    std::vector<Value*> v;
+    for (int k = 0; k < width_; ++k) {
+      e_.set_axis(transpose_.read, p);
+      e_.set_axis(transpose_.write, b_.CreateAdd(q, b_.getInt64(static_cast<std::uint64_t>(k))));
+      e_.set_vector(transpose_.read, width_, nullptr);
+      e_.forget();
+      v.push_back(e_.evaluate_vector(load));
+    }
+    for (int d = width_ / 2; d >= 1; d /= 2) {
+      std::vector<int> low, high;
+      for (int lane = 0; lane < width_; ++lane) {
+        low.push_back((lane & d) == 0 ? lane : width_ + lane - d);
+        high.push_back((lane & d) == 0 ? lane + d : width_ + lane);
+      }
+      for (int k = 0; k < width_; ++k) {
+        if ((k & d) != 0) continue;
+        Value *&a = v[static_cast<std::size_t>(k)], *&b = v[static_cast<std::size_t>(k + d)];
+        Value* upper = b_.CreateShuffleVector(a, b, low);
+        b = b_.CreateShuffleVector(a, b, high);
+        a = upper;
+      }
+    }
+    return v;
+  }
+
   // ---- Stages ----
 
   void stages() {
@@ -251,18 +378,13 @@ class KernelEmitter {
   ExpressionEmitter e_;
   Value *begin_, *end_;
   int width_;
+  Transpose transpose_;
 };
 
 }  // namespace
 
-llvm::Function* emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel) {
-  llvm::LLVMContext& c = scope.module.getContext();
-  llvm::Type *ptr = llvm::PointerType::getUnqual(c), *i64 = llvm::Type::getInt64Ty(c);
-  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(c), {ptr, ptr, i64, i64}, false);
-  auto* f =
-      llvm::Function::Create(type, llvm::Function::InternalLinkage, kernel.name, scope.module);
+void emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel, llvm::Function* f) {
   KernelEmitter(scope, kernel, f).emit();
-  return f;
 }
 
 Dim work_per_index(const loop::Kernel& k, int vector_bits) {

@@ -5,7 +5,8 @@
 
 namespace dlc {
 
-llvm::Function* emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel);
+/// Fills the empty function `f`.
+void emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel, llvm::Function* f);
 
 /// What one index of the kernel's outermost axis costs, in vector operations, roughly: decides how
 /// finely work is split. A polynomial in the symbols.

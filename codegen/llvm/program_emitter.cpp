@@ -1,10 +1,11 @@
 // dlc_run(call): for each kernel the number of points of its outermost axis is known at run time.
 // Little work is done by a direct call; else the call's parallel_for splits it. Both thresholds and
-// chunks follow from sizes alone.
+// chunks follow from sizes alone. The table of a kernel's buffers is filled before each call.
 #include "codegen/llvm/program_emitter.h"
 
 #include "codegen/llvm/kernel_emitter.h"
 #include "codegen/llvm/loops.h"
+#include "codegen/native/compiled_program.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -20,7 +21,7 @@ constexpr std::uint64_t kChunkWork = 10000;
 
 class RunEmitter {
  public:
-  RunEmitter(const ProgramScope& scope, llvm::Function* f)
+  RunEmitter(const ProgramScope& scope, const UniqueKernels& kernels, llvm::Function* f)
       : scope_(scope), b_(llvm::BasicBlock::Create(scope.module.getContext(), "entry", f)) {
     Value* call = f->getArg(0);
     llvm::Type* ptr = b_.getPtrTy();
@@ -31,17 +32,25 @@ class RunEmitter {
     for (std::size_t k = 0; k < scope.program.symbols.size(); ++k)
       symbols_.push_back(
           b_.CreateLoad(b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), dims_, k)));
+    // One table for all calls: a call is over before the next one's buffers are filled in.
+    std::size_t most = 0;
+    for (const UniqueKernels::Call& c : kernels.calls) most = std::max(most, c.buffers.size());
+    table_ = b_.CreateAlloca(llvm::ArrayType::get(ptr, most), nullptr, "table");
   }
 
-  void run(const loop::Kernel& k, llvm::Function* f) {
+  void run(const loop::Kernel& k, const std::vector<loop::BufferId>& buffers, llvm::Function* f) {
+    for (std::size_t i = 0; i < buffers.size(); ++i)
+      b_.CreateStore(
+          b_.CreateLoad(b_.getPtrTy(), field(buffers_, static_cast<std::uint64_t>(buffers[i]))),
+          field(table_, i));
     if (k.outer.empty()) {
-      b_.CreateCall(f, {buffers_, dims_, b_.getInt64(0), b_.getInt64(1)});
+      b_.CreateCall(f, {table_, dims_, b_.getInt64(0), b_.getInt64(1)});
       return;
     }
     Value* count = dim(k.axes[static_cast<std::size_t>(k.outer[0])].extent);
     Value* each = dim(work_per_index(k, scope_.vector_bits));
     Value* work = b_.CreateMul(count, each);
-    const auto call_directly = [&] { b_.CreateCall(f, {buffers_, dims_, b_.getInt64(0), count}); };
+    const auto call_directly = [&] { b_.CreateCall(f, {table_, dims_, b_.getInt64(0), count}); };
     if (const auto* known = llvm::dyn_cast<llvm::ConstantInt>(work);
         known && known->getZExtValue() < kParallelWork)
       return call_directly();
@@ -58,15 +67,15 @@ class RunEmitter {
       Value* grain = b_.CreateMul(tiles, b_.getInt64(multiple));
       llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
       auto* type = llvm::FunctionType::get(b_.getVoidTy(), {ptr, ptr, ptr, ptr, i64, i64}, false);
-      b_.CreateCall(type, parallel_for_, {pool_, f, buffers_, dims_, count, grain});
+      b_.CreateCall(type, parallel_for_, {pool_, f, table_, dims_, count, grain});
     });
   }
 
   void finish() { b_.CreateRetVoid(); }
 
  private:
-  Value* field(Value* call, std::uint64_t at) {
-    return b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), call, at);
+  Value* field(Value* table, std::uint64_t at) {
+    return b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), table, at);
   }
 
   Value* dim(const Dim& d) {
@@ -83,22 +92,45 @@ class RunEmitter {
 
   const ProgramScope& scope_;
   llvm::IRBuilder<> b_;
-  Value *buffers_, *dims_, *pool_, *parallel_for_;
+  Value *buffers_, *dims_, *pool_, *parallel_for_, *table_;
   std::vector<Value*> symbols_;
 };
 
+/// The module's function of that name, declared if need be. Other objects of the program call it,
+/// nobody else: no detour through a table of symbols.
+llvm::Function* kernel_function(llvm::Module& module, const std::string& name) {
+  if (llvm::Function* known = module.getFunction(name)) return known;
+  llvm::LLVMContext& c = module.getContext();
+  llvm::Type *ptr = llvm::PointerType::getUnqual(c), *i64 = llvm::Type::getInt64Ty(c);
+  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(c), {ptr, ptr, i64, i64}, false);
+  auto* f = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+  f->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  f->setDSOLocal(true);
+  return f;
+}
+
 }  // namespace
 
-void emit_program(const loop::Program& p, llvm::Module& module, int vector_bits) {
+void emit_kernels(const UniqueKernels& kernels, const std::vector<std::size_t>& which,
+                  llvm::Module& module, int vector_bits) {
+  for (const std::size_t k : which) {
+    const loop::Program& one = kernels.kernels[k];
+    emit_kernel({one, module, vector_bits}, one.kernels[0], kernel_function(module, one.name));
+  }
+}
+
+void emit_run(const loop::Program& p, const UniqueKernels& kernels, llvm::Module& module,
+              int vector_bits) {
   const ProgramScope scope{p, module, vector_bits};
-  std::vector<llvm::Function*> kernels;
-  for (const loop::Kernel& k : p.kernels) kernels.push_back(emit_kernel(scope, k));
   llvm::LLVMContext& c = module.getContext();
   auto* type =
       llvm::FunctionType::get(llvm::Type::getVoidTy(c), {llvm::PointerType::getUnqual(c)}, false);
   auto* f = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kRunSymbol, module);
-  RunEmitter run(scope, f);
-  for (std::size_t k = 0; k < kernels.size(); ++k) run.run(p.kernels[k], kernels[k]);
+  RunEmitter run(scope, kernels, f);
+  for (std::size_t k = 0; k < p.kernels.size(); ++k) {
+    const UniqueKernels::Call& call = kernels.calls[k];
+    run.run(p.kernels[k], call.buffers, kernel_function(module, kernels.kernels[call.kernel].name));
+  }
   run.finish();
 }
 

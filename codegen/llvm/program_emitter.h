@@ -1,13 +1,17 @@
 #pragma once
-// A whole program as one LLVM module: a function per kernel and `dlc_run`, which calls them in
-// order.
+// A program as LLVM modules: a function per different kernel, and `dlc_run`, which calls them in
+// order. A kernel gets a table of its own buffers, so that kernels can share a function.
 #include <llvm/IR/Module.h>
 
-#include "ir/loop/loop.h"
+#include "codegen/native/unique_kernels.h"
 
 namespace dlc {
 
-inline constexpr const char* kRunSymbol = "dlc_run";
-void emit_program(const loop::Program& p, llvm::Module& module, int vector_bits);
+/// The functions of some of the kernels.
+void emit_kernels(const UniqueKernels& kernels, const std::vector<std::size_t>& which,
+                  llvm::Module& module, int vector_bits);
+/// `dlc_run`; kernels that the module does not have are declared.
+void emit_run(const loop::Program& p, const UniqueKernels& kernels, llvm::Module& module,
+              int vector_bits);
 
 }  // namespace dlc

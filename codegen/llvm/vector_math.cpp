@@ -1,10 +1,10 @@
-// exp:  x = n ln2 + r with |r| <= ln2/2; e^r by its Taylor polynomial, whose rest is below half a
-// unit; 2^n by exponent bits,
-//       in two factors so that denormal results and the largest ones come out right.
-// log:  x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m = 2 artanh(s), s = (m - 1)/(m + 1), in
-// powers of s^2 (fdlibm's
-//       arrangement, which keeps the rounding error of s out of the leading term).
-// tanh: a polynomial (f32) or rational function (f64) below 0.625 (Cephes), 1 - 2/(e^2x + 1) above.
+// The pieces that the functions are made of, and the roots.
+//
+// rsqrt: one division of the correctly rounded root: 1.5 units at most.
+// cbrt:  y = a^(-1/3) from the exponent bits over 3 (10 % of y^3 at most), then two (f32) or three
+//        (f64) steps y += y h (1/3 + 2/9 h) with h = 1 - a y^3, which leave 0.52 h^3 of h. A last
+//        step on t = a y^2 with t^3 in two pieces brings the error close to half a unit. No
+//        division.
 #include "codegen/llvm/vector_math.h"
 
 #include <llvm/IR/Intrinsics.h>
@@ -21,14 +21,36 @@ Value* VectorMath::constant(Value* like, double v) {
   return llvm::ConstantFP::get(like->getType(), v);
 }
 
+Value* VectorMath::whole(Value* like, std::uint64_t v) {
+  llvm::Type* t = like->getType();
+  return llvm::ConstantInt::get(t->isIntOrIntVectorTy() ? t : integer_like(like), v, false, true);
+}
+
 Value* VectorMath::fma(Value* x, Value* y, Value* z) {
   return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
+}
+
+Value* VectorMath::abs(Value* x) { return b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); }
+
+Value* VectorMath::copysign(Value* magnitude, Value* sign) {
+  return b_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, magnitude, sign);
 }
 
 Value* VectorMath::polynomial(Value* x, llvm::ArrayRef<double> c) {
   Value* sum = constant(x, c.back());
   for (std::size_t k = c.size() - 1; k-- > 0;) sum = fma(sum, x, constant(x, c[k]));
   return sum;
+}
+
+// A comparison with NaN is false.
+Value* VectorMath::at_most(Value* x, double bound) {
+  return b_.CreateSelect(b_.CreateFCmpOGT(x, constant(x, bound)), constant(x, bound), x);
+}
+Value* VectorMath::at_least(Value* x, double bound) {
+  return b_.CreateSelect(b_.CreateFCmpOLT(x, constant(x, bound)), constant(x, bound), x);
+}
+Value* VectorMath::is_below(Value* x, double bound) {
+  return b_.CreateFCmpOLT(abs(x), constant(x, bound));
 }
 
 llvm::Type* VectorMath::integer_like(Value* x) {
@@ -38,116 +60,71 @@ llvm::Type* VectorMath::integer_like(Value* x) {
   return t;
 }
 
+Value* VectorMath::bits(Value* x) { return b_.CreateBitCast(x, integer_like(x)); }
+
 /// 2^n for an integer n whose biased exponent is in range.
 Value* VectorMath::power_of_two(Value* n, Value* like) {
-  llvm::Type* t = n->getType();
   const bool f32 = is_f32(like);
-  Value* biased = b_.CreateAdd(n, llvm::ConstantInt::get(t, f32 ? 127 : 1023));
-  return b_.CreateBitCast(b_.CreateShl(biased, llvm::ConstantInt::get(t, f32 ? 23 : 52)),
-                          like->getType());
+  Value* biased = b_.CreateAdd(n, whole(n, f32 ? 127 : 1023));
+  return b_.CreateBitCast(b_.CreateShl(biased, whole(n, f32 ? 23 : 52)), like->getType());
 }
 
-Value* VectorMath::exp(Value* x) {
+// Adding 1.5 * 2^mantissa rounds to a whole number and leaves it in the low bits.
+static double magic(bool f32) { return f32 ? 0x1.8p23 : 0x1.8p52; }
+
+VectorMath::Rounded VectorMath::round_product(Value* x, double y) {
+  Value* m = constant(x, magic(is_f32(x)));
+  Value* shifted = y == 1 ? b_.CreateFAdd(x, m) : fma(x, constant(x, y), m);
+  return {b_.CreateFSub(shifted, m), b_.CreateSub(bits(shifted), bits(m))};
+}
+
+Value* VectorMath::to_float(Value* integer, Value* like) {
+  if (is_f32(like)) return b_.CreateSIToFP(integer, like->getType());
+  Value* m = constant(like, magic(false));  // AVX2 has no conversion from i64
+  Value* shifted = b_.CreateBitCast(b_.CreateAdd(integer, bits(m)), like->getType());
+  return b_.CreateFSub(shifted, m);
+}
+
+Value* VectorMath::widen(Value* x) {
+  return b_.CreateFPExt(x, x->getType()->getWithNewType(b_.getDoubleTy()));
+}
+Value* VectorMath::narrow(Value* x) {
+  return b_.CreateFPTrunc(x, x->getType()->getWithNewType(b_.getFloatTy()));
+}
+
+Value* VectorMath::rsqrt(Value* x) {
+  return b_.CreateFDiv(constant(x, 1), b_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x));
+}
+
+Value* VectorMath::cbrt(Value* x) {
   const bool f32 = is_f32(x);
-  // Beyond these the result is infinity or zero; a comparison with NaN is false, so NaN passes.
-  const double hi = f32 ? 89.0 : 710.0, lo = f32 ? -104.0 : -746.0;
-  Value* clamped = b_.CreateSelect(b_.CreateFCmpOGT(x, constant(x, hi)), constant(x, hi), x);
-  clamped = b_.CreateSelect(b_.CreateFCmpOLT(clamped, constant(x, lo)), constant(x, lo), clamped);
-  // Adding 1.5 * 2^mantissa rounds to a whole number and leaves it in the low bits.
-  Value* magic = constant(x, f32 ? 0x1.8p23 : 0x1.8p52);
-  Value* shifted = fma(clamped, constant(x, 1.4426950408889634), magic);
-  Value* n = b_.CreateFSub(shifted, magic);
-  llvm::Type* integer = integer_like(x);
-  Value* whole = b_.CreateSub(b_.CreateBitCast(shifted, integer), b_.CreateBitCast(magic, integer));
-  Value* r = fma(n, constant(x, f32 ? -0x1.62e4p-1 : -0x1.62e42feep-1), clamped);
-  r = fma(n, constant(x, f32 ? -0x1.7f7d1cp-20 : -0x1.a39ef35793c76p-33), r);
-  static constexpr double kTaylor[] = {1,
-                                       1,
-                                       1.0 / 2,
-                                       1.0 / 6,
-                                       1.0 / 24,
-                                       1.0 / 120,
-                                       1.0 / 720,
-                                       1.0 / 5040,
-                                       1.0 / 40320,
-                                       1.0 / 362880,
-                                       1.0 / 3628800,
-                                       1.0 / 39916800,
-                                       1.0 / 479001600,
-                                       1.0 / 6227020800.0};
-  Value* p = polynomial(r, llvm::ArrayRef<double>(kTaylor, f32 ? 8 : 14));
-  Value* half = b_.CreateAShr(whole, llvm::ConstantInt::get(integer, 1));
-  Value* rest = b_.CreateSub(whole, half);
-  return b_.CreateFMul(b_.CreateFMul(p, power_of_two(half, x)), power_of_two(rest, x));
-}
-
-Value* VectorMath::log(Value* x) {
-  const bool f32 = is_f32(x);
-  llvm::Type* integer = integer_like(x);
-  const auto whole = [&](std::uint64_t v) { return llvm::ConstantInt::get(integer, v); };
-  // Denormals are scaled up first.
-  Value* is_small = b_.CreateFCmpOLT(x, constant(x, f32 ? 0x1p-126 : 0x1p-1022));
-  Value* scaled =
-      b_.CreateSelect(is_small, b_.CreateFMul(x, constant(x, f32 ? 0x1p23 : 0x1p52)), x);
-  Value* bits = b_.CreateBitCast(scaled, integer);
-  const int mantissa = f32 ? 23 : 52;
-  // Subtracting the bits of sqrt(1/2) makes the exponent field count from there.
-  const std::uint64_t root = f32 ? 0x3f3504f3u : 0x3fe6a09e667f3bcdull;
-  Value* above = b_.CreateSub(bits, whole(root));
-  Value* e = b_.CreateAShr(above, whole(static_cast<std::uint64_t>(mantissa)));
-  Value* m = b_.CreateBitCast(
-      b_.CreateSub(bits, b_.CreateShl(e, whole(static_cast<std::uint64_t>(mantissa)))),
-      x->getType());
-  e = b_.CreateSub(
-      e, b_.CreateSelect(is_small, whole(static_cast<std::uint64_t>(mantissa)), whole(0)));
-  Value* k = b_.CreateSIToFP(e, x->getType());
-  Value* f = b_.CreateFSub(m, constant(x, 1));
-  Value* s = b_.CreateFDiv(f, b_.CreateFAdd(f, constant(x, 2)));
-  Value* z = b_.CreateFMul(s, s);
-  static constexpr double kOdd[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11,
-                                    2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21};
-  Value* r = b_.CreateFMul(z, polynomial(z, llvm::ArrayRef<double>(kOdd, f32 ? 4 : 10)));
-  Value* half_square = b_.CreateFMul(b_.CreateFMul(constant(x, 0.5), f), f);
-  // k ln2 + f - (f^2/2 - s (f^2/2 + R)), the small parts first
-  Value* low = b_.CreateFMul(s, b_.CreateFAdd(half_square, r));
-  low = fma(k, constant(x, f32 ? 0x1.7f7d1cp-20 : 0x1.a39ef35793c76p-33), low);
-  Value* result = b_.CreateFSub(f, b_.CreateFSub(half_square, low));
-  result = fma(k, constant(x, f32 ? 0x1.62e4p-1 : 0x1.62e42feep-1), result);
-  result = b_.CreateSelect(b_.CreateFCmpOEQ(x, constant(x, HUGE_VAL)), x, result);
-  result = b_.CreateSelect(b_.CreateFCmpOEQ(x, constant(x, 0)), constant(x, -HUGE_VAL), result);
-  Value* bad = b_.CreateFCmpULT(x, constant(x, 0));  // negative or NaN
-  return b_.CreateSelect(bad, constant(x, std::nan("")), result);
-}
-
-Value* VectorMath::tanh(Value* x) {
-  Value* magnitude = b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
-  Value* z = b_.CreateFMul(x, x);
-  Value* near_zero;
-  if (is_f32(x)) {
-    near_zero = polynomial(z, {-3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2,
-                               2.06390887954e-2, -5.70498872745e-3});
+  // Small numbers are scaled by a power of 8, so that the residuals below are no denormals.
+  Value* is_small = is_below(x, f32 ? 0x1p-60 : 0x1p-500);
+  Value* magnitude = abs(x);
+  Value* a = b_.CreateSelect(
+      is_small, b_.CreateFMul(magnitude, constant(x, f32 ? 0x1p66 : 0x1p600)), magnitude);
+  Value* y;
+  if (f32) {
+    Value* third = b_.CreateFMul(b_.CreateSIToFP(bits(a), x->getType()), constant(x, 1.0 / 3));
+    y = b_.CreateSub(whole(x, 0x54a1f000), b_.CreateFPToSI(third, integer_like(x)));
   } else {
-    Value* p = polynomial(
-        z, {-1.61468768441708447952e3, -9.92877231001918586564e1, -9.64399179425052238628e-1});
-    Value* q = polynomial(
-        z, {4.84406305325125486048e3, 2.23548839060100448583e3, 1.12811678491632931402e2, 1.0});
-    near_zero = b_.CreateFDiv(p, q);
+    Value* upper = b_.CreateLShr(bits(a), whole(x, 32));
+    Value* third = b_.CreateLShr(b_.CreateMul(upper, whole(x, 0x55555556)), whole(x, 32));
+    y = b_.CreateShl(b_.CreateSub(whole(x, 0x553ee8ab), third), whole(x, 32));
   }
-  near_zero = fma(b_.CreateFMul(x, z), near_zero, x);
-  Value* e = exp(b_.CreateFAdd(magnitude, magnitude));
-  Value* far = b_.CreateFSub(constant(x, 1),
-                             b_.CreateFDiv(constant(x, 2), b_.CreateFAdd(e, constant(x, 1))));
-  far = b_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, far, x);
-  // NaN takes the first choice, which keeps it.
-  return b_.CreateSelect(b_.CreateFCmpUGE(magnitude, constant(x, 0.625)), far, near_zero);
-}
-
-Value* VectorMath::sigmoid(Value* x) {
-  // e^-|x| never overflows: results down to the smallest denormal come out.
-  Value* magnitude = b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
-  Value *e = exp(b_.CreateFNeg(magnitude)), *one = constant(x, 1);
-  Value* numerator = b_.CreateSelect(b_.CreateFCmpOLT(x, constant(x, 0)), e, one);
-  return b_.CreateFDiv(numerator, b_.CreateFAdd(one, e));
+  y = b_.CreateBitCast(y, x->getType());
+  for (int step = 0; step < (f32 ? 2 : 3); ++step) {
+    Value* h = fma(b_.CreateFNeg(b_.CreateFMul(a, y)), b_.CreateFMul(y, y), constant(x, 1));
+    y = fma(b_.CreateFMul(y, h), fma(h, constant(x, 2.0 / 9), constant(x, 1.0 / 3)), y);
+  }
+  Value* square = b_.CreateFMul(y, y);
+  Value* t = b_.CreateFMul(a, square);
+  Value* t2 = b_.CreateFMul(t, t);
+  Value* t2_low = fma(t, t, b_.CreateFNeg(t2));
+  Value* excess = fma(t2_low, t, fma(t2, t, b_.CreateFNeg(a)));  // t^3 - a
+  t = fma(b_.CreateFNeg(excess), b_.CreateFMul(square, constant(x, 1.0 / 3)), t);
+  t = b_.CreateSelect(is_small, b_.CreateFMul(t, constant(x, f32 ? 0x1p-22 : 0x1p-200)), t);
+  return b_.CreateSelect(is_below(x, HUGE_VAL), copysign(t, x), x);
 }
 
 Value* VectorMath::remainder(Value* x, Value* y) {
@@ -157,6 +134,7 @@ Value* VectorMath::remainder(Value* x, Value* y) {
   return b_.CreateSelect(adjust, b_.CreateFAdd(rest, y), rest);
 }
 
+/// A function of the C library by its f64 name, lane by lane.
 Value* VectorMath::library(const char* name, llvm::ArrayRef<Value*> arguments) {
   Value* x = arguments[0];
   llvm::Type* element = x->getType()->getScalarType();

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "codegen/native/compile_program.h"
 #include "driver/api/files.h"
 #include "passes/lower/lower.h"
 #include "runtime/data/readers.h"
@@ -31,10 +32,15 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
     for (const std::int64_t d : header.shape) type.shape.emplace_back(d);
     return type;
   };
+  const StageClock clock;
   Diagnostics diagnostics;
   const int source = c.sources_->add(name, std::move(text));
   c.module_ = compile_source(*c.sources_, source, frontend, diagnostics);
   if (!diagnostics.empty()) throw SourceError(diagnostics.render(*c.sources_, options.color));
+  if (options.times) {
+    options.times->add("", "parse and sema", clock.ms());
+    options.times->add_total("", clock.ms());
+  }
   return c;
 }
 
@@ -66,18 +72,48 @@ Graph run_pipeline(const Graph& g, PipelineEnd end, const CompileOptions& option
   passes.verify = options.verify;
   passes.disabled = options.disabled_passes;
   passes.after_each = options.after_each;
-  return run_passes(g, default_pipeline(end, options.gather_rows && g.name == "train_step"),
-                    passes);
+  std::vector<PassTiming> timings;
+  if (options.times) passes.timings = &timings;
+  Graph result =
+      run_passes(g, default_pipeline(end, options.gather_rows && g.name == "train_step"), passes);
+  for (const PassTiming& t : timings) options.times->add(g.name, t.pass, t.milliseconds);
+  return result;
 }
 
-loop::Program kernels_of(const Graph& g, const CompileOptions& options) {
-  loop::Program program = lower(run_pipeline(g, PipelineEnd::Fused, options));
+namespace {
+
+/// kernels_of, which leaves the total to its caller.
+loop::Program lowered(const Graph& g, const CompileOptions& options) {
+  const Graph fused = run_pipeline(g, PipelineEnd::Fused, options);
+  StageClock clock;
+  loop::Program program = lower(fused);
+  if (options.times) options.times->add(g.name, "lower", clock.ms());
+  clock = {};
   run_loop_passes(program, options.verify);
+  if (options.times) options.times->add(g.name, "plan", clock.ms());
+  return program;
+}
+
+}  // namespace
+
+loop::Program kernels_of(const Graph& g, const CompileOptions& options) {
+  const StageClock clock;
+  loop::Program program = lowered(g, options);
+  if (options.times) options.times->add_total(g.name, clock.ms());
   return program;
 }
 
 std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options) {
-  return jit_compile(kernels_of(g, options));
+  const StageClock clock;
+  CodegenOptions codegen;
+  codegen.cache = options.cache;
+  if (options.times)
+    codegen.on_time = [&](std::string_view stage, double ms) {
+      options.times->add(g.name, stage, ms);
+    };
+  auto program = compile_program(lowered(g, options), codegen);
+  if (options.times) options.times->add_total(g.name, clock.ms());
+  return program;
 }
 
 }  // namespace dlc

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "codegen/llvm/jit.h"
+#include "codegen/native/compiled_program.h"
+#include "driver/api/compile_times.h"
 #include "frontend/frontend.h"
 #include "ir/loop/loop.h"
 #include "passes/pass_manager.h"
@@ -29,6 +30,10 @@ struct CompileOptions {
   /// batches.
   bool gather_rows = true;
   bool color = false;
+  /// Whether compiled code is looked up and kept on the disk.
+  bool cache = true;
+  /// Where the stages' times go, if anywhere.
+  std::shared_ptr<CompileTimes> times;
   std::function<void(std::string_view pass, const Graph& after)> after_each;
 };
 

@@ -27,6 +27,8 @@ Val elementwise(Evaluator& ev, Frame& frame, const Args& a, Span span) {
 
 double sign_of(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
 
+double rsqrt_of(double x) { return 1 / std::sqrt(x); }
+
 double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 
 Val reduce(Evaluator& ev, Frame& f, Op op, const Bound& x, const Bound& axis, const Bound& keepdims,
@@ -206,10 +208,13 @@ std::vector<Builtin> math_builtins() {
        arg_extremum<Op::argmin>},
       {"as_float", {"x"}, "a float tensor as it is, anything else converted to f32", as_float},
       {"bool", {"x"}, "converts: x != 0", convert<ElementType::Bool>},
+      DLC_ELEMENTWISE(cbrt, "the cube root", std::cbrt),
       DLC_ELEMENTWISE(ceil, "the integer above", std::ceil),
       DLC_ELEMENTWISE(cos, "cosine", std::cos),
       DLC_ELEMENTWISE(erf, "the error function", std::erf),
+      DLC_ELEMENTWISE(erfc, "1 - erf(x), exact for large x", std::erfc),
       DLC_ELEMENTWISE(exp, "e^x", std::exp),
+      DLC_ELEMENTWISE(exp2, "2^x", std::exp2),
       DLC_ELEMENTWISE(expm1, "e^x - 1, exact near 0", std::expm1),
       {"f32", {"x"}, "converts", convert<ElementType::F32>},
       {"f64", {"x"}, "converts", convert<ElementType::F64>},
@@ -219,6 +224,7 @@ std::vector<Builtin> math_builtins() {
       {"i64", {"x"}, "converts: truncates and saturates", convert<ElementType::I64>},
       DLC_ELEMENTWISE(log, "the natural logarithm", std::log),
       DLC_ELEMENTWISE(log1p, "log(1 + x), exact near 0", std::log1p),
+      DLC_ELEMENTWISE(log2, "the logarithm to base 2", std::log2),
       {"max",
        {"x", "y=none", "axis=none", "keepdims=false"},
        "the larger of each two elements; or the largest along axes",
@@ -232,6 +238,7 @@ std::vector<Builtin> math_builtins() {
        "the product over all or some axes",
        reduction<Op::reduce_prod>},
       DLC_ELEMENTWISE(round, "to the nearest integer, halves to even", std::nearbyint),
+      DLC_ELEMENTWISE(rsqrt, "1 / sqrt(x)", rsqrt_of),
       DLC_ELEMENTWISE(sigmoid, "1 / (1 + e^-x)", sigmoid_of),
       DLC_ELEMENTWISE(sign, "-1, 0 or 1", sign_of),
       DLC_ELEMENTWISE(sin, "sine", std::sin),

@@ -7,7 +7,7 @@ namespace dlc::sema {
 
 namespace {
 
-constexpr int kMaxCalls = 100;
+constexpr std::size_t kMaxCalls = 100;
 
 const char* kind_word(const Function& fn) {
   switch (fn.def->kind) {
@@ -118,17 +118,38 @@ bool Evaluator::bind_arguments(const std::vector<ast::Param>& params,
   return good;
 }
 
+bool Evaluator::has_arguments(const Function& fn, const std::vector<ast::Param>& params,
+                              const std::string& except, Span span) {
+  std::vector<std::string> missing;
+  for (const ast::Param& p : params)
+    if (p.name.text != except && !p.default_value && !fn.given.contains(p.name.text))
+      missing.push_back(p.name.text);
+  if (!missing.empty()) report_missing(fn, params, missing, span);
+  return missing.empty();
+}
+
+Val Evaluator::report_missing(const Function& fn, const std::vector<ast::Param>& params,
+                              const std::vector<std::string>& missing, Span span) {
+  const ast::Name& name = fn.def->name;
+  return report(Diag::missing_argument, span,
+                fmt::format("the {} `{}` needs the argument{} `{}`", kind_word(fn), name.text,
+                            missing.size() == 1 ? "" : "s", fmt::join(missing, "`, `")),
+                fmt::format("it is called as {}", signature(name.text, params)),
+                {{name.span, "defined here"}});
+}
+
 Val Evaluator::call(Function& fn, std::vector<const ast::Arg*> args, std::optional<Bound> piped,
                     Span span, Frame& f) {
   const ast::Callable& def = *fn.def;
   const std::string callee = fmt::format("the {} `{}`", kind_word(fn), def.name.text);
   std::vector<std::string> missing;
-  const auto report_missing = [&](const std::vector<ast::Param>& params) {
-    return report(Diag::missing_argument, span,
-                  fmt::format("{} needs the argument{} `{}`", callee,
-                              missing.size() == 1 ? "" : "s", fmt::join(missing, "`, `")),
-                  fmt::format("it is called as {}", signature(def.name.text, params)),
-                  {{def.name.span, "defined here"}});
+  // Layers may be given to layers, but not without end: values are freed recursively.
+  const auto check_depth = [&](Function& made) {
+    for (const auto& [name, bound] : made.given)
+      made.depth = std::max(made.depth, depth_of(bound.value) + 1);
+    if (made.depth > kMaxDepth)
+      report(Diag::too_deep, span, "functions given to functions are nested too deeply");
+    return made.depth <= kMaxDepth;
   };
   if (def.has_config && !fn.configured) {
     auto made = std::make_shared<Function>(fn);
@@ -137,7 +158,8 @@ Val Evaluator::call(Function& fn, std::vector<const ast::Arg*> args, std::option
     made->path.clear();
     if (!bind_arguments(def.config, args, {}, callee, span, def.name.span, f, made->given, missing))
       return Poison{};
-    if (!missing.empty()) return report_missing(def.config);
+    if (!missing.empty()) return report_missing(fn, def.config, missing, span);
+    if (!check_depth(*made)) return Poison{};
     if (!piped) return made;
     return call(*made, {}, piped, span, f);
   }
@@ -151,11 +173,11 @@ Val Evaluator::call(Function& fn, std::vector<const ast::Arg*> args, std::option
   if (!missing.empty()) {
     const bool initialiser =
         def.kind == ast::CallableKind::Fn && missing.size() == 1 && missing[0] == "shape";
-    if (!initialiser) return report_missing(def.tensors);
+    if (!initialiser) return report_missing(fn, def.tensors, missing, span);
     auto partial = std::make_shared<Function>(fn);
     partial->given = std::move(tensors);
     partial->span = span;
-    return partial;
+    return check_depth(*partial) ? Val(partial) : Val(Poison{});
   }
   return call_body(fn, std::move(tensors), span, f);
 }
@@ -190,29 +212,40 @@ bool Evaluator::enter_parameters(const std::vector<ast::Param>& params, const Ar
   return good;
 }
 
-bool Evaluator::enter_optimizer(const Function& fn, Frame& body, const std::string& path,
-                                const Val& gradient, Span span) {
-  if (!enter_parameters(fn.def->config, fn.given, body, span)) return false;
-  body.slots[fn.def->tensors[0].name.text] = path;
-  body.names[fn.def->tensors[1].name.text] = {gradient, span};
-  return true;
+bool Evaluator::run_optimizer(const Function& fn, Frame& body, const std::string& path,
+                              const Val& gradient, Span span) {
+  const std::size_t before = reports();
+  const Span outer = library_call_;
+  if (fn.from_std) library_call_ = span;
+  if (enter_parameters(fn.def->config, fn.given, body, span)) {
+    body.slots[fn.def->tensors[0].name.text] = path;
+    body.names[fn.def->tensors[1].name.text] = {gradient, span};
+    run(fn.def->body, body);
+  }
+  library_call_ = outer;
+  return !failed_since(before);
 }
 
 Val Evaluator::call_body(const Function& fn, Arguments tensors, Span span, Frame& caller) {
-  if (depth_ >= kMaxCalls) {
+  if (calls_.size() >= kMaxCalls) {
     stopped_ = true;
+    // Not what happens to be called last, but what is called again and again.
+    const auto again = [&](const ast::Callable* c) {
+      return std::count(calls_.begin(), calls_.end(), c) > 1;
+    };
+    const auto at = std::find_if(calls_.rbegin(), calls_.rend(), again);
+    const ast::Name& name = (again(fn.def) || at == calls_.rend() ? fn.def : *at)->name;
     return report(Diag::endless_recursion, span,
-                  fmt::format("`{}` calls itself without end", fn.def->name.text),
-                  "a recursion needs a static `if` that ends it",
-                  {{fn.def->name.span, "defined here"}});
+                  fmt::format("`{}` calls itself without end", name.text),
+                  "a recursion needs a static `if` that ends it", {{name.span, "defined here"}});
   }
-  ++depth_;
+  calls_.push_back(fn.def);
   const Span outer = library_call_;
   if (fn.from_std && !outer.known()) library_call_ = span;
   const std::size_t before = reports();
   const Val result = finish_call(fn, std::move(tensors), span, caller);
   library_call_ = outer;
-  --depth_;
+  calls_.pop_back();
   // What a body with a mistake gives would only lead to more reports.
   return failed_since(before) ? Val(Poison{}) : result;
 }
@@ -260,14 +293,14 @@ Val Evaluator::call_layer(const Function& fn, Frame& body, Span span, Frame& cal
                     fn.def->name.text));
   Owner& owner = *caller.owner;
   Program& p = *caller.program;
-  if (fn.path.empty() || fn.path_program != &p) {
+  if (fn.path.empty() || fn.path_program != p.serial) {
     const std::string& base = fn.def->name.text;
     std::string child;
     do {
       child = fmt::format("{}_{}", base, ++owner.anonymous[base]);
     } while (!owner.children.insert(child).second);
     fn.path = owner.path.empty() ? child : owner.path + "." + child;
-    fn.path_program = &p;
+    fn.path_program = p.serial;
   }
   const std::string path = fn.path;
   Owner inner{path, {}, {}, owner.depth + 1};

@@ -102,9 +102,9 @@ DataSplit ModuleBuilder::build_split(const ast::Data& data, const ast::Stmt* spl
                     "bind it to a name: `y = ...`");
     }
   }
-  ev_->files = nullptr;
   // Not matched with a model that is in error itself: its inputs are not known then.
   if (!ev_->failed_since(before) && diagnostics_.empty()) match_columns(s, p, f, data);
+  ev_->files = nullptr;
   return s;
 }
 

@@ -12,6 +12,8 @@ namespace dlc::sema {
 
 namespace {
 
+constexpr std::size_t kMaxFiles = 1000;
+
 std::string key_of(const std::string& path) {
   std::error_code error;
   const auto canonical = std::filesystem::weakly_canonical(path, error);
@@ -79,12 +81,25 @@ void Definitions::add(const ast::Item& item, const ast::Name& name, bool from_st
 }
 
 void Definitions::import(const ast::Import& import, const std::string& directory) {
+  if (files_.size() > kMaxFiles) {
+    diagnostics_.report({Diag::too_large,
+                         import.path_span,
+                         fmt::format("more than {} files are imported", kMaxFiles),
+                         {},
+                         {},
+                         ""});
+    return;
+  }
   const std::filesystem::path path = std::filesystem::path(directory) / import.path;
   if (!seen_.insert(key_of(path.string())).second) return;  // once, also in a circle
   std::error_code error;
-  std::ifstream in(path, std::ios::binary);
+  std::ifstream in;
   std::ostringstream text;
-  if (std::filesystem::is_directory(path, error) || !in || !(text << in.rdbuf())) {
+  // Nothing but files: a pipe or device might never end.
+  const bool is_file = std::filesystem::is_regular_file(path, error);
+  if (is_file) in.open(path, std::ios::binary);
+  const bool empty = is_file && std::filesystem::file_size(path, error) == 0;
+  if (!in.is_open() || !(empty || text << in.rdbuf())) {
     diagnostics_.report({Diag::import_not_found,
                          import.path_span,
                          fmt::format("cannot read the file `{}`", path.string()),

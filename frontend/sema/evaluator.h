@@ -32,7 +32,11 @@ struct DimBinding {
   DimOrigin origin;
 };
 
-enum class Place { Const, Data, Model, Layer, Fn, Optimizer, Train };
+/// Initial: the initial value of a parameter or state, computed once in a program of its own.
+enum class Place { Const, Data, Model, Layer, Fn, Optimizer, Train, Initial };
+
+inline constexpr std::size_t kMaxRank = 16;  // axes of a tensor
+inline constexpr int kMaxDepth = 100;        // of lists in lists, functions given to functions
 
 /// One call in progress.
 struct Frame {
@@ -73,9 +77,13 @@ class Evaluator {
   Val call(Function& fn, std::vector<const ast::Arg*> args, std::optional<Bound> piped, Span span,
            Frame& f);
   Val call_body(const Function& fn, Arguments tensors, Span span, Frame& caller);
-  /// Binds the settings, the parameter at `path` and its gradient in an optimizer's frame.
-  bool enter_optimizer(const Function& fn, Frame& body, const std::string& path,
-                       const Val& gradient, Span span);
+  /// Whether what is called without arguments of its own (an optimizer, an initialiser) has all of
+  /// its `params` but `except`; false after a report.
+  bool has_arguments(const Function& fn, const std::vector<ast::Param>& params,
+                     const std::string& except, Span span);
+  /// Runs the body of an optimizer for the parameter at `path`; false after a report.
+  bool run_optimizer(const Function& fn, Frame& body, const std::string& path, const Val& gradient,
+                     Span span);
 
   // ---- Tensors ----
   Val emit(Program& p, Op op, std::vector<Value> operands, Attrs attrs, Span span);
@@ -113,6 +121,9 @@ class Evaluator {
                   const std::string& what, Frame& f);
   ElementType element_of(ElementType written) const;  // f32 means the default float
   std::optional<Dim> dim_of(const Val& v, Span span);
+  /// Whether a tensor has at most 2^log_elements elements (were every symbol 1): 36 for what is
+  /// stored, 40, the limit of the graph, for what is computed. False after a report.
+  bool within(const Type& type, int log_elements, Span span);
   /// A list of dimensions; nullopt after a report.
   std::optional<Shape> shape_of(const Val& v, Span span);
   Val shape_value(const Type& type) const;
@@ -128,6 +139,9 @@ class Evaluator {
   /// Mistakes seen so far, repeated ones included.
   std::size_t reports() const { return reports_; }
   bool failed_since(std::size_t count) const { return reports_ > count; }
+  /// Counts work done while compiling (about one unit an expression), to end endless programs;
+  /// false when the limit is reached.
+  bool charge(std::int64_t units, Span span);
   /// The user's call of the library that a place inside the library is reached by.
   Span visible(Span span) const;
 
@@ -150,14 +164,16 @@ class Evaluator {
 
  private:
   Val eval_node(const ast::Expr& e, Frame& f);
+  /// A list, unless it would be nested or grow beyond the limits.
+  Val list_of(std::vector<Val> items, Span span);
   Val lookup(const std::string& name, Span span, Frame& f, bool callable);
   Val eval_binary(const ast::Binary& e, Span span, Frame& f);
   Val eval_logic(const ast::Binary& e, Span span, Frame& f);
   Val eval_pipe(const ast::Binary& e, Span span, Frame& f);
   Val eval_range(const ast::Binary& e, Span span, Frame& f);
-  Val eval_list(const ast::ListLit& e, Frame& f);
+  Val eval_list(const ast::ListLit& e, Span span, Frame& f);
   Val eval_call(const ast::Call& e, Span span, std::optional<Bound> piped, Frame& f);
-  Val eval_if(const ast::IfExpr& e, Span span, Frame& f);
+  Val eval_if(const ast::IfExpr& e, Frame& f);
   Val eval_member(const ast::Member& e, Span span, Frame& f);
   Val static_binary(const std::string& op, const Val& a, const Val& b, Span span);
   Val integer_binary(const std::string& op, const Dim& a, const Dim& b, Span span);
@@ -165,6 +181,7 @@ class Evaluator {
                     Program& p);
   Val matmul(Program& p, Value a, Span a_span, Value b, Span b_span, Span op_span);
   Val index_tensor(const TensorRef& t, const ast::Index& e, Span span, Frame& f);
+  Val places_of(const Val& v, const TensorRef& t, std::size_t axis, Span span);
   Val index_list(const List& l, const ast::Index& e, Span span, Frame& f);
   Val index_table(const Table& t, const ast::Index& e, Span span, Frame& f);
 
@@ -172,6 +189,8 @@ class Evaluator {
                       const std::vector<const ast::Arg*>& args, const std::optional<Bound>& piped,
                       const std::string& callee, Span span, Span def_span, Frame& f,
                       Arguments& bound, std::vector<std::string>& missing);
+  Val report_missing(const Function& fn, const std::vector<ast::Param>& params,
+                     const std::vector<std::string>& missing, Span span);
   Val finish_call(const Function& fn, Arguments tensors, Span span, Frame& caller);
   bool enter_parameters(const std::vector<ast::Param>& params, const Arguments& given, Frame& f,
                         Span call_span);
@@ -181,12 +200,14 @@ class Evaluator {
   bool check_result(const ast::Callable& def, const Val& v, Span span, Frame& f);
 
   void run_decl(const ast::Decl& d, Span span, Frame& f);
+  bool taken(const ast::Name& name, const Frame& f);
   void run_input(const ast::Decl& d, Span span, Frame& f);
   void run_slot(const ast::Decl& d, Span span, Frame& f);
   /// A parameter or state of `path` as an input of the program, with its initial value in `init`.
   bool declare_slot(InputKind kind, const std::string& path, const Type& type,
                     std::vector<DimOrigin> origins, const ast::Decl& d, Span span, Frame& f);
   void run_assign(const ast::Assign& a, Span span, Frame& f);
+  void report_assigned(const ast::Name& name);
   void run_update(const ast::Update& u, Span span, Frame& f);
   void run_result(const ast::Result& r, Span span, Frame& f);
   void run_watch(const ast::Watch& w, Frame& f);
@@ -203,11 +224,11 @@ class Evaluator {
   Definitions& definitions_;
   const FrontendOptions& options_;
   ElementType default_float_;
-  int depth_ = 0;    // calls in progress
-  int nesting_ = 0;  // expressions in progress
+  std::vector<const ast::Callable*> calls_;  // in progress
+  int nesting_ = 0;                          // expressions in progress
   std::size_t reports_ = 0;
   Span library_call_;                    // unknown outside of the library
-  std::int64_t work_ = 0;                // expressions evaluated, to end endless programs
+  std::int64_t work_ = 0;                // see charge()
   std::int64_t parameter_elements_ = 0;  // of the programs built so far
   bool stopped_ = false;                 // a limit was reached: nothing more is evaluated
 };

@@ -8,8 +8,10 @@ namespace dlc::sema {
 namespace {
 
 constexpr int kMaxNesting = 1500;
-constexpr std::int64_t kMaxWork = 20'000'000;
-constexpr std::size_t kMaxItems = std::size_t{1} << 20;
+constexpr std::int64_t kMaxWork = 5'000'000;
+constexpr std::int64_t kMaxItems = std::int64_t{1} << 20;
+// Of the polynomial that a dimension is.
+constexpr std::size_t kMaxTerms = 32, kMaxDegree = 16;
 
 bool is_comparison(const std::string& op) {
   return op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">=";
@@ -39,6 +41,17 @@ bool equal(const Val& a, const Val& b) {
     return true;
   }
   return false;
+}
+
+/// Whether no values of the symbols make them equal; sound, not complete.
+bool certainly_different(const Dim& a, const Dim& b) {
+  return a.provably_ge(b + Dim(1)) || b.provably_ge(a + Dim(1));
+}
+
+std::size_t degree(const Dim& d) {
+  std::size_t most = 0;
+  for (const auto& [m, c] : d.terms()) most = std::max(most, m.size());
+  return most;
 }
 
 /// An upper bound of the coefficients, to see an overflow before it happens.
@@ -88,13 +101,21 @@ Val Evaluator::eval(const ast::Expr& e, Frame& f) {
     return report(Diag::too_deep, e.span, "calls and expressions are nested too deeply",
                   "give parts of the expression names; end recursions earlier");
   }
-  if (++work_ > kMaxWork) {
-    stopped_ = true;
-    return report(Diag::too_much_work, e.span,
-                  "the program is too long once its loops and calls are unrolled",
-                  "a static `for` unrolls: every turn becomes nodes of the graph");
-  }
-  return eval_node(e, f);
+  if (!charge(1, e.span)) return Poison{};
+  Val v = eval_node(e, f);
+  if (const std::string* s = v.get<std::string>())
+    if (!charge(static_cast<std::int64_t>(s->size() / 64), e.span)) return Poison{};
+  return v;
+}
+
+bool Evaluator::charge(std::int64_t units, Span span) {
+  if (stopped_) return false;
+  work_ += units;
+  if (work_ <= kMaxWork) return true;
+  stopped_ = true;
+  report(Diag::too_much_work, span, "the program is too long once its loops and calls are unrolled",
+         "a static `for` unrolls: every turn becomes nodes of the graph");
+  return false;
 }
 
 std::optional<std::int64_t> Evaluator::eval_int(const ast::Expr& e, Frame& f, const char* what) {
@@ -113,7 +134,7 @@ Val Evaluator::eval_node(const ast::Expr& e, Frame& f) {
   if (const auto* b = std::get_if<ast::BoolLit>(&e.node)) return b->value;
   if (const auto* s = std::get_if<ast::StringLit>(&e.node)) return s->value;
   if (const auto* n = std::get_if<ast::NameRef>(&e.node)) return lookup(n->name, e.span, f, false);
-  if (const auto* l = std::get_if<ast::ListLit>(&e.node)) return eval_list(*l, f);
+  if (const auto* l = std::get_if<ast::ListLit>(&e.node)) return eval_list(*l, e.span, f);
   if (std::holds_alternative<ast::Ellipsis>(e.node))
     return report(Diag::rest_in_shape, e.span, "`...` has a meaning only in a type or an index");
   if (const auto* u = std::get_if<ast::Unary>(&e.node))
@@ -122,7 +143,7 @@ Val Evaluator::eval_node(const ast::Expr& e, Frame& f) {
   if (const auto* c = std::get_if<ast::Call>(&e.node)) return eval_call(*c, e.span, {}, f);
   if (const auto* x = std::get_if<ast::Index>(&e.node)) return index(*x, e.span, f);
   if (const auto* m = std::get_if<ast::Member>(&e.node)) return eval_member(*m, e.span, f);
-  return eval_if(std::get<ast::IfExpr>(e.node), e.span, f);
+  return eval_if(std::get<ast::IfExpr>(e.node), f);
 }
 
 // ---- Names ----
@@ -133,8 +154,15 @@ Val Evaluator::lookup(const std::string& name, Span span, Frame& f, bool callabl
   };
   if (const auto at = f.names.find(name); at != f.names.end())
     if (!callable || can_call(at->second.value)) return at->second.value;
-  if (const auto at = f.slots.find(name); at != f.slots.end() && !callable)
-    return f.program->ref(f.program->current.at(at->second));
+  if (const auto at = f.slots.find(name); at != f.slots.end() && !callable) {
+    const auto value = f.program->current.find(at->second);
+    if (value != f.program->current.end()) return f.program->ref(value->second);
+    return report(
+        Diag::run_time_initial_value, span,
+        fmt::format("an initial value cannot depend on the parameter or state `{}`", name),
+        "initial values are computed once, before anything runs: from numbers, sizes and "
+        "random numbers");
+  }
   if (const auto at = f.dims.find(name); at != f.dims.end() && !callable) return at->second.value;
   if (Definition* d = definitions_.find(name, f.from_std)) {
     if (const auto* c = std::get_if<ast::Callable>(&d->item->node)) {
@@ -184,7 +212,7 @@ Val Evaluator::lookup(const std::string& name, Span span, Frame& f, bool callabl
                 near.empty() ? "" : fmt::format("did you mean `{}`?", near));
 }
 
-Val Evaluator::eval_list(const ast::ListLit& e, Frame& f) {
+Val Evaluator::eval_list(const ast::ListLit& e, Span span, Frame& f) {
   std::vector<Val> items;
   items.reserve(e.items.size());
   bool good = true;
@@ -192,7 +220,17 @@ Val Evaluator::eval_list(const ast::ListLit& e, Frame& f) {
     items.push_back(eval(*item, f));
     good = good && !items.back().poisoned();
   }
-  return good ? make_list(std::move(items)) : Val(Poison{});
+  return good ? list_of(std::move(items), span) : Val(Poison{});
+}
+
+Val Evaluator::list_of(std::vector<Val> items, Span span) {
+  if (!charge(static_cast<std::int64_t>(items.size()), span)) return Poison{};
+  Val v = make_list(std::move(items));
+  if (v.list()->entries > kMaxItems)
+    return report(Diag::too_much_work, span, "a list grows beyond a million entries");
+  if (v.list()->depth > kMaxDepth)
+    return report(Diag::too_deep, span, "the lists in this list are nested too deeply");
+  return v;
 }
 
 Val Evaluator::eval_member(const ast::Member& e, Span span, Frame& f) {
@@ -205,8 +243,10 @@ Val Evaluator::eval_member(const ast::Member& e, Span span, Frame& f) {
         if (const auto at = fn->given.find(p.name.text); at != fn->given.end())
           return at->second.value;
         if (p.default_value) {
+          // A default may use the settings before it.
           Frame defaults;
           defaults.from_std = fn->from_std;
+          defaults.names = fn->given;
           return eval(*p.default_value, defaults);
         }
       }
@@ -223,7 +263,7 @@ Val Evaluator::eval_member(const ast::Member& e, Span span, Frame& f) {
                                            : "functions are called as f(x) or x |> f");
 }
 
-Val Evaluator::eval_if(const ast::IfExpr& e, Span span, Frame& f) {
+Val Evaluator::eval_if(const ast::IfExpr& e, Frame& f) {
   const Val cond = eval(*e.cond, f);
   if (cond.poisoned()) return Poison{};
   const bool* b = cond.get<bool>();
@@ -235,7 +275,6 @@ Val Evaluator::eval_if(const ast::IfExpr& e, Span span, Frame& f) {
     return report(Diag::bad_condition, e.cond->span,
                   fmt::format("a condition is true or false, this is {}", describe(cond)));
   }
-  (void)span;
   if (*b) return run(e.then_block, f);
   if (e.else_block) return run(*e.else_block, f);
   return None{};
@@ -269,14 +308,14 @@ Val Evaluator::eval_range(const ast::Binary& e, Span span, Frame& f) {
   const auto from = eval_int(*e.lhs, f, "the start of a range");
   const auto to = eval_int(*e.rhs, f, "the end of a range");
   if (!from || !to) return Poison{};
-  if (*to > *from &&
-      static_cast<std::uint64_t>(*to) - static_cast<std::uint64_t>(*from) > kMaxItems)
+  if (*to > *from && static_cast<std::uint64_t>(*to) - static_cast<std::uint64_t>(*from) >
+                         static_cast<std::uint64_t>(kMaxItems))
     return report(Diag::too_much_work, span,
                   fmt::format("the range {}..{} is too long for a static loop", *from, *to),
                   "a static `for` unrolls: every turn becomes nodes of the graph");
   std::vector<Val> items;
   for (std::int64_t k = *from; k < *to; ++k) items.emplace_back(Dim(k));
-  return make_list(std::move(items));
+  return list_of(std::move(items), span);
 }
 
 Val Evaluator::binary(const std::string& op, const Bound& a, const Bound& b, Span span,
@@ -297,22 +336,32 @@ Val Evaluator::static_binary(const std::string& op, const Val& a, const Val& b, 
                   fmt::format("`{}` cannot join {} and {}", op, describe(a), describe(b)),
                   std::move(hint));
   };
-  if (op == "==" || op == "!=") return equal(a, b) == (op == "==");
+  if (op == "==" || op == "!=") {
+    const Dim* x = a.get<Dim>();
+    const Dim* y = b.get<Dim>();
+    if (x && y && !certainly_different(*x, *y) && !(*x == *y))
+      return report(
+          Diag::symbolic_comparison, span,
+          fmt::format("whether {} {} {} is not known while compiling", x->str(), op, y->str()));
+    if (a.list() && b.list() && !charge(std::min(a.list()->entries, b.list()->entries), span))
+      return Poison{};
+    return equal(a, b) == (op == "==");
+  }
   if (const Dim* x = a.get<Dim>(), *y = b.get<Dim>(); x && y)
     return integer_binary(op, *x, *y, span);
   if (const std::string* x = a.get<std::string>(), *y = b.get<std::string>(); x && y) {
     if (is_comparison(op)) return compare(op, *x, *y);
     if (op != "+") return wrong();
-    if (x->size() + y->size() > kMaxItems)
+    if (static_cast<std::int64_t>(x->size() + y->size()) > kMaxItems)
       return report(Diag::too_much_work, span, "a string grows beyond a million characters");
     return *x + *y;
   }
   if (const List* x = a.list(), *y = b.list(); x && y && op == "+") {
-    if (x->items.size() + y->items.size() > kMaxItems)
+    if (x->entries + y->entries > kMaxItems)
       return report(Diag::too_much_work, span, "a list grows beyond a million entries");
     std::vector<Val> items = x->items;
     items.insert(items.end(), y->items.begin(), y->items.end());
-    return make_list(std::move(items));
+    return list_of(std::move(items), span);
   }
   if (a.list() || b.list())
     return wrong(
@@ -350,12 +399,24 @@ Val Evaluator::integer_binary(const std::string& op, const Dim& a, const Dim& b,
   const auto too_large = [&] {
     return report(Diag::too_large, span, "the integer is beyond 2^62");
   };
+  const auto too_long = [&] {
+    return report(Diag::too_large, span,
+                  fmt::format("a dimension is a polynomial of at most {} terms and degree {}",
+                              kMaxTerms, kMaxDegree));
+  };
   const double x = magnitude(a), y = magnitude(b);
   constexpr double kLimit = 0x1p62;
-  if (op == "+") return x + y > kLimit ? too_large() : Val(a + b);
-  if (op == "-") return x + y > kLimit ? too_large() : Val(a - b);
+  if (op == "+" || op == "-") {
+    if (x + y > kLimit) return too_large();
+    if (a.terms().size() + b.terms().size() > kMaxTerms) return too_long();
+    return op == "+" ? a + b : a - b;
+  }
   if (op == "*") {
-    if (x * y > kLimit || (a.terms().size() + 1) * (b.terms().size() + 1) > 64) return too_large();
+    if (x * y > kLimit) return too_large();
+    const bool both = !a.is_constant() && !b.is_constant();
+    if (both && ((a.terms().size() + 1) * (b.terms().size() + 1) > kMaxTerms ||
+                 degree(a) + degree(b) > kMaxDegree))
+      return too_long();
     return a * b;
   }
   if (!a.is_constant() || !b.is_constant()) {
@@ -395,9 +456,8 @@ Val Evaluator::integer_binary(const std::string& op, const Dim& a, const Dim& b,
                   fmt::format("`{}` cannot join {} and {}", op, describe(a), describe(b)));
   if (n == 0) return report(Diag::division_by_zero, span, "division by zero");
   if (op == "/") return static_cast<double>(m) / static_cast<double>(n);
-  std::int64_t quotient = m / n;
-  if (m % n != 0 && (m < 0) != (n < 0)) --quotient;
-  return op == "//" ? Dim(quotient) : Dim(m - quotient * n);
+  const bool down = m % n != 0 && (m < 0) != (n < 0);  // C++ rounds towards 0
+  return op == "//" ? Dim(m / n - (down ? 1 : 0)) : Dim(m % n + (down ? n : 0));
 }
 
 Val Evaluator::unary(const std::string& op, const Bound& a, Span span, Frame& f) {

@@ -104,6 +104,29 @@ Val Evaluator::index_list(const List& l, const ast::Index& e, Span span, Frame& 
   return make_list(std::move(items));
 }
 
+/// A list of places along an axis, each from the start and inside; other entries are left to
+/// tensor().
+Val Evaluator::places_of(const Val& v, const TensorRef& t, std::size_t axis, Span span) {
+  if (const List* l = v.list()) {
+    std::vector<Val> items;
+    for (const Val& item : l->items) {
+      items.push_back(places_of(item, t, axis, span));
+      if (items.back().poisoned()) return Poison{};
+    }
+    return list_of(std::move(items), span);
+  }
+  const Dim* d = v.get<Dim>();
+  if (!d || !d->is_constant()) return v;
+  const Dim& size = t.program->type(t.value).shape[axis];
+  const Dim at = d->value() < 0 ? size + *d : *d;
+  const bool inside = at.is_constant() && at.value() >= 0 && size.provably_ge(at + Dim(1));
+  if (inside || (!size.is_constant() && d->value() >= 0)) return at;
+  return report(Diag::index_out_of_range, span,
+                fmt::format("the index {} is outside: axis {} of {} has extent {}", d->str(), axis,
+                            describe_shape(*t.program, t.value), size.str()),
+                "", origin_labels(*t.program, t.value, static_cast<int>(axis)));
+}
+
 Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, Frame& f) {
   Program& p = *t.program;
   const Type type = p.type(t.value);
@@ -143,7 +166,8 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
       const Val v = eval(*item.value, f);
       if (v.poisoned()) return Poison{};
       if (v.get<TensorRef>() || v.list()) {
-        const auto index = tensor(p, v, item.span, ElementType::I32);
+        const auto index =
+            tensor(p, v.list() ? places_of(v, t, axis, item.span) : v, item.span, ElementType::I32);
         if (!index) return Poison{};
         if (!is_integer(p.type(*index).element))
           return report(
@@ -212,7 +236,9 @@ Val Evaluator::index_tensor(const TensorRef& t, const ast::Index& e, Span span, 
                                 length.str()));
     begin[axis] = from.value();
     step[axis] = by;
-    extent[axis] = by == 1 ? length : Dim((length.value() + by - 1) / by);
+    extent[axis] = by == 1               ? length
+                   : length.value() == 0 ? Dim(0)
+                                         : Dim((length.value() - 1) / by + 1);
     ++axis;
   }
   Val result = t;

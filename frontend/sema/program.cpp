@@ -1,5 +1,7 @@
 #include "frontend/sema/program.h"
 
+#include <atomic>
+
 namespace dlc::sema {
 
 namespace {
@@ -12,10 +14,15 @@ std::uint32_t hash(const std::string& text) {
   return h;
 }
 
+std::int64_t next_serial() {
+  static std::atomic<std::int64_t> last{0};
+  return ++last;
+}
+
 }  // namespace
 
 Program::Program(std::string name, bool is_training, std::string random_domain)
-    : b(graph), training(is_training) {
+    : b(graph), training(is_training), serial(next_serial()) {
   graph.name = std::move(name);
   set_random_domain(random_domain);
 }

@@ -26,6 +26,7 @@ class Program {
   Graph graph;
   GraphBuilder b;
   bool training;
+  const std::int64_t serial;  // of this program among all of the process: addresses are reused
 
   /// By node: the origin of each axis' extent.
   std::vector<std::vector<DimOrigin>> origins;

@@ -71,12 +71,17 @@ void ModuleBuilder::build_train_step() {
 }
 
 void ModuleBuilder::watch_parameters(Program& p) {
+  std::map<std::string, Span> seen;
   for (const ast::Stmt& s : train_->body.stmts) {
     const auto* w = std::get_if<ast::Watch>(&s.node);
     if (!w) continue;
     for (const ast::Name& name : w->names) {
       const auto at = p.current.find(name.text);
       if (at != p.current.end()) {
+        if (!seen.emplace(name.text, name.span).second)
+          ev_->report(Diag::duplicate_definition, name.span,
+                      fmt::format("`{}` is watched already", name.text), "",
+                      {{seen.at(name.text), "here"}});
         p.b.output(name.text, OutputKind::Watch, p.graph.find_input(name.text)->value);
         continue;
       }
@@ -114,6 +119,7 @@ Val ModuleBuilder::optimizer_setting(Program& p) {
         fmt::format("the optimizer `{}` works on {} tensors", def.name.text, def.tensors.size()),
         fmt::format("an optimizer takes the parameter and its gradient: `optimizer {}(lr)(w, g)`",
                     def.name.text));
+  if (!ev_->has_arguments(*fn, def.config, "", e->span)) return Poison{};
   return v;
 }
 
@@ -121,6 +127,8 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
   const GraphOutput* loss = nullptr;
   for (const GraphOutput& out : p.graph.outputs)
     if (out.kind == OutputKind::Loss) loss = &out;
+  // A loss in error was reported, and so was whatever it lacks.
+  if (!loss && !diagnostics_.empty()) return;
   if (!loss) {
     ev_->report(
         Diag::no_loss, train_->model.span,
@@ -134,6 +142,7 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
   std::vector<std::pair<std::string, Value>> params;
   for (const GraphInput& in : p.graph.inputs)
     if (in.kind == InputKind::Param) params.emplace_back(in.name, in.value);
+  if (params.empty() && !diagnostics_.empty()) return;
   if (params.empty()) {
     ev_->report(Diag::no_loss, train_->model.span,
                 fmt::format("the model `{}` has no parameters: there is nothing to train",
@@ -149,10 +158,7 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
     body.from_std = fn.from_std;
     body.slot_prefix = def.name.text + "." + path;
     body.slot_type = p.type(w);
-    const std::size_t before = ev_->reports();
-    if (!ev_->enter_optimizer(fn, body, path, g, span)) return;
-    ev_->run(def.body, body);
-    if (ev_->failed_since(before)) return;
+    if (g.poisoned() || !ev_->run_optimizer(fn, body, path, g, span)) return;
     if (p.current.at(path) == w) {
       ev_->report(Diag::optimizer_without_update, def.name.span,
                   fmt::format("the optimizer `{}` never replaces its parameter", def.name.text),

@@ -101,13 +101,13 @@ void ModuleBuilder::override_consts() {
     Definition* d = definitions_.find(c->name.text, false);
     const auto at = overrides_.find(c->name.text);
     if (at == overrides_.end() || !c->value) continue;
-    const Val value = ev_->eval(*at->second, constant);
+    Val value = ev_->eval(*at->second, constant);
     const Val before = ev_->eval(*c->value, constant);
     if (!value.poisoned() && !before.poisoned() && kind_of(value) != kind_of(before))
-      ev_->report(Diag::bad_setting, at->second->span,
-                  fmt::format("--set {}: {} cannot replace {}", c->name.text, describe(value),
-                              describe(before)),
-                  "", {{c->name.span, "defined here"}});
+      value = ev_->report(Diag::bad_setting, at->second->span,
+                          fmt::format("--set {}: {} cannot replace {}", c->name.text,
+                                      describe(value), describe(before)),
+                          "", {{c->name.span, "defined here"}});
     d->value = value;
     d->state = Definition::State::Done;
   }

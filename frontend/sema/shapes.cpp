@@ -1,5 +1,7 @@
 // Type annotations: `x: f32[..., n]`, `w: f32[n, 2*k + 1]`. A name of a dimension is bound where it
 // first appears and must agree everywhere after.
+#include <cmath>
+
 #include "frontend/sema/evaluator.h"
 
 namespace dlc::sema {
@@ -51,6 +53,10 @@ std::optional<Shape> Evaluator::shape_of(const Val& v, Span span) {
            "for instance [28, 28]");
     return std::nullopt;
   }
+  if (l->items.size() > kMaxRank) {
+    report(Diag::too_large, span, fmt::format("a tensor has at most {} axes", kMaxRank));
+    return std::nullopt;
+  }
   Shape shape;
   for (const Val& item : l->items) {
     const auto d = dim_of(item, span);
@@ -87,6 +93,10 @@ std::optional<std::int64_t> Evaluator::axis_of(const Val& v, int rank, Span span
 std::optional<Type> Evaluator::concrete_type(const ast::TypeExpr& t, Frame& f, bool new_symbols,
                                              std::vector<DimOrigin>* origins) {
   if (!t.element) return std::nullopt;
+  if (t.dims.size() > kMaxRank) {
+    report(Diag::too_large, t.span, fmt::format("a tensor has at most {} axes", kMaxRank));
+    return std::nullopt;
+  }
   Type type{element_of(*t.element), {}};
   bool good = true;
   for (const ast::ExprPtr& e : t.dims) {
@@ -128,16 +138,24 @@ std::optional<Type> Evaluator::concrete_type(const ast::TypeExpr& t, Frame& f, b
                                            : fmt::format("`{}` is {} here", text, d->str())});
     }
   }
-  if (!good) return std::nullopt;
-  double elements = 1;
-  for (const Dim& d : type.shape)
-    if (d.is_constant()) elements *= static_cast<double>(d.value());
-  if (elements > 0x1p36) {
-    report(Diag::too_large, t.span, fmt::format("{} has more than 2^36 elements", type.str()),
-           "a tensor of this size fits no memory");
-    return std::nullopt;
-  }
+  if (!good || !within(type, 36, t.span)) return std::nullopt;
   return type;
+}
+
+bool Evaluator::within(const Type& type, int log_elements, Span span) {
+  // With every symbol 1; every extent before an empty axis counts as well.
+  double elements = 1;
+  for (const Dim& d : type.shape) {
+    double extent = std::abs(static_cast<double>(d.constant()));
+    for (const auto& [monomial, coefficient] : d.terms())
+      extent += std::abs(static_cast<double>(coefficient));
+    elements *= std::max(extent, 1.0);
+  }
+  if (elements <= std::ldexp(1.0, log_elements)) return true;
+  report(Diag::too_large, span,
+         fmt::format("{} has more than 2^{} elements", type.str(), log_elements),
+         "a tensor of this size fits no memory");
+  return false;
 }
 
 bool Evaluator::match_dim(const ast::Expr& e, const TensorRef& value, int axis, Span value_span,

@@ -23,6 +23,8 @@ const char* place_word(Place p) {
       return "an optimizer";
     case Place::Train:
       return "a train block";
+    case Place::Initial:
+      return "an initial value";
   }
   return "";
 }
@@ -96,14 +98,15 @@ void Evaluator::bind(Frame& f, const std::string& name, Val v, Span span) {
       n.name = f.place == Place::Layer && f.owner ? joined(f.owner->path, name) : name;
   }
   // A layer bound to a name is one instance; its parameters are found under that name.
-  if (const Function* fn = v.function(); fn && fn->def->kind == ast::CallableKind::Layer &&
-                                         f.owner && fn->path.empty() &&
-                                         (fn->configured || !fn->def->has_config)) {
+  if (const Function* fn = v.function();
+      fn && fn->def->kind == ast::CallableKind::Layer && f.owner && f.program &&
+      (fn->path.empty() || fn->path_program != f.program->serial) &&
+      (fn->configured || !fn->def->has_config)) {
     std::string child = name;
     for (int k = 2; !f.owner->children.insert(child).second; ++k)
       child = fmt::format("{}_{}", name, k);
     fn->path = joined(f.owner->path, child);
-    fn->path_program = f.program;
+    fn->path_program = f.program->serial;
   }
   f.slots.erase(name);
   f.names[name] = {std::move(v), span};
@@ -140,19 +143,35 @@ void Evaluator::run_decl(const ast::Decl& d, Span span, Frame& f) {
   f.names[d.name.text] = {Poison{}, d.name.span};
 }
 
+/// Whether something declared cannot have this name, after a report.
+bool Evaluator::taken(const ast::Name& name, const Frame& f) {
+  if (const auto at = f.names.find(name.text); at != f.names.end()) {
+    report(Diag::duplicate_definition, name.span, fmt::format("`{}` is defined twice", name.text),
+           "", {{at->second.span, "first defined here"}});
+    return true;
+  }
+  if (f.slots.contains(name.text)) {
+    report(Diag::duplicate_definition, name.span, fmt::format("`{}` is declared twice", name.text));
+    return true;
+  }
+  if (f.place == Place::Model &&
+      (name.text == "seed" || name.text == "step" || name.text == "epoch")) {
+    report(Diag::duplicate_definition, name.span,
+           fmt::format("`{}` belongs to the training of every model", name.text),
+           "choose another name");
+    return true;
+  }
+  return false;
+}
+
 void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
   Program& p = *f.program;
-  Val& slot = f.names[d.name.text].value;
-  const Span first = f.names[d.name.text].span;
-  f.names[d.name.text].span = d.name.span;
-  if (first.known() || f.slots.contains(d.name.text)) {
-    report(Diag::duplicate_definition, d.name.span,
-           fmt::format("`{}` is declared twice", d.name.text), "",
-           {{first, "first declared here"}});
+  if (taken(d.name, f)) {
+    f.names.emplace(d.name.text, Bound{Poison{}, d.name.span});
     return;
   }
-  slot = Poison{};
   if (!d.type) {
+    f.names[d.name.text] = {Poison{}, d.name.span};
     report(Diag::missing_type, d.name.span,
            fmt::format("the type of {} `{}` is missing", decl_word(d.kind), d.name.text),
            fmt::format("for instance `{} {}: f32[N, 2]`; N stands for the rows of a batch",
@@ -160,6 +179,7 @@ void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
     return;
   }
   if (d.init) {
+    f.names[d.name.text] = {Poison{}, d.name.span};
     report(Diag::initialised_input, d.init->span,
            fmt::format("{} `{}` gets its values from the data", decl_word(d.kind), d.name.text),
            "leave out what follows the type");
@@ -167,34 +187,39 @@ void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
   }
   std::vector<DimOrigin> origins;
   const auto type = concrete_type(*d.type, f, true, &origins);
+  Bound& bound = f.names[d.name.text] = {Poison{}, d.name.span};
   if (!type) return;
   p.b.set_loc(loc(span));
   const Value v = p.b.input(
       d.name.text, d.kind == ast::DeclKind::Input ? InputKind::Input : InputKind::Target, *type);
   p.origins.resize(p.graph.nodes.size());
   p.origins[v.id] = std::move(origins);
-  slot = p.ref(v);
+  bound.value = p.ref(v);
 }
 
 void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
   Program& p = *f.program;
   const std::string& name = d.name.text;
   const bool is_param = d.kind == ast::DeclKind::Param;
-  if (f.slots.contains(name)) {
-    report(Diag::duplicate_definition, d.name.span, fmt::format("`{}` is declared twice", name));
+  if (taken(d.name, f)) {
+    f.names.emplace(name, Bound{Poison{}, d.name.span});
     return;
   }
-  f.names[name] = {Poison{}, d.name.span};
   std::optional<Type> type = f.slot_type;
   std::vector<DimOrigin> origins;
-  if (d.type) {
-    type = concrete_type(*d.type, f, false, &origins);
-    if (!type) return;
-  }
+  if (d.type) type = concrete_type(*d.type, f, false, &origins);
+  f.names[name] = {Poison{}, d.name.span};
+  if (d.type && !type) return;
   if (!type) {
     report(Diag::missing_type, d.name.span,
            fmt::format("the type of {} `{}` is missing", decl_word(d.kind), name),
            fmt::format("for instance `{} {}: f32[784, 10] = ...`", decl_word(d.kind), name));
+    return;
+  }
+  if (is_param && !is_float(type->element)) {
+    report(Diag::element_type_mismatch, d.type->span,
+           fmt::format("parameters are trained: they are floats, `{}` is {}", name, type->str()),
+           "what a step itself replaces is `state`, what never changes a plain name");
     return;
   }
   for (const Dim& dim : type->shape)
@@ -216,6 +241,12 @@ void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
   if (const auto known = p.current.find(path); known != p.current.end()) {
     // The second call of one layer instance shares what the first declared.
     const Type& before = p.type(known->second);
+    if (f.place == Place::Optimizer) {
+      report(Diag::duplicate_definition, d.name.span,
+             fmt::format("the model has a parameter or state `{}` already", path),
+             "rename the state, or the optimizer");
+      return;
+    }
     if (!(before == *type)) {
       report(Diag::shared_shape_mismatch, d.name.span,
              fmt::format("{} `{}` is {} here, a call of the same layer before made it {}",
@@ -238,7 +269,9 @@ bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type
   if (!init->graph.find_output(path)) {
     Frame initial = f;
     initial.program = init;
-    initial.slots.clear();
+    initial.place = Place::Initial;
+    initial.owner = nullptr;
+    initial.names.erase(d.name.text);
     init->set_random_domain("init." + path);
     const Span type_span = d.type ? d.type->span : d.name.span;
     const auto v =
@@ -258,6 +291,12 @@ bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type
 
 // ---- Assignments ----
 
+void Evaluator::report_assigned(const ast::Name& name) {
+  report(Diag::assigned_state, name.span,
+         fmt::format("`{}` is a parameter or state; `=` cannot change it", name.text),
+         fmt::format("`{} <- ...` replaces a state; another name holds a new value", name.text));
+}
+
 void Evaluator::run_assign(const ast::Assign& a, Span span, Frame& f) {
   if (!a.value) {
     f.slots.erase(a.name.text);
@@ -266,10 +305,7 @@ void Evaluator::run_assign(const ast::Assign& a, Span span, Frame& f) {
   }
   Val v = eval(*a.value, f);
   if (f.slots.contains(a.name.text) && !v.poisoned()) {
-    report(
-        Diag::assigned_state, a.name.span,
-        fmt::format("`{}` is a parameter or state; `=` cannot change it", a.name.text),
-        fmt::format("`{} <- ...` replaces a state; another name holds a new value", a.name.text));
+    report_assigned(a.name);
     return;
   }
   if (a.type && !v.poisoned()) {
@@ -298,7 +334,7 @@ void Evaluator::run_assign(const ast::Assign& a, Span span, Frame& f) {
 
 void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
   const Val v = eval(*u.value, f);
-  const auto at = f.slots.find(u.name.text);
+  const auto at = f.place == Place::Initial ? f.slots.end() : f.slots.find(u.name.text);
   if (at == f.slots.end()) {
     if (const auto named = f.names.find(u.name.text);
         named != f.names.end() && named->second.value.poisoned())
@@ -306,11 +342,13 @@ void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
     std::vector<std::string> names;
     for (const auto& [name, path] : f.slots) names.push_back(name);
     const std::string near = nearest(u.name.text, names);
-    report(Diag::update_of_no_state, u.name.span,
-           fmt::format("`<-` replaces a state; `{}` is none of this {}", u.name.text,
-                       std::string(place_word(f.place)).substr(2)),
-           near.empty() ? fmt::format("declare it: `state {}: f32[...] = zeros()`", u.name.text)
-                        : fmt::format("did you mean `{}`?", near));
+    report(
+        Diag::update_of_no_state, u.name.span,
+        fmt::format("`<-` replaces a state; `{}` is none of this {}", u.name.text,
+                    std::string(place_word(f.place))
+                        .substr(f.place == Place::Optimizer || f.place == Place::Initial ? 3 : 2)),
+        near.empty() ? fmt::format("declare it: `state {}: f32[...] = zeros()`", u.name.text)
+                     : fmt::format("did you mean `{}`?", near));
     return;
   }
   if (v.poisoned()) return;
@@ -361,6 +399,10 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
     f.names[r.name.text] = {Poison{}, r.name.span};
     return;
   }
+  if (r.value && f.slots.contains(r.name.text)) {
+    report_assigned(r.name);
+    return;
+  }
   const auto t = tensor(p, v, value_span);
   if (!t) return;
   Value value = *t;
@@ -394,6 +436,14 @@ void Evaluator::run_watch(const ast::Watch& w, Frame& f) {
     }
     const Val v = lookup(name.text, name.span, f, false);
     if (v.poisoned()) continue;
+    const auto& outputs = f.program->graph.outputs;
+    if (std::any_of(outputs.begin(), outputs.end(), [&](const GraphOutput& o) {
+          return o.kind == OutputKind::Watch && o.name == name.text;
+        })) {
+      report(Diag::duplicate_definition, name.span,
+             fmt::format("`{}` is watched already", name.text));
+      continue;
+    }
     if (const auto t = tensor(*f.program, v, name.span))
       f.program->b.output(name.text, OutputKind::Watch, *t);
   }
@@ -409,8 +459,13 @@ void Evaluator::run_for(const ast::For& s, Frame& f) {
            "for instance `for i in 0..3 { }`");
     return;
   }
+  if (f.slots.contains(s.variable.text)) {
+    report_assigned(s.variable);
+    return;
+  }
   const std::size_t before = reports();
   for (const Val& item : l->items) {
+    if (!charge(1, s.variable.span)) return;
     bind(f, s.variable.text, item, s.variable.span);
     const Val v = run(s.body, f);
     if (!v.get<None>() && !v.poisoned())

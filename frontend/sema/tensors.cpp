@@ -11,7 +11,7 @@ namespace dlc::sema {
 
 namespace {
 
-constexpr std::size_t kMaxNodes = 200'000;
+constexpr std::size_t kMaxNodes = 100'000;
 
 /// Where promotion leads: u8 < i32 < i64 < f32 < f64. bool is no number.
 int rank_of(ElementType t) {
@@ -38,6 +38,7 @@ int rank_of(ElementType t) {
 struct Scan {
   std::vector<std::int64_t> shape;
   bool floats = false, bools = false, numbers = false, good = true;
+  double least = 0, most = 0;
 };
 
 /// The shape and the kind of entries of a nested list.
@@ -57,7 +58,12 @@ void scan(const Val& v, std::size_t depth, Scan& s, bool first) {
   s.bools = s.bools || v.get<bool>();
   s.floats = s.floats || v.get<double>();
   s.numbers = s.numbers || is_static_number(v);
-  if (!v.get<bool>() && !number(v)) s.good = false;
+  const auto n = number(v);
+  if (!v.get<bool>() && !n) s.good = false;
+  if (n) {
+    s.least = std::min(s.least, *n);
+    s.most = std::max(s.most, *n);
+  }
 }
 
 void fill(const Val& v, Literal& l, std::int64_t& at) {
@@ -130,6 +136,8 @@ Val Evaluator::emit(Program& p, Op op, std::vector<Value> operands, Attrs attrs,
   for (const Value v : operands) types.push_back(p.type(v));
   const Inferred inferred = infer_type(op, types, attrs);
   if (!inferred.type) return report(Diag::bad_operands, span, inferred.error);
+  if (inferred.type->shape.size() > kMaxRank)
+    return report(Diag::too_large, span, fmt::format("a tensor has at most {} axes", kMaxRank));
   p.b.set_loc(loc(span));
   const Value v = p.b.node(op, operands, std::move(attrs));
   // An axis keeps its origin where an operand has the same extent, at the same place if there is.
@@ -182,6 +190,8 @@ Value Evaluator::converted(Program& p, Value v, ElementType t) {
 }
 
 bool Evaluator::check_gradient(Program& p, Value y, Value x, Span span, const std::string& what) {
+  // The search looks at all nodes before y.
+  if (!charge(1 + y.id / 4, span)) return false;
   const std::vector<GradientObstacle> obstacles = find_gradient_obstacles(p.graph, y, x);
   for (const GradientObstacle& o : obstacles) {
     const Span where = o.node.id < p.spans.size() ? p.spans[o.node.id] : Span{};
@@ -236,9 +246,14 @@ std::optional<Value> Evaluator::tensor(Program& p, const Val& v, Span span,
              "every row needs as many numbers as the first");
       return std::nullopt;
     }
-    ElementType t = s.bools ? ElementType::Bool : s.floats ? default_float_ : ElementType::I32;
+    if (!charge(v.list()->entries, span)) return std::nullopt;
+    const auto all_fit = [&](ElementType e) { return fits(s.least, e) && fits(s.most, e); };
+    ElementType t = s.bools                     ? ElementType::Bool
+                    : s.floats                  ? default_float_
+                    : all_fit(ElementType::I32) ? ElementType::I32
+                                                : ElementType::I64;
     if (like && !s.bools && is_float(*like)) t = *like;
-    if (like && !s.bools && !s.floats && is_integer(*like)) t = *like;
+    if (like && !s.bools && !s.floats && is_integer(*like) && all_fit(*like)) t = *like;
     Literal l = Literal::zeros(t, s.shape);
     std::int64_t at = 0;
     fill(v, l, at);
@@ -279,7 +294,10 @@ std::optional<Value> Evaluator::value_of_type(Program& p, const Val& v, const Ty
   if (const Function* fn = v.function(); fn && fn->def->kind == ast::CallableKind::Fn &&
                                          !fn->def->tensors.empty() &&
                                          fn->def->tensors[0].name.text == "shape") {
-    Arguments given = fn->given;
+    if (fn->def->has_config && !fn->configured && !has_arguments(*fn, fn->def->config, "", span))
+      return std::nullopt;
+    if (!has_arguments(*fn, fn->def->tensors, "shape", span)) return std::nullopt;
+    Arguments given = fn->def->has_config ? Arguments{} : fn->given;
     given["shape"] = {shape_value(type), span};
     const auto outer = p.wanted;
     p.wanted = type.element;
@@ -354,6 +372,7 @@ std::optional<std::pair<Value, Value>> Evaluator::broadcast(Program& p, Value a,
     }
     shape[rank - back] = m == one ? n : m;
   }
+  if (!within({p.type(a).element, shape}, 40, op_span)) return std::nullopt;
   const auto stretched = [&](Value v) {
     const Value r = p.b.broadcast_trailing(v, shape);
     if (r == v) return r;

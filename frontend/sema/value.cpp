@@ -1,11 +1,27 @@
 #include "frontend/sema/value.h"
 
+#include <algorithm>
+
 #include "frontend/sema/evaluator.h"
 
 namespace dlc::sema {
 
 Val make_list(std::vector<Val> items) {
-  return std::make_shared<const List>(List{std::move(items)});
+  List l;
+  for (const Val& item : items) {
+    l.depth = std::max(l.depth, depth_of(item) + 1);
+    // Saturates: 2^60 entries are as many as are ever told apart.
+    const std::int64_t inner = item.list() ? item.list()->entries : 0;
+    l.entries = std::min(l.entries + inner + 1, std::int64_t{1} << 60);
+  }
+  l.items = std::move(items);
+  return std::make_shared<const List>(std::move(l));
+}
+
+int depth_of(const Val& v) {
+  if (const List* l = v.list()) return l->depth;
+  if (const Function* f = v.function()) return f->depth;
+  return 0;
 }
 
 bool is_static_number(const Val& v) { return v.get<Dim>() || v.get<double>(); }

@@ -22,6 +22,10 @@ struct Poison {};
 struct None {};
 struct List {
   std::vector<Val> items;
+  // Lists may share parts, so that a small one can stand for a huge tree: both are counted when it
+  // is made. Everything that walks through a list relies on their limits.
+  int depth = 1;             // of the nesting
+  std::int64_t entries = 0;  // of the whole tree
 };
 /// A value of the graph of one program.
 struct TensorRef {
@@ -33,8 +37,6 @@ struct Table {
   std::string reader, path;
   Span span;
 };
-/// `...` among the entries of a shape.
-struct Rest {};
 
 /// Integers are dimensions: a constant one, or a polynomial such as `N`.
 using ValVariant = std::variant<Poison, None, Dim, double, bool, std::string,
@@ -74,10 +76,13 @@ struct Function {
   Span span;                           // of the call that configured it
   /// A layer that was bound to a name or called has one set of parameters in a program.
   mutable std::string path;
-  mutable const Program* path_program = nullptr;
+  mutable std::int64_t path_program = -1;  // Program::serial
+  int depth = 1;                           // of what has been given to it
 };
 
 Val make_list(std::vector<Val> items);
+/// How deeply lists and functions are nested in a value.
+int depth_of(const Val& v);
 bool is_static_number(const Val& v);
 /// The value of a constant integer or a float; nullopt otherwise.
 std::optional<double> number(const Val& v);

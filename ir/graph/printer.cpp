@@ -21,17 +21,20 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string number(double v) {
+std::string number(double v, ElementType element = ElementType::F64) {
+  const auto f = static_cast<float>(v);
+  const bool single = element == ElementType::F32;
   if (std::isnan(v)) return "nan";
-  if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
-  const std::string text = fmt::format("{}", v);  // the shortest text that reads back as v
+  if (std::isinf(single ? f : v)) return v > 0 ? "inf" : "-inf";
+  // The shortest text that reads back as v.
+  const std::string text = single ? fmt::format("{}", f) : fmt::format("{}", v);
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
 
 /// Elements in row-major order; one number for a scalar, `splat 0.5` where all are equal.
 std::string elements(const Literal& l) {
   const auto element = [&](std::int64_t k) {
-    return is_float(l.element) ? number(l.f[static_cast<std::size_t>(k)])
+    return is_float(l.element) ? number(l.f[static_cast<std::size_t>(k)], l.element)
                                : std::to_string(l.i[static_cast<std::size_t>(k)]);
   };
   if (l.shape.empty()) return element(0);
@@ -111,12 +114,15 @@ std::string node_text(const Graph& g, std::uint32_t id, const std::vector<std::s
 
 }  // namespace
 
-std::string print(const Graph& g) {
+std::string print(const Graph& g,
+                  const std::map<std::uint32_t, std::vector<std::string>>& comments) {
   const std::vector<std::string> names = value_names(g);
   std::vector<const GraphInput*> input_of(g.nodes.size(), nullptr);
   for (const GraphInput& in : g.inputs) input_of[in.value.id] = &in;
   std::string out = fmt::format("graph {} {{\n", is_plain_name(g.name) ? g.name : quoted(g.name));
   for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
+    if (const auto above = comments.find(id); above != comments.end())
+      for (const std::string& line : above->second) out += fmt::format("  # {}\n", line);
     const Loc& loc = g.nodes[id].loc;
     const std::string text = node_text(g, id, names, input_of[id]);
     if (loc.known())

@@ -10,10 +10,10 @@ namespace dlc::loop {
 namespace {
 
 constexpr std::string_view kScalarNames[] = {
-    "add",  "sub",     "mul",  "div", "rem",     "pow",    "max",     "min",  "eq",
-    "ne",   "lt",      "le",   "and", "or",      "neg",    "abs",     "sign", "floor",
-    "ceil", "round",   "sqrt", "exp", "expm1",   "log",    "log1p",   "sin",  "cos",
-    "tanh", "sigmoid", "erf",  "not", "convert", "select", "threefry"};
+    "add",  "sub",   "mul",     "div", "rem",  "pow",   "max",     "min",    "eq",      "ne",
+    "lt",   "le",    "and",     "or",  "neg",  "abs",   "sign",    "floor",  "ceil",    "round",
+    "sqrt", "rsqrt", "cbrt",    "exp", "exp2", "expm1", "log",     "log2",   "log1p",   "sin",
+    "cos",  "tanh",  "sigmoid", "erf", "erfc", "not",   "convert", "select", "threefry"};
 constexpr std::string_view kReduceNames[] = {"sum", "prod", "max", "min", "argmax", "argmin"};
 
 std::string_view infix(ScalarOp op) {
@@ -122,6 +122,7 @@ class KernelPrinter {
       return fmt::format("v{}", id);
     switch (e.kind) {
       case ExprKind::Constant:
+        if (e.type == ElementType::F32) return fmt::format("{}", static_cast<float>(e.value));
         return is_float(e.type) ? fmt::format("{}", e.value) : fmt::format("{}", e.integer);
       case ExprKind::Axis:
         return axis(e.axis).name;

@@ -26,6 +26,16 @@ Pair operands_of(GraphBuilder& b, Value y) {
   return {b.graph()[y].operands[0], b.graph()[y].operands[1]};
 }
 
+/// The derivative of a^n with respect to a; a square's is 2 a, as one would write it.
+Value power_slope(GraphBuilder& b, Value a, Value n) {
+  const Graph& g = b.graph();
+  const Value scalar = g[n].op == Op::broadcast ? g[n].operands[0] : n;
+  const bool square = g[scalar].op == Op::constant && g[scalar].type.shape.empty() &&
+                      g[scalar].literal_attr("value").at(0) == 2;
+  if (square) return b.mul(n, a);
+  return b.mul(n, b.node(Op::pow, {a, b.sub(n, constant_like(b, n, 1))}));
+}
+
 }  // namespace
 
 extern const OpDef add_def{
@@ -138,7 +148,7 @@ extern const OpDef pow_def{
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Pair o = operands_of(b, y);
       const Value one = constant_like(b, y, 1), zero = constant_like(b, y, 0);
-      const Value da = b.mul(dy, b.mul(o.b, b.node(Op::pow, {o.a, b.sub(o.b, one)})));
+      const Value da = b.mul(dy, power_slope(b, o.a, o.b));
       const Value positive = b.node(Op::lt, {zero, o.a});
       const Value log_a = b.node(Op::log, {b.select(positive, o.a, one)});
       return {da, b.mul(dy, b.mul(y, log_a))};

@@ -6,6 +6,19 @@ namespace dlc::ops {
 using loop::ScalarOp;
 using V = std::vector<Value>;
 
+namespace {
+
+/// Names the derivative of y = f(x) as textbooks do: the slope of `a = sigmoid(z)` is
+/// `sigmoid_prime.z`.
+Value slope(GraphBuilder& b, Value y, Value derivative) {
+  const Node& n = b.graph()[y];
+  const std::string& x = b.graph()[n.operands[0]].name;
+  if (!x.empty()) b.graph()[derivative].name = fmt::format("{}_prime.{}", op_name(n.op), x);
+  return derivative;
+}
+
+}  // namespace
+
 extern const OpDef abs_def{
     .name = "abs",
     .doc = "|x|",
@@ -113,6 +126,37 @@ extern const OpDef sqrt_def{
     .samples = unary_samples(0.5, 4),
 };
 
+extern const OpDef rsqrt_def{
+    .name = "rsqrt",
+    .doc = "1 / sqrt(x)",
+    .infer = infer_float_unary,
+    // dx = -dy * y^3 / 2
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      const Value cube = b.mul(y, b.mul(y, y));
+      return {b.mul(dy, b.mul(constant_like(b, y, -0.5), cube))};
+    }),
+    .evaluate =
+        [](const Node&, Literals o, const Type& r) {
+          return map1(r, o[0], [](double x) { return 1 / std::sqrt(x); });
+        },
+    .lowering = LowerElementwise{ScalarOp::Rsqrt},
+    .samples = unary_samples(0.5, 4),
+};
+
+extern const OpDef cbrt_def{
+    .name = "cbrt",
+    .doc = "the cube root, of negative numbers too",
+    .infer = infer_float_unary,
+    // dx = dy / (3 y^2)
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      return {b.div(dy, b.mul(constant_like(b, y, 3), b.mul(y, y)))};
+    }),
+    .evaluate = [](const Node&, Literals o,
+                   const Type& r) { return map1(r, o[0], [](double x) { return std::cbrt(x); }); },
+    .lowering = LowerElementwise{ScalarOp::Cbrt},
+    .samples = unary_samples(0.5, 4),
+};
+
 extern const OpDef exp_def{
     .name = "exp",
     .doc = "e^x",
@@ -122,6 +166,20 @@ extern const OpDef exp_def{
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::exp(x); }); },
     .lowering = LowerElementwise{ScalarOp::Exp},
+    .samples = unary_samples(-2, 2),
+};
+
+extern const OpDef exp2_def{
+    .name = "exp2",
+    .doc = "2^x",
+    .infer = infer_float_unary,
+    // dx = dy * y * ln 2
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      return {b.mul(dy, b.mul(y, constant_like(b, y, 0.6931471805599453)))};
+    }),
+    .evaluate = [](const Node&, Literals o,
+                   const Type& r) { return map1(r, o[0], [](double x) { return std::exp2(x); }); },
+    .lowering = LowerElementwise{ScalarOp::Exp2},
     .samples = unary_samples(-2, 2),
 };
 
@@ -150,6 +208,21 @@ extern const OpDef log_def{
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::log(x); }); },
     .lowering = LowerElementwise{ScalarOp::Log},
+    .samples = unary_samples(0.5, 4),
+};
+
+extern const OpDef log2_def{
+    .name = "log2",
+    .doc = "the logarithm to base 2",
+    .infer = infer_float_unary,
+    // dx = dy / (x ln 2)
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      const Value x = b.graph()[y].operands[0];
+      return {b.div(dy, b.mul(x, constant_like(b, x, 0.6931471805599453)))};
+    }),
+    .evaluate = [](const Node&, Literals o,
+                   const Type& r) { return map1(r, o[0], [](double x) { return std::log2(x); }); },
+    .lowering = LowerElementwise{ScalarOp::Log2},
     .samples = unary_samples(0.5, 4),
 };
 
@@ -202,7 +275,7 @@ extern const OpDef tanh_def{
     .infer = infer_float_unary,
     // dx = dy * (1 - y^2)
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
-      return {b.mul(dy, b.sub(constant_like(b, y, 1), b.mul(y, y)))};
+      return {b.mul(dy, slope(b, y, b.sub(constant_like(b, y, 1), b.mul(y, y))))};
     }),
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::tanh(x); }); },
@@ -216,7 +289,7 @@ extern const OpDef sigmoid_def{
     .infer = infer_float_unary,
     // dx = dy * y (1 - y)
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
-      return {b.mul(dy, b.mul(y, b.sub(constant_like(b, y, 1), y)))};
+      return {b.mul(dy, slope(b, y, b.mul(y, b.sub(constant_like(b, y, 1), y))))};
     }),
     .evaluate =
         [](const Node&, Literals o, const Type& r) {
@@ -242,6 +315,23 @@ extern const OpDef erf_def{
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::erf(x); }); },
     .lowering = LowerElementwise{ScalarOp::Erf},
+    .samples = unary_samples(-2, 2),
+};
+
+extern const OpDef erfc_def{
+    .name = "erfc",
+    .doc = "1 - erf(x), exact for large x",
+    .infer = infer_float_unary,
+    // dx = -dy * 2/sqrt(pi) * e^(-x^2)
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      const Value x = b.graph()[y].operands[0];
+      const Value slope =
+          b.mul(constant_like(b, x, -1.1283791670955126), b.node(Op::exp, {b.neg(b.mul(x, x))}));
+      return {b.mul(dy, slope)};
+    }),
+    .evaluate = [](const Node&, Literals o,
+                   const Type& r) { return map1(r, o[0], [](double x) { return std::erfc(x); }); },
+    .lowering = LowerElementwise{ScalarOp::Erfc},
     .samples = unary_samples(-2, 2),
 };
 

@@ -131,6 +131,19 @@ Loc Sources::loc(Span s) const {
           static_cast<int>(s.begin - *at) + 1};
 }
 
+std::string_view Sources::line(const Loc& loc) const {
+  for (const File& f : files_) {
+    const auto index = static_cast<std::size_t>(loc.line - 1);
+    if (f.name != loc.file || index >= f.line_starts.size()) continue;
+    std::string_view text = std::string_view(f.text).substr(f.line_starts[index]);
+    text = text.substr(0, text.find('\n'));
+    const std::size_t first = text.find_first_not_of(" \t\r");
+    if (first == text.npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
+  }
+  return {};
+}
+
 void Diagnostics::report(Diagnostic d) {
   if (all_.size() >= kLimit) return;
   for (const Diagnostic& other : all_)

@@ -36,6 +36,8 @@ class Sources {
   const std::string& text(int source) const { return files_.at(source).text; }
   std::string_view text(Span s) const;
   Loc loc(Span s) const;  // of its first byte
+  /// The line of `loc` without the space around it; empty where no file has its name.
+  std::string_view line(const Loc& loc) const;
 
  private:
   struct File {

@@ -8,7 +8,7 @@
 // `grad` nodes are expanded in node order. The first operand of a later grad may hold an earlier
 // one: by then that is expanded, so derivatives of derivatives need no care of their own. All grads
 // of one value share one sweep: the values after y are walked backwards once, each adding to the
-// adjoints of its operands by its operation's rule.
+// adjoints of its operands by its operation's rule. The adjoint of a value `w` is named `d_w`.
 #include <algorithm>
 #include <map>
 
@@ -31,14 +31,25 @@ class Sweep {
       const std::vector<bool> between = nodes_between(g, x, y);
       for (std::uint32_t id = 0; id <= y.id; ++id) wanted[id] = wanted[id] || between[id];
     }
+    const auto first = static_cast<std::uint32_t>(g.nodes.size());
     adjoint_[y.id] = b.splat(Type(g.type(y)), 1);
-    for (std::uint32_t id = y.id + 1; id-- > 0;)
-      if (wanted[id] && adjoint_[id].valid()) push_back(Value{id}, wanted);
+    for (std::uint32_t id = y.id + 1; id-- > 0;) {
+      if (!wanted[id] || !adjoint_[id].valid()) continue;
+      // All its users have been visited: the adjoint is complete.
+      if (adjoint_[id].id >= first) name_adjoint(Value{id});
+      push_back(Value{id}, wanted);
+    }
   }
 
   Value adjoint(Value x) const { return x.id < adjoint_.size() ? adjoint_[x.id] : Value{}; }
 
  private:
+  void name_adjoint(Value v) {
+    const std::string& name = b_.graph()[v].name;
+    Node& adjoint = b_.graph()[adjoint_[v.id]];
+    if (!name.empty() && adjoint.name.empty()) adjoint.name = "d_" + name;
+  }
+
   void push_back(Value v, const std::vector<bool>& wanted) {
     const Node n = b_.graph()[v];  // a copy: building moves the nodes
     const Gradient& gradient = op_def(n.op).gradient;
@@ -62,9 +73,6 @@ class Sweep {
                 b_.type(parts[k]).str(), b_.type(o).str());
       Value& sum = adjoint_[o.id];
       sum = sum.valid() ? b_.add(sum, parts[k]) : parts[k];
-      const std::string& name = b_.graph()[o].name;
-      if (!name.empty() && b_.graph()[sum].name.empty() && b_.graph()[sum].op != Op::input)
-        b_.graph()[sum].name = "d_" + name;
     }
   }
 

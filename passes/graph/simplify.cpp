@@ -187,7 +187,19 @@ Value power(const Here& h) {
   if (*p == 1) return h.a();
   if (*p == 2) return h.b.mul(h.a(), h.a());
   if (*p == 3) return h.b.mul(h.b.mul(h.a(), h.a()), h.a());
+  if (*p == 4) {
+    const Value square = h.b.mul(h.a(), h.a());
+    return h.b.mul(square, square);
+  }
   if (*p == -1) return h.b.div(h.b.splat(h.n.type, 1), h.a());
+  if (*p == -2) {  // 1 / x^2 would be 0 where x^2 overflows and the result does not vanish
+    const Value inverse = h.b.div(h.b.splat(h.n.type, 1), h.a());
+    return h.b.mul(inverse, inverse);
+  }
+  // The root of -0 is -0 and that of -infinity NaN, where the powers are 0 and infinity.
+  if (*p == 0.5) return h.b.node(Op::sqrt, {h.a()});
+  if (*p == -0.5) return h.b.node(Op::rsqrt, {h.a()});
+  if (*p == 1.5) return h.b.mul(h.a(), h.b.node(Op::sqrt, {h.a()}));
   if (*p == 0) return h.b.splat(h.n.type, 1);
   return kNone;
 }
@@ -233,7 +245,7 @@ const Rule kRules[] = {
      [](const Here& h) {
        return h.is(h.a(), Op::sub) ? h.b.sub(h.in(h.a(), 1), h.in(h.a())) : kNone;
      }},
-    {Op::pow, "x^p by multiplication for small whole p", power},
+    {Op::pow, "x^p by products and roots for small whole and half p", power},
     {Op::abs, "|-x| = |x| (u8 has no sign, and wraps)",
      [](const Here& h) {
        return h.is(h.a(), Op::neg) && h.n.type.element != ElementType::U8

@@ -115,7 +115,7 @@ class Lowerer {
     BufferId& b = buffer_of_[v.id];
     if (b >= 0) return b;
     const Node& n = g_[v];
-    if (n.op == Op::constant) {
+    if (n.op == Op::constant && n.kernel < 0) {  // a single number may be stored by a kernel
       b = add_buffer(fmt::format("constant{}", v.id), BufferKind::Constant, n.type);
       p_.buffers.back().data = bytes_of(n.literal_attr("value"));
     } else {

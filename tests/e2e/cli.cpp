@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "runtime/checkpoint.h"
 #include "runtime/data/readers.h"
@@ -13,6 +14,15 @@ namespace {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+/// Comments are for the reader; what reads a graph drops them.
+std::string without_comments(const std::string& graph) {
+  std::istringstream lines(graph);
+  std::string line, out;
+  while (std::getline(lines, line))
+    if (!line.starts_with("  # ")) out += line + "\n";
+  return out;
 }
 
 const char* kModels[] = {"linear_regression.dl",
@@ -64,7 +74,7 @@ TEST_CASE("every stage of a dump, and a dumped graph parses back") {
         std::string(stage) == "optimized") {
       const Finished again = dlc_command({"opt", dir.write("g.ir", f.out)});
       CHECK_MESSAGE(again.exit_code == 0, again.err);
-      CHECK(again.out == f.out);
+      CHECK(again.out == without_comments(f.out));
     }
   }
   const Finished opt = dlc_command({"dump", example("mlp.dl"), "--stage", "backward"});

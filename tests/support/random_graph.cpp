@@ -210,7 +210,8 @@ class Generator {
   bool elementwise(Op op) {
     static const std::set<Op> jumps{Op::sign, Op::floor, Op::ceil, Op::round};
     static const std::set<Op> comparisons{Op::eq, Op::ne, Op::lt, Op::le};
-    static const std::set<Op> of_positive{Op::sqrt, Op::log, Op::log1p};
+    static const std::set<Op> of_positive{Op::sqrt, Op::rsqrt, Op::cbrt,
+                                          Op::log,  Op::log2,  Op::log1p};
     static const std::set<Op> integer_too{Op::add, Op::sub, Op::mul,  Op::div, Op::rem,
                                           Op::max, Op::min, Op::sign, Op::abs, Op::neg};
     if (integer_too.contains(op) && chance(20)) {

@@ -1,4 +1,4 @@
-#include "codegen/llvm/abi_tables.h"
+#include "codegen/native/abi_tables.h"
 
 #include <algorithm>
 

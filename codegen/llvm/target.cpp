@@ -1,0 +1,129 @@
+// The target and LLVM's passes. The pass list is short on purpose: kernels are emitted in the form
+// they should have, and loop unrolling only makes hand-tiled loops spill.
+#include "codegen/llvm/target.h"
+
+#include <llvm/Analysis/CGSCCPassManager.h>
+#include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/DCE.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/LICM.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+#include <llvm/Transforms/Utils/Mem2Reg.h>
+
+#include <mutex>
+
+#include "ir/support/check.h"
+
+namespace dlc {
+
+namespace {
+
+template <class T>
+T checked(llvm::Expected<T> v, const char* what) {
+  if (!v) throw InternalError(fmt::format("{}: {}", what, llvm::toString(v.takeError())));
+  return std::move(*v);
+}
+
+int widest_vectors(const std::string& features) {
+  const auto has = [&](const char* f) { return features.find(f) != std::string::npos; };
+  return has("+avx512f") && has("+avx512vl") ? 512 : has("+avx2") && has("+fma") ? 256 : 128;
+}
+
+}  // namespace
+
+Target host_target(int vector_bits) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+  });
+  auto builder = checked(llvm::orc::JITTargetMachineBuilder::detectHost(), "the host's CPU");
+  const int widest = widest_vectors(builder.getFeatures().getString());
+  const int bits = vector_bits > 0 ? std::min(vector_bits, widest) : widest;
+  if (bits < 512)
+    for (const char* f : {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd"})
+      builder.getFeatures().AddFeature(f, false);
+  if (bits < 256)
+    for (const char* f : {"avx", "avx2", "fma"}) builder.getFeatures().AddFeature(f, false);
+  builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
+  // The loader puts code anywhere, in one piece.
+  builder.setRelocationModel(llvm::Reloc::PIC_);
+  builder.setCodeModel(llvm::CodeModel::Small);
+  // Products and sums are fused only where the kernels say so.
+  builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  return {checked(builder.createTargetMachine(), "the host's code generator"), bits};
+}
+
+std::unique_ptr<llvm::Module> make_module(const std::string& name, llvm::LLVMContext& context,
+                                          const Target& target) {
+  auto module = std::make_unique<llvm::Module>(name, context);
+  module->setTargetTriple(target.machine->getTargetTriple());
+  module->setDataLayout(target.machine->createDataLayout());
+  module->setPICLevel(llvm::PICLevel::SmallPIC);
+  return module;
+}
+
+void finish_module(llvm::Module& module, const Target& target) {
+  for (llvm::Function& f : module) {
+    if (f.isDeclaration()) continue;
+    f.addFnAttr("prefer-vector-width", std::to_string(target.vector_bits));
+    f.setDoesNotThrow();
+  }
+  std::string error;
+  llvm::raw_string_ostream out(error);
+  if (llvm::verifyModule(module, &out))
+    throw InternalError(
+        fmt::format("program {}: malformed code: {}", module.getName().str(), error));
+}
+
+void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::PromotePass());
+  passes.addPass(llvm::EarlyCSEPass(true));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
+  passes.addPass(llvm::EarlyCSEPass(true));
+  passes.addPass(llvm::DCEPass());
+  for (llvm::Function& f : module)
+    if (!f.isDeclaration()) passes.run(f, functions);
+}
+
+std::string object_code(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  llvm::legacy::PassManager passes;
+  llvm::MCContext* context = nullptr;
+  if (machine.addPassesToEmitMC(passes, context, out))
+    throw InternalError("the host has no object code");
+  passes.run(module);
+  return std::string(bytes.data(), bytes.size());
+}
+
+std::string assembly(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, out, nullptr, llvm::CodeGenFileType::AssemblyFile))
+    throw InternalError("the host has no assembly");
+  passes.run(module);
+  return std::string(bytes.data(), bytes.size());
+}
+
+}  // namespace dlc

@@ -1,0 +1,47 @@
+#pragma once
+// What code generation gives: object code, and a program that runs.
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codegen/abi/program.h"
+#include "ir/loop/loop.h"
+#include "ir/support/stage_clock.h"
+
+namespace dlc {
+
+/// The symbol of a program's entry point in its object code.
+inline constexpr const char* kRunSymbol = "dlc_run";
+
+/// Owns the machine code and the tables that `program()` points into; keep it alive while it runs.
+class CompiledProgram {
+ public:
+  virtual ~CompiledProgram() = default;
+  virtual const dlc_program* program() const = 0;
+};
+
+struct CodegenOptions {
+  int vector_bits = 0;  // 128, 256 or 512 limits the width (for tests of narrower machines)
+  int threads = 0;      // that compile at most; 0: one a core, up to four
+  bool cache = true;    // whether compile_program looks on the disk and stores there
+  /// Told what each stage took, in milliseconds; for what threads share, their processor time.
+  std::function<void(std::string_view stage, double ms)> on_time;
+
+  void report(std::string_view stage, double ms) const {
+    if (on_time) on_time(stage, ms);
+  }
+};
+
+/// Object files that together define kRunSymbol.
+struct ObjectCode {
+  std::vector<std::string> objects;
+  std::string made_by;  // the file that LLVM was loaded from
+};
+
+/// Puts object code into this process; nullptr when it holds what the small loader does not know.
+std::unique_ptr<CompiledProgram> load_program(const loop::Program& p,
+                                              const std::vector<std::string>& objects);
+
+}  // namespace dlc

@@ -1,0 +1,224 @@
+// Definitions, and the entries of parser.h.
+#include <set>
+
+#include "frontend/parser.h"
+#include "frontend/parser/parser_impl.h"
+
+namespace dlc {
+
+namespace parsing {
+
+// params: "(" list( name [ ":" type ] [ "=" expr ] ) ")"
+std::vector<Param> Parser::parameters() {
+  std::vector<Param> params;
+  std::set<std::string> names;
+  if (!is(Tok::LParen))
+    fail(Diag::syntax, here(), fmt::format("a list of parameters is expected, not {}", found()),
+         "`(x, axis = 1)`");
+  const Open o = open("a list of parameters");
+  ++brackets_;
+  int h = 0;
+  while (at_ < o.close) {
+    Param p;
+    p.name = name("a parameter");
+    if (!names.insert(p.name.text).second)
+      report(Diag::duplicate_parameter, p.name.span,
+             fmt::format("the parameter `{}` is named twice", p.name.text));
+    if (take(Tok::Colon)) p.type = type(h);
+    if (take(Tok::Assign)) p.default_value = expression().expr;
+    params.push_back(std::move(p));
+    if (!take(Tok::Comma)) break;
+  }
+  --brackets_;
+  close(o);
+  return params;
+}
+
+// callable: name params [ params ] [ "->" type ] ( "=" expr | block )
+Callable Parser::callable(CallableKind kind, const char* what) {
+  Callable c;
+  c.kind = kind;
+  c.name = name(what);
+  c.tensors = parameters();
+  if (is(Tok::LParen)) {
+    c.has_config = true;
+    c.config = std::move(c.tensors);
+    c.tensors = parameters();
+  }
+  int h = 0;
+  if (take(Tok::Arrow)) c.result = type(h);
+  if (is(Tok::Assign)) {
+    ++at_;
+    const std::uint32_t first = at_;
+    Parsed v = expression();
+    Stmt s;
+    s.span = since(first);
+    c.body.span = s.span;
+    s.node = ExprStmt{std::move(v.expr)};
+    c.body.stmts.push_back(std::move(s));
+  } else {
+    c.body = block(what, h);
+  }
+  return c;
+}
+
+// definition: "import" string | "const" name "=" expr | "fn" callable
+//           | ( "layer" | "optimizer" ) callable | "data" name block | "model" name [ params ]
+//           block | "train" name [ "on" name ] block
+Item Parser::item() {
+  const std::uint32_t first = at_;
+  Item i;
+  const std::string doc = doc_at(first);
+  int h = 0;
+  if (take(Tok::Import)) {
+    if (!is(Tok::String))
+      fail(Diag::syntax, here(),
+           fmt::format("the path of a file in quotes is expected, not {}", found()),
+           "`import \"data.dl\"`");
+    const std::uint32_t k = at_++;
+    i.node = Import{string_value(text(k)), span_of(k)};
+  } else if (take(Tok::Const)) {
+    Name n = name("a const");
+    if (!take(Tok::Assign))
+      fail(Diag::missing_value, after_previous(),
+           fmt::format("the value of the const `{}` is missing", n.text),
+           fmt::format("`const {} = ...`", n.text));
+    i.node = Const{std::move(n), expression().expr, doc};
+  } else if (take(Tok::Fn)) {
+    Callable c = callable(CallableKind::Fn, "a function");
+    c.doc = doc;
+    i.node = std::move(c);
+  } else if (is_word("layer") || is_word("optimizer")) {
+    const bool layer = is_word("layer");
+    ++at_;
+    Callable c = callable(layer ? CallableKind::Layer : CallableKind::Optimizer,
+                          layer ? "a layer" : "an optimizer");
+    c.doc = doc;
+    i.node = std::move(c);
+  } else if (is_word("data")) {
+    ++at_;
+    Name n = name("a data block");
+    Block b = block("a data block", h);
+    i.node = Data{std::move(n), std::move(b), doc};
+  } else if (is_word("model")) {
+    ++at_;
+    Model m;
+    m.name = name("a model");
+    if (is(Tok::LParen)) m.config = parameters();
+    m.body = block("a model", h);
+    m.doc = doc;
+    i.node = std::move(m);
+  } else if (is_word("train")) {
+    ++at_;
+    Train t;
+    t.model = name("the model to train");
+    if (is_word("on")) {
+      ++at_;
+      t.data = name("the data");
+    }
+    t.body = block("a train block", h);
+    t.doc = doc;
+    i.node = std::move(t);
+  } else {
+    foreign_statement();
+    const std::string word(text(at_));
+    const std::string near = is(Tok::Name) ? nearest(word, {"import", "const", "fn", "layer",
+                                                            "optimizer", "data", "model", "train"})
+                                           : "";
+    fail(Diag::unknown_definition, here(), fmt::format("a definition is expected, not {}", found()),
+         near.empty() ? "at the top of a file stand import, const, fn, layer, optimizer, data, "
+                        "model and train"
+                      : fmt::format("did you mean `{}`?", near));
+  }
+  if (!take(Tok::Semicolon) && peek() != Tok::End && !token(at_).newline_before)
+    fail(Diag::syntax, here(), fmt::format("the end of the line is expected, not {}", found()),
+         is(Tok::Question) || is(Tok::If) ? "a choice is written `if condition { a } else { b }`"
+                                          : "");
+  i.span = since(first);
+  return i;
+}
+
+/// A definition with a mistake still defines its name.
+std::optional<Item> Parser::broken_item(std::uint32_t first) const {
+  const bool named = token(first + 1).kind == Tok::Name;
+  if (!named || (token(first).kind != Tok::Name && token(first).kind != Tok::Fn &&
+                 token(first).kind != Tok::Const))
+    return std::nullopt;
+  const Name name{std::string(text(first + 1)), span_of(first + 1)};
+  Item i;
+  i.span = name.span;
+  const std::string_view word = text(first);
+  if (word == "model" || word == "data") {
+    Block b;
+    b.span = name.span;
+    b.damaged = true;
+    if (word == "model")
+      i.node = Model{name, {}, std::move(b), {}};
+    else
+      i.node = Data{name, std::move(b), {}};
+  } else if (word == "fn" || word == "const" || word == "layer" || word == "optimizer") {
+    i.node = Const{name, nullptr, {}};
+  } else {
+    return std::nullopt;
+  }
+  return i;
+}
+
+/// Goes on at the next definition that begins at the margin.
+void Parser::skip_item(std::uint32_t first) {
+  const auto next = std::upper_bound(lexed_.starts.begin(), lexed_.starts.end(),
+                                     std::max(first, at_ > first ? at_ - 1 : first));
+  at_ = next == lexed_.starts.end() ? last() : *next;
+}
+
+// file: { definition end }
+File Parser::file() {
+  File f;
+  f.source = source_;
+  // When no more mistakes are shown there is no need to find them.
+  while (at_ < last() && diagnostics_.size() < Diagnostics::kLimit) {
+    if (token(at_).kind == Tok::Semicolon) {
+      ++at_;
+      continue;
+    }
+    const std::uint32_t first = at_;
+    try {
+      brackets_ = nesting_ = 0;
+      too_deep_ = false;
+      const auto next = std::upper_bound(lexed_.starts.begin(), lexed_.starts.end(), first);
+      limit_ = next == lexed_.starts.end() ? last() : *next;
+      f.items.push_back(item());
+    } catch (const Recover&) {
+      if (auto placeholder = broken_item(first)) f.items.push_back(std::move(*placeholder));
+      skip_item(first);
+    }
+  }
+  return f;
+}
+
+// The text of a `--set`: one expr.
+ExprPtr Parser::only_expression() {
+  try {
+    brackets_ = 1;
+    Parsed e = expression();
+    if (peek() != Tok::End)
+      fail(Diag::syntax, here(), fmt::format("one value is expected, not {} after it", found()));
+    return std::move(e.expr);
+  } catch (const Recover&) {
+    return nullptr;
+  }
+}
+
+}  // namespace parsing
+
+ast::File parse(const Sources& sources, int source, Diagnostics& diagnostics) {
+  return parsing::Parser(sources, source, diagnostics).file();
+}
+
+ast::ExprPtr parse_expression(const Sources& sources, int source, Diagnostics& diagnostics) {
+  const std::size_t before = diagnostics.size();
+  ast::ExprPtr e = parsing::Parser(sources, source, diagnostics).only_expression();
+  return diagnostics.size() == before ? std::move(e) : nullptr;
+}
+
+}  // namespace dlc

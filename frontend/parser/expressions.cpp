@@ -1,0 +1,336 @@
+// Expressions, by precedence: each level is read by binary(), from the loosest.
+#include "frontend/parser/parser_impl.h"
+
+namespace dlc::parsing {
+
+Operator operator_of(Tok t) {
+  switch (t) {
+    case Tok::Pipe:
+      return {"|>", 1};
+    case Tok::Or:
+      return {"or", 2};
+    case Tok::And:
+      return {"and", 3};
+    case Tok::Equal:
+      return {"==", 5};
+    case Tok::NotEqual:
+      return {"!=", 5};
+    case Tok::Less:
+      return {"<", 5};
+    case Tok::LessEqual:
+      return {"<=", 5};
+    case Tok::Greater:
+      return {">", 5};
+    case Tok::GreaterEqual:
+      return {">=", 5};
+    case Tok::Range:
+      return {"..", 6};
+    case Tok::Plus:
+      return {"+", 7};
+    case Tok::Minus:
+      return {"-", 7};
+    case Tok::Star:
+      return {"*", 8};
+    case Tok::Slash:
+      return {"/", 8};
+    case Tok::SlashSlash:
+      return {"//", 8};
+    case Tok::Percent:
+      return {"%", 8};
+    case Tok::At:
+      return {"@", 8};
+    case Tok::Caret:
+      return {"^", 10};
+    default:
+      return {"", 0};
+  }
+}
+
+// expr: unary { operator unary } | "not" expr, by the levels of operator_of(), left to right; the
+// right side of "|>" is a postfix, and comparisons do not chain.
+Parsed Parser::binary(int least) {
+  const Nesting nesting(*this);
+  const std::uint32_t first = at_;
+  Parsed left;
+  if (is(Tok::Not)) {
+    ++at_;
+    Parsed operand = binary(kComparison);
+    const int h = operand.height + 1;
+    left = make(first, Unary{"not", std::move(operand.expr)}, h);
+  } else {
+    left = unary();
+  }
+  bool compared = false;
+  for (;;) {
+    const Operator op = operator_of(peek());
+    if (op.level == 0 || op.level < least || starts_negative()) return left;
+    const Span op_span = span_of(at_++);
+    if (op.level == kComparison && compared)
+      fail(Diag::chained_comparison, op_span, "comparisons do not chain",
+           "write `a < b and b < c`");
+    compared = op.level == kComparison;
+    // The next line binds a name: it is no operand.
+    if (on_new_line() && is(Tok::Name) && (peek(1) == Tok::Assign || peek(1) == Tok::Update))
+      fail(Diag::expected_expression, after_previous(),
+           fmt::format("a value is missing after `{}`", op.text));
+    Parsed right = op.level == 1 ? postfix() : binary(op.level + 1);
+    const int h = std::max(left.height, right.height) + 1;
+    left = make(first, Binary{op.text, op_span, std::move(left.expr), std::move(right.expr)}, h);
+  }
+}
+
+// unary: "-" unary | postfix [ "^" unary ]
+Parsed Parser::unary() {
+  const Nesting nesting(*this);
+  const std::uint32_t first = at_;
+  if (take(Tok::Minus)) {
+    Parsed operand = unary();
+    const int h = operand.height + 1;
+    return make(first, Unary{"-", std::move(operand.expr)}, h);
+  }
+  Parsed base = postfix();
+  if (!is(Tok::Caret)) return base;
+  const Span op_span = span_of(at_++);
+  Parsed exponent = is(Tok::Not) ? binary(kComparison) : unary();
+  const int h = std::max(base.height, exponent.height) + 1;
+  return make(first, Binary{"^", op_span, std::move(base.expr), std::move(exponent.expr)}, h);
+}
+
+// postfix: primary { call | index | "." name }
+Parsed Parser::postfix() {
+  const std::uint32_t first = at_;
+  Parsed e = primary();
+  for (;;) {
+    if (is(Tok::LParen) && !on_new_line()) {
+      e = call(first, std::move(e));
+    } else if (is(Tok::LBracket) && !on_new_line()) {
+      e = index(first, std::move(e));
+    } else if (is(Tok::Dot) && !on_new_line()) {
+      ++at_;
+      Name member = name("a member");
+      const int h = e.height + 1;
+      e = make(first, Member{std::move(e.expr), std::move(member)}, h);
+    } else {
+      return e;
+    }
+  }
+}
+
+// call: "(" list( argument ) ")"
+Parsed Parser::call(std::uint32_t first, Parsed callee) {
+  const Open o = open("a call");
+  ++brackets_;
+  Call c{std::move(callee.expr), {}};
+  int h = callee.height;
+  bool named = false;
+  while (at_ < o.close) {
+    c.args.push_back(argument(named, h));
+    if (!take(Tok::Comma)) break;
+  }
+  --brackets_;
+  close(o);
+  return make(first, std::move(c), h + 1);
+}
+
+// argument: [ name ":" ] expr
+Arg Parser::argument(bool& named, int& height) {
+  Arg a;
+  const std::uint32_t first = at_;
+  if (is(Tok::Name) && (peek(1) == Tok::Colon || peek(1) == Tok::Assign)) {
+    a.name = name("an argument");
+    if (is(Tok::Assign))
+      report(Diag::equals_in_call, since(first), "the value of a named argument follows a colon",
+             fmt::format("write `{}: ...`", a.name->text));
+    ++at_;
+    named = true;
+  }
+  Parsed v = expression();
+  height = std::max(height, v.height);
+  a.value = std::move(v.expr);
+  if (named && !a.name)
+    report(Diag::positional_after_named, a.value->span,
+           "an argument without a name follows one with a name", "arguments by place come first");
+  return a;
+}
+
+// index: "[" list( index_item ) "]"
+Parsed Parser::index(std::uint32_t first, Parsed object) {
+  const Open o = open("an index");
+  ++brackets_;
+  Index x{std::move(object.expr), {}};
+  int h = object.height;
+  if (at_ == o.close)
+    fail(Diag::expected_expression, span_of(o.at), "an index is missing",
+         "`x[0]`, `x[1:3]` or `x[..., 0]`");
+  while (at_ < o.close) {
+    x.items.push_back(index_item(h));
+    if (!take(Tok::Comma)) break;
+  }
+  --brackets_;
+  close(o);
+  return make(first, std::move(x), h + 1);
+}
+
+// index_item: "..." | expr | [ expr ] ":" [ expr ] [ ":" [ expr ] ]
+IndexItem Parser::index_item(int& height) {
+  IndexItem item;
+  const std::uint32_t first = at_;
+  const auto part = [&] {
+    Parsed p = expression();
+    height = std::max(height, p.height);
+    return std::move(p.expr);
+  };
+  const auto at_end = [&] { return is(Tok::Colon) || is(Tok::Comma) || is(Tok::RBracket); };
+  if (is(Tok::Ellipsis)) {
+    ++at_;
+    item.value = make(first, Ellipsis{}, 1).expr;
+  } else {
+    if (!is(Tok::Colon)) item.begin = part();
+    if (take(Tok::Colon)) {
+      item.is_slice = true;
+      if (!at_end()) item.end = part();
+      if (take(Tok::Colon) && !at_end()) item.step = part();
+    } else {
+      item.value = std::move(item.begin);
+    }
+  }
+  item.span = since(first);
+  return item;
+}
+
+// list: "[" list( expr | "..." ) "]"
+Parsed Parser::list() {
+  const std::uint32_t first = at_;
+  const Open o = open("a list");
+  ++brackets_;
+  ListLit l;
+  int h = 0;
+  while (at_ < o.close) {
+    if (is(Tok::Ellipsis)) {
+      const std::uint32_t k = at_++;
+      l.items.push_back(make(k, Ellipsis{}, 1).expr);
+    } else {
+      Parsed v = expression();
+      h = std::max(h, v.height);
+      l.items.push_back(std::move(v.expr));
+    }
+    if (!take(Tok::Comma)) break;
+  }
+  --brackets_;
+  close(o);
+  return make(first, std::move(l), h + 1);
+}
+
+// primary: integer | float | string | "true" | "false" | name | "(" expr ")" | list | if
+Parsed Parser::primary() {
+  const std::uint32_t first = at_;
+  switch (peek()) {
+    case Tok::Int:
+      ++at_;
+      return make(first, IntLit{int_value(text(first))}, 1);
+    case Tok::Float:
+      ++at_;
+      return make(first, FloatLit{float_value(text(first))}, 1);
+    case Tok::String:
+      ++at_;
+      return make(first, StringLit{string_value(text(first))}, 1);
+    case Tok::True:
+    case Tok::False:
+      ++at_;
+      return make(first, BoolLit{token(first).kind == Tok::True}, 1);
+    case Tok::Name: {
+      const std::string word(text(first));
+      if (word == "True" || word == "False") {
+        report(Diag::foreign_keyword, span_of(first),
+               fmt::format("`{}` is not a word of this language", word),
+               word == "True" ? "write `true`" : "write `false`");
+        ++at_;
+        return make(first, BoolLit{word == "True"}, 1);
+      }
+      if (word == "None")
+        fail(Diag::foreign_keyword, span_of(first), "`None` is not a word of this language",
+             "write `none`");
+      if (word == "lambda")
+        fail(Diag::foreign_keyword, span_of(first), "there are no lambdas",
+             "define a function: `fn f(x) = ...`");
+      ++at_;
+      return make(first, NameRef{word}, 1);
+    }
+    case Tok::LBracket:
+      return list();
+    case Tok::If:
+      return if_expression();
+    case Tok::Error:
+      throw Recover{};
+    case Tok::LParen: {
+      const Open o = open("an expression");
+      ++brackets_;
+      if (at_ == o.close)
+        fail(Diag::expected_expression, since(first),
+             "an expression is missing between the brackets");
+      Parsed inner = expression();
+      if (is(Tok::Comma))
+        fail(Diag::syntax, here(), "there are no tuples",
+             "a list is written in square brackets: [a, b]");
+      --brackets_;
+      close(o);
+      inner.expr->span = since(first);
+      return inner;
+    }
+    case Tok::LBrace:
+      fail(Diag::expected_expression, here(), "a value is expected, not a block",
+           "lists are written in square brackets");
+    case Tok::Ellipsis:
+      fail(Diag::expected_expression, here(),
+           "`...` stands for dimensions in a type or an index only");
+    default:
+      fail(Diag::expected_expression, here(), fmt::format("a value is expected, not {}", found()),
+           is(Tok::Assign) ? "`==` compares"
+           : is(Tok::Fn) || is(Tok::Const) || is(Tok::Import)
+               ? "definitions stand at the top of the file, outside of blocks"
+               : "");
+  }
+}
+
+// if: "if" expr block [ "else" ( if | block ) ]
+Parsed Parser::if_expression() {
+  const Nesting nesting(*this);
+  const std::uint32_t first = at_++;
+  const int outer = brackets_;
+  brackets_ = 0;
+  Parsed cond = expression();
+  int h = cond.height;
+  if (is(Tok::Assign))
+    fail(Diag::assignment_in_condition, here(), "`=` binds a name; a comparison is `==`",
+         "write `==`");
+  if (is(Tok::Colon))
+    fail(Diag::syntax, here(), "blocks are in braces", "`if condition { ... } else { ... }`");
+  IfExpr e;
+  e.cond = std::move(cond.expr);
+  e.then_block = block("an `if`", h);
+  const std::uint32_t before = at_;
+  while (is(Tok::Semicolon)) ++at_;
+  if (!is(Tok::Else)) {
+    at_ = before;
+  } else {
+    ++at_;
+    if (is(Tok::If)) {
+      const std::uint32_t inner_first = at_;
+      Parsed inner = if_expression();
+      h = std::max(h, inner.height);
+      Block b;
+      b.span = inner.expr->span;
+      Stmt s;
+      s.span = since(inner_first);
+      s.node = ExprStmt{std::move(inner.expr)};
+      b.stmts.push_back(std::move(s));
+      e.else_block = std::move(b);
+    } else {
+      e.else_block = block("an `else`", h);
+    }
+  }
+  brackets_ = outer;
+  return make(first, std::move(e), h + 1);
+}
+
+}  // namespace dlc::parsing
