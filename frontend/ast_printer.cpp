@@ -54,7 +54,7 @@ struct ExprText {
     return fmt::format("({} {} {})", text(e.lhs), e.op, text(e.rhs));
   }
   std::string operator()(const Call& e) const {
-    std::string out = text(e.callee) + "(";
+    std::string out = object(e.callee) + "(";
     for (std::size_t k = 0; k < e.args.size(); ++k) {
       if (k) out += ", ";
       if (e.args[k].name) out += e.args[k].name->text + ": ";
@@ -63,7 +63,7 @@ struct ExprText {
     return out + ")";
   }
   std::string operator()(const Index& e) const {
-    std::string out = text(e.object) + "[";
+    std::string out = object(e.object) + "[";
     for (std::size_t k = 0; k < e.items.size(); ++k) {
       const IndexItem& i = e.items[k];
       if (k) out += ", ";
@@ -72,10 +72,16 @@ struct ExprText {
     }
     return out + "]";
   }
-  std::string operator()(const Member& e) const { return text(e.object) + "." + e.member.text; }
+  std::string operator()(const Member& e) const { return object(e.object) + "." + e.member.text; }
   std::string operator()(const IfExpr& e) const {
     return fmt::format("if {} {}{}", text(e.cond), text(e.then_block, depth),
                        e.else_block ? " else " + text(*e.else_block, depth) : "");
+  }
+  /// What a call, index or member is of: `1.x` would be a malformed number.
+  static std::string object(const ExprPtr& e) {
+    const bool number =
+        e && (std::holds_alternative<IntLit>(e->node) || std::holds_alternative<FloatLit>(e->node));
+    return number ? "(" + text(e) + ")" : text(e);
   }
   int depth = 0;
 };

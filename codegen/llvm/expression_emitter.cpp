@@ -237,7 +237,7 @@ void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
   const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(t)));
   const bool varies = lanes_ > 1 && depends(s.offset, vector_axis_);
   Value* v = varies ? evaluate_vector(s.value) : evaluate(s.value);
-  // Along an axis of one element a sum is a vector, and the offset does not vary.
+  // Along a vector axis of one element sums are vectors, though the offset does not vary.
   if (!varies && v->getType()->isVectorTy()) v = b_.CreateExtractElement(v, std::uint64_t{0});
   if (t == ElementType::Bool) {
     llvm::Type* byte = b_.getInt8Ty();

@@ -27,7 +27,7 @@ std::vector<Param> Parser::parameters() {
     if (take(Tok::Colon)) p.type = type(h);
     if (take(Tok::Assign)) p.default_value = expression().expr;
     params.push_back(std::move(p));
-    if (!take(Tok::Comma)) break;
+    if (!separated(o)) break;
   }
   --brackets_;
   close(o);
@@ -65,77 +65,102 @@ Callable Parser::callable(CallableKind kind, const char* what) {
 // definition: "import" string | "const" name "=" expr | "fn" callable
 //           | ( "layer" | "optimizer" ) callable | "data" name block | "model" name [ params ]
 //           block | "train" name [ "on" name ] block
+// A misspelt first word is read as what it is near to.
 Item Parser::item() {
   const std::uint32_t first = at_;
   Item i;
   const std::string doc = doc_at(first);
+  std::string word(is(Tok::Name) ? text(first) : "");
+  if (peek(1) == Tok::Name && !token(at_ + 1).newline_before && !is_definition_word(word)) {
+    const std::string near =
+        nearest(word, {"import", "const", "fn", "layer", "optimizer", "data", "model", "train"});
+    if (!near.empty()) {
+      report(Diag::unknown_definition, here(),
+             fmt::format("a definition is expected, not {}", found()),
+             fmt::format("did you mean `{}`?", near));
+      word = near;
+    }
+  }
   int h = 0;
-  if (take(Tok::Import)) {
+  const auto starts = [&](Tok t, std::string_view w) {
+    if (!is(t) && word != w) return false;
+    ++at_;
+    return true;
+  };
+  if (starts(Tok::Import, "import")) {
     if (!is(Tok::String))
       fail(Diag::syntax, here(),
            fmt::format("the path of a file in quotes is expected, not {}", found()),
            "`import \"data.dl\"`");
     const std::uint32_t k = at_++;
     i.node = Import{string_value(text(k)), span_of(k)};
-  } else if (take(Tok::Const)) {
+  } else if (starts(Tok::Const, "const")) {
     Name n = name("a const");
-    if (!take(Tok::Assign))
-      fail(Diag::missing_value, after_previous(),
-           fmt::format("the value of the const `{}` is missing", n.text),
-           fmt::format("`const {} = ...`", n.text));
-    i.node = Const{std::move(n), expression().expr, doc};
-  } else if (take(Tok::Fn)) {
+    if (is(Tok::Colon))
+      fail(Diag::syntax, here(), "a const has no type", fmt::format("`const {} = ...`", n.text));
+    if (!take(Tok::Assign)) {
+      const bool valued = begins_operand(at_) && !token(at_).newline_before;
+      fail(valued ? Diag::missing_equals : Diag::missing_value, after_previous(),
+           valued ? fmt::format("`=` is missing after `{}`", n.text)
+                  : fmt::format("the value of the const `{}` is missing", n.text),
+           fmt::format("write `const {} = {}`", n.text, valued ? rest_of_line(at_) : "..."));
+    }
+    i.node = Const{std::move(n), value(h), doc};
+  } else if (starts(Tok::Fn, "fn")) {
     Callable c = callable(CallableKind::Fn, "a function");
     c.doc = doc;
     i.node = std::move(c);
-  } else if (is_word("layer") || is_word("optimizer")) {
-    const bool layer = is_word("layer");
+  } else if (word == "layer" || word == "optimizer") {
+    const bool layer = word == "layer";
     ++at_;
     Callable c = callable(layer ? CallableKind::Layer : CallableKind::Optimizer,
                           layer ? "a layer" : "an optimizer");
     c.doc = doc;
     i.node = std::move(c);
-  } else if (is_word("data")) {
+  } else if (word == "data") {
     ++at_;
     Name n = name("a data block");
+    without_value_ = true;
     Block b = block("a data block", h);
     i.node = Data{std::move(n), std::move(b), doc};
-  } else if (is_word("model")) {
+  } else if (word == "model") {
     ++at_;
     Model m;
     m.name = name("a model");
     if (is(Tok::LParen)) m.config = parameters();
+    without_value_ = true;
     m.body = block("a model", h);
     m.doc = doc;
     i.node = std::move(m);
-  } else if (is_word("train")) {
-    ++at_;
-    Train t;
-    t.model = name("the model to train");
-    if (is_word("on")) {
-      ++at_;
-      t.data = name("the data");
-    }
-    t.body = block("a train block", h);
+  } else if (word == "train") {
+    Train t = train();
     t.doc = doc;
     i.node = std::move(t);
   } else {
-    foreign_statement();
-    const std::string word(text(at_));
-    const std::string near = is(Tok::Name) ? nearest(word, {"import", "const", "fn", "layer",
-                                                            "optimizer", "data", "model", "train"})
-                                           : "";
-    fail(Diag::unknown_definition, here(), fmt::format("a definition is expected, not {}", found()),
-         near.empty() ? "at the top of a file stand import, const, fn, layer, optimizer, data, "
-                        "model and train"
-                      : fmt::format("did you mean `{}`?", near));
+    no_definition();
   }
-  if (!take(Tok::Semicolon) && peek() != Tok::End && !token(at_).newline_before)
-    fail(Diag::syntax, here(), fmt::format("the end of the line is expected, not {}", found()),
-         is(Tok::Question) || is(Tok::If) ? "a choice is written `if condition { a } else { b }`"
-                                          : "");
+  end_of_statement(nullptr);
+  take(Tok::Semicolon);
   i.span = since(first);
   return i;
+}
+
+// train: "train" name [ "on" name ] block
+Train Parser::train() {
+  ++at_;
+  Train t;
+  t.model = name("the model to train");
+  if (is_word("on")) {
+    ++at_;
+    if (is(Tok::LBrace))
+      fail(Diag::expected_name, after_previous(), "the name of the data is missing after `on`",
+           fmt::format("`train {} on data {{ ... }}`", t.model.text));
+    t.data = name("the data");
+  }
+  int h = 0;
+  without_value_ = true;
+  t.body = block("a train block", h);
+  return t;
 }
 
 /// A definition with a mistake still defines its name.
@@ -164,19 +189,17 @@ std::optional<Item> Parser::broken_item(std::uint32_t first) const {
   return i;
 }
 
-/// Goes on at the next definition that begins at the margin.
-void Parser::skip_item(std::uint32_t first) {
-  const auto next = std::upper_bound(lexed_.starts.begin(), lexed_.starts.end(),
-                                     std::max(first, at_ > first ? at_ - 1 : first));
-  at_ = next == lexed_.starts.end() ? last() : *next;
+std::string Parser::doc_at(std::uint32_t k) const {
+  const auto doc = std::lower_bound(lexed_.docs.begin(), lexed_.docs.end(), k,
+                                    [](const Doc& d, std::uint32_t at) { return d.token < at; });
+  return doc != lexed_.docs.end() && doc->token == k ? doc->text : std::string();
 }
 
 // file: { definition end }
 File Parser::file() {
   File f;
   f.source = source_;
-  // When no more mistakes are shown there is no need to find them.
-  while (at_ < last() && diagnostics_.size() < Diagnostics::kLimit) {
+  while (at_ < last() && !enough()) {
     if (token(at_).kind == Tok::Semicolon) {
       ++at_;
       continue;
@@ -184,7 +207,7 @@ File Parser::file() {
     const std::uint32_t first = at_;
     try {
       brackets_ = nesting_ = 0;
-      too_deep_ = false;
+      without_value_ = deep_ = open_block_ = false;
       const auto next = std::upper_bound(lexed_.starts.begin(), lexed_.starts.end(), first);
       limit_ = next == lexed_.starts.end() ? last() : *next;
       f.items.push_back(item());

@@ -47,35 +47,37 @@ Operator operator_of(Tok t) {
 }
 
 // expr: unary { operator unary } | "not" expr, by the levels of operator_of(), left to right; the
-// right side of "|>" is a postfix, and comparisons do not chain.
+// right side of "|>" is a postfix, and comparisons do not chain; `x |> f + y` is `(x |> f) + y`.
 Parsed Parser::binary(int least) {
   const Nesting nesting(*this);
   const std::uint32_t first = at_;
   Parsed left;
   if (is(Tok::Not)) {
+    if (least > kNot)
+      fail(Diag::expected_expression, here(),
+           "`not` binds less tightly than the operator before it",
+           "put brackets around it: `(not x)`");
     ++at_;
-    Parsed operand = binary(kComparison);
+    Parsed operand = binary(kNot);
     const int h = operand.height + 1;
     left = make(first, Unary{"not", std::move(operand.expr)}, h);
   } else {
     left = unary();
   }
-  bool compared = false;
+  int before = 0;  // the level of the operator read last
   for (;;) {
     const Operator op = operator_of(peek());
     if (op.level == 0 || op.level < least || starts_negative()) return left;
-    const Span op_span = span_of(at_++);
-    if (op.level == kComparison && compared)
-      fail(Diag::chained_comparison, op_span, "comparisons do not chain",
+    const std::uint32_t op_at = at_++;
+    if (op.level == kComparison && before == kComparison)
+      fail(Diag::chained_comparison, span_of(op_at), "comparisons do not chain",
            "write `a < b and b < c`");
-    compared = op.level == kComparison;
-    // The next line binds a name: it is no operand.
-    if (on_new_line() && is(Tok::Name) && (peek(1) == Tok::Assign || peek(1) == Tok::Update))
-      fail(Diag::expected_expression, after_previous(),
-           fmt::format("a value is missing after `{}`", op.text));
-    Parsed right = op.level == 1 ? postfix() : binary(op.level + 1);
+    before = op.level;
+    if (on_new_line() && begins_statement(at_)) no_operand();
+    Parsed right = op.level == kPipe ? postfix() : binary(op.level + 1);
     const int h = std::max(left.height, right.height) + 1;
-    left = make(first, Binary{op.text, op_span, std::move(left.expr), std::move(right.expr)}, h);
+    left = make(first, Binary{op.text, span_of(op_at), std::move(left.expr), std::move(right.expr)},
+                h);
   }
 }
 
@@ -91,7 +93,7 @@ Parsed Parser::unary() {
   Parsed base = postfix();
   if (!is(Tok::Caret)) return base;
   const Span op_span = span_of(at_++);
-  Parsed exponent = is(Tok::Not) ? binary(kComparison) : unary();
+  Parsed exponent = unary();
   const int h = std::max(base.height, exponent.height) + 1;
   return make(first, Binary{"^", op_span, std::move(base.expr), std::move(exponent.expr)}, h);
 }
@@ -125,7 +127,7 @@ Parsed Parser::call(std::uint32_t first, Parsed callee) {
   bool named = false;
   while (at_ < o.close) {
     c.args.push_back(argument(named, h));
-    if (!take(Tok::Comma)) break;
+    if (!separated(o)) break;
   }
   --brackets_;
   close(o);
@@ -164,7 +166,7 @@ Parsed Parser::index(std::uint32_t first, Parsed object) {
          "`x[0]`, `x[1:3]` or `x[..., 0]`");
   while (at_ < o.close) {
     x.items.push_back(index_item(h));
-    if (!take(Tok::Comma)) break;
+    if (!separated(o)) break;
   }
   --brackets_;
   close(o);
@@ -214,7 +216,7 @@ Parsed Parser::list() {
       h = std::max(h, v.height);
       l.items.push_back(std::move(v.expr));
     }
-    if (!take(Tok::Comma)) break;
+    if (!separated(o)) break;
   }
   --brackets_;
   close(o);
@@ -284,11 +286,7 @@ Parsed Parser::primary() {
       fail(Diag::expected_expression, here(),
            "`...` stands for dimensions in a type or an index only");
     default:
-      fail(Diag::expected_expression, here(), fmt::format("a value is expected, not {}", found()),
-           is(Tok::Assign) ? "`==` compares"
-           : is(Tok::Fn) || is(Tok::Const) || is(Tok::Import)
-               ? "definitions stand at the top of the file, outside of blocks"
-               : "");
+      no_operand();
   }
 }
 
@@ -303,34 +301,42 @@ Parsed Parser::if_expression() {
   if (is(Tok::Assign))
     fail(Diag::assignment_in_condition, here(), "`=` binds a name; a comparison is `==`",
          "write `==`");
-  if (is(Tok::Colon))
-    fail(Diag::syntax, here(), "blocks are in braces", "`if condition { ... } else { ... }`");
   IfExpr e;
   e.cond = std::move(cond.expr);
   e.then_block = block("an `if`", h);
   const std::uint32_t before = at_;
   while (is(Tok::Semicolon)) ++at_;
-  if (!is(Tok::Else)) {
+  const bool elif = is_word("elif") && peek(1) != Tok::Assign;
+  if (elif)
+    report(Diag::foreign_keyword, here(), "`elif` is not a word of this language",
+           "write `else if`");
+  if (elif) {
+    e.else_block = else_if(h);
+  } else if (!is(Tok::Else)) {
     at_ = before;
   } else {
     ++at_;
     if (is(Tok::If)) {
-      const std::uint32_t inner_first = at_;
-      Parsed inner = if_expression();
-      h = std::max(h, inner.height);
-      Block b;
-      b.span = inner.expr->span;
-      Stmt s;
-      s.span = since(inner_first);
-      s.node = ExprStmt{std::move(inner.expr)};
-      b.stmts.push_back(std::move(s));
-      e.else_block = std::move(b);
+      e.else_block = else_if(h);
     } else {
       e.else_block = block("an `else`", h);
     }
   }
   brackets_ = outer;
   return make(first, std::move(e), h + 1);
+}
+
+/// `if` or `elif` behind an `else`: a block of one statement.
+Block Parser::else_if(int& height) {
+  Parsed inner = if_expression();
+  height = std::max(height, inner.height);
+  Block b;
+  b.span = inner.expr->span;
+  Stmt s;
+  s.span = b.span;
+  s.node = ExprStmt{std::move(inner.expr)};
+  b.stmts.push_back(std::move(s));
+  return b;
 }
 
 }  // namespace dlc::parsing

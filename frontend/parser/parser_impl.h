@@ -1,7 +1,8 @@
 #pragma once
 // The recursive-descent parser behind parser.h, one function per rule of the grammar
 // (docs/language.md): definitions.cpp, statements.cpp (with blocks and types), expressions.cpp. The
-// rule stands above its function; `end`, the end of a statement, is statement_ends().
+// rule stands above its function; `end`, the end of a statement, is statement_ends(). What is said
+// about mistakes, and where to go on, is in errors.cpp.
 //
 // A mistake is reported where it is found. When its meaning is plain, parsing goes on as if it had
 // been written right; otherwise Recover is thrown to the nearest statement or definition, which
@@ -28,8 +29,8 @@ using namespace ast;
 /// Thrown after a report; caught where parsing can go on.
 struct Recover {};
 
-constexpr int kMaxHeight = 400;   // of the tree
-constexpr int kMaxNesting = 150;  // of rules in progress
+constexpr int kMaxHeight = 400;   // of the tree; a chain `a + a + a` is as high as it is long
+constexpr int kMaxNesting = 150;  // of rules in progress; a bracket takes two or three
 
 struct Parsed {
   ExprPtr expr;
@@ -42,7 +43,7 @@ struct Operator {
 };
 /// The binary operators by token; level 0 for other tokens.
 Operator operator_of(Tok t);
-constexpr int kPipe = 1, kNot = 4, kComparison = 5, kRange = 6;  // levels
+constexpr int kPipe = 1, kNot = 4, kComparison = 5;  // levels
 
 class Parser {
  public:
@@ -123,20 +124,20 @@ class Parser {
       report(kind, span, std::move(message), std::move(hint), std::move(labels));
     throw Recover{};
   }
-  void expect(Tok t, const char* what) {
-    if (!take(t)) fail(Diag::syntax, here(), fmt::format("{} is expected, not {}", what, found()));
+  /// Once for a definition: where one thing is too deep, its neighbours are as well.
+  [[noreturn]] void too_deep(Span span) {
+    if (!std::exchange(deep_, true))
+      report(Diag::too_deep, span, "the nesting is too deep", "give parts of it names");
+    throw Recover{};
   }
   void check_height(int height, Span span) {
-    if (height > kMaxHeight)
-      fail(Diag::too_deep, span, "the expression is nested too deeply", "give parts of it names");
+    if (height > kMaxHeight) too_deep(span);
   }
   struct Nesting {
     explicit Nesting(Parser& p) : parser(p) {
       if (++p.nesting_ > kMaxNesting) {
         --p.nesting_;
-        // What stands around the place is about as deep: one message for a definition is enough.
-        if (std::exchange(p.too_deep_, true)) throw Recover{};
-        p.fail(Diag::too_deep, p.here(), "the nesting is too deep", "give parts of it names");
+        p.too_deep(p.here());
       }
     }
     ~Nesting() { --parser.nesting_; }
@@ -147,20 +148,10 @@ class Parser {
   struct Open {
     std::uint32_t at, close;
   };
-  Open open(const char* what) {
-    const std::uint32_t at = at_++;
-    if (token(at).match == Token::kNoMatch || token(at).match >= limit_)
-      fail(Diag::unclosed_bracket, span_of(at),
-           fmt::format("this `{}` of {} is never closed", text(at), what),
-           "every bracket needs its partner inside the definition");
-    return {at, token(at).match};
-  }
-  void close(const Open& o) {
-    if (at_ != o.close)
-      fail(Diag::syntax, here(),
-           fmt::format("`{}` or `,` is expected, not {}", text(o.close), found()));
-    ++at_;
-  }
+  Open open(const char* what);
+  void close(const Open& o);
+  /// After an item of a list: true when another one follows.
+  bool separated(const Open& o);
 
   Name name(const char* what) {
     if (!is(Tok::Name)) {
@@ -189,6 +180,7 @@ class Parser {
   Parsed primary();
   Parsed list();
   Parsed if_expression();
+  Block else_if(int& height);
   Parsed call(std::uint32_t first, Parsed callee);
   Parsed index(std::uint32_t first, Parsed object);
   Arg argument(bool& named, int& height);
@@ -199,22 +191,42 @@ class Parser {
   Block block(const char* what, int& height);
   Block statements(std::uint32_t open, std::uint32_t end, int& height);
   Stmt statement(int& height);
-  std::optional<Stmt> declaration(std::uint32_t first, int& height);
-  void foreign_statement();
-  void skip_statement(std::uint32_t first, std::uint32_t end);
-  std::optional<Name> bound_name(std::uint32_t k) const;
+  std::optional<Decl> declaration(int& height);
+  std::optional<Result> result(int& height);
+  Stmt named(int& height);
+  For for_loop(int& height);
+  Watch watch();
+  ExprPtr value(int& height);
 
   // ---- Definitions ----
   Item item();
   Callable callable(CallableKind kind, const char* what);
   std::vector<Param> parameters();
-  void skip_item(std::uint32_t first);
+  Train train();
   std::optional<Item> broken_item(std::uint32_t first) const;
-  std::string doc_at(std::uint32_t k) const {
-    const auto at = std::lower_bound(lexed_.docs.begin(), lexed_.docs.end(), k,
-                                     [](const Doc& d, std::uint32_t t) { return d.token < t; });
-    return at != lexed_.docs.end() && at->token == k ? at->text : std::string();
-  }
+  std::string doc_at(std::uint32_t k) const;
+
+  // ---- Mistakes ----
+  std::string_view rest_of_line(std::uint32_t k) const;
+  bool begins_operand(std::uint32_t k) const;
+  bool begins_statement(std::uint32_t k) const;
+  std::uint32_t misindented(std::uint32_t open) const;
+  int indent_of(std::uint32_t k) const;
+  void foreign_statement();
+  void misspelt_statement();
+  void nested_definition();
+  void foreign_condition();
+  void check_comparison(Stmt& s);
+  void end_of_statement(const Stmt* s);
+  [[noreturn]] void no_block(const char* what);
+  [[noreturn]] void no_operand();
+  [[noreturn]] void no_definition();
+  void skip_indented();
+  void skip_statement(std::uint32_t first, std::uint32_t end);
+  void skip_item(std::uint32_t first);
+  std::optional<Name> bound_name(std::uint32_t k) const;
+  /// When no more mistakes are shown there is no need to find them.
+  bool enough() const { return diagnostics_.size() >= Diagnostics::kLimit; }
 
   const Sources& sources_;
   Diagnostics& diagnostics_;
@@ -224,7 +236,9 @@ class Parser {
   std::uint32_t at_ = 0, limit_;
   int brackets_ = 0;  // inside round or square brackets newlines mean nothing
   int nesting_ = 0;
-  bool too_deep_ = false;  // reported in this definition
+  bool deep_ = false;           // too_deep was reported in this definition
+  bool open_block_ = false;     // an unclosed `{` was
+  bool without_value_ = false;  // the next block is that of a data, model or train definition
 };
 
 }  // namespace dlc::parsing

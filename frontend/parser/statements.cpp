@@ -1,5 +1,6 @@
 // Types, blocks and statements.
 #include <map>
+#include <utility>
 
 #include "frontend/parser/parser_impl.h"
 
@@ -44,7 +45,7 @@ TypeExpr Parser::type(int& height) {
         height = std::max(height, d.height);
         t.dims.push_back(std::move(d.expr));
       }
-      if (!take(Tok::Comma)) break;
+      if (!separated(o)) break;
     }
     --brackets_;
     close(o);
@@ -55,13 +56,12 @@ TypeExpr Parser::type(int& height) {
 
 // block: "{" { statement end } "}"
 Block Parser::block(const char* what, int& height) {
-  if (!is(Tok::LBrace))
-    fail(Diag::syntax, here(),
-         fmt::format("the block of {} in braces is expected, not {}", what, found()));
+  if (!is(Tok::LBrace)) no_block(what);
   const Open o = open(what);
   return statements(o.at, o.close, height);
 }
 
+// block: "{" { statement end } "}"     `end` is where the block ends also when its `}` is missing.
 /// The statements between the brackets at tokens `open` and `end`. What a statement with a mistake
 /// would have bound is bound to nothing, and reading goes on at the next statement.
 Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
@@ -69,6 +69,7 @@ Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
   Block b;
   const int outer = brackets_;
   const std::uint32_t outer_limit = limit_;
+  const bool without_value = std::exchange(without_value_, false);
   while (at_ < end) {
     if (take(Tok::Semicolon)) continue;
     const int depth = nesting_;
@@ -80,16 +81,8 @@ Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
       Stmt s = statement(h);
       height = std::max(height, h);
       check_height(height, s.span);
-      if (!statement_ends()) {
-        if (is(Tok::Assign))
-          fail(Diag::bad_assignment, here(), "only a name can be bound with `=`",
-               "elements cannot be assigned: make a new value, for instance with `where` or "
-               "`concat`");
-        fail(Diag::syntax, here(), fmt::format("the end of the line is expected, not {}", found()),
-             is(Tok::Question) || is(Tok::If)
-                 ? "a choice is written `if condition { a } else { b }`"
-                 : "a statement ends with its line or with `;`");
-      }
+      end_of_statement(&s);
+      if (without_value) check_comparison(s);
       b.stmts.push_back(std::move(s));
     } catch (const Recover&) {
       nesting_ = depth;
@@ -97,69 +90,46 @@ Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
       if (auto name = bound_name(first))
         b.stmts.push_back(Stmt{Assign{*name, {}, nullptr}, name->span});
       skip_statement(first, end);
+      if (enough()) at_ = end;
     }
   }
+  const bool closed = end < outer_limit;
   limit_ = outer_limit;
   brackets_ = outer;
-  at_ = end + 1;
-  b.span = {source_, token(open).begin, token(end).end};
+  at_ = closed ? end + 1 : end;
+  b.damaged = b.damaged || !closed;
+  b.span = since(open);
   return b;
 }
 
-/// The name that a statement with a mistake would have bound: later uses are not mistakes as well.
-std::optional<Name> Parser::bound_name(std::uint32_t k) const {
-  const auto word = [&](std::uint32_t at) { return token(at).kind == Tok::Name; };
-  const auto binds = [&](std::uint32_t at) {
-    const Tok t = token(at).kind;
-    return t == Tok::Assign || t == Tok::Colon || t == Tok::Update;
-  };
-  if (word(k) && word(k + 1) && !token(k + 1).newline_before)
-    ++k;  // param w ..., metric m ..., let x ...
-  if (!word(k) || !binds(k + 1)) return std::nullopt;
-  return Name{std::string(text(k)), span_of(k)};
-}
-
-/// From a mistake in the statement that begins at token `first` to the next line or `;` that is not
-/// inside brackets.
-void Parser::skip_statement(std::uint32_t first, std::uint32_t end) {
-  std::uint32_t k = first;
-  while (k < end) {
-    const Token& t = token(k);
-    const bool begins = k > first && t.newline_before && operator_of(t.kind).level == 0;
-    if (k >= at_ && (t.kind == Tok::Semicolon || begins)) break;
-    k = t.match != Token::kNoMatch && t.match > k ? t.match + 1 : k + 1;
+// statement: declaration | result | "watch" ... | "for" ... | name ... | expression
+Stmt Parser::statement(int& height) {
+  const std::uint32_t first = at_;
+  foreign_statement();
+  nested_definition();
+  misspelt_statement();
+  Stmt s;
+  if (auto d = declaration(height)) {
+    s.node = std::move(*d);
+  } else if (auto r = result(height)) {
+    s.node = std::move(*r);
+  } else if (is_word("watch") && peek(1) == Tok::Name && !token(at_ + 1).newline_before) {
+    s.node = watch();
+  } else if (is(Tok::For)) {
+    s.node = for_loop(height);
+  } else if (is(Tok::Name)) {
+    s = named(height);
+  } else {
+    Parsed v = expression();
+    height = std::max(height, v.height);
+    s.node = ExprStmt{std::move(v.expr)};
   }
-  at_ = std::min(k, end);
+  s.span = since(first);
+  return s;
 }
 
-/// Statements of other languages, with what to write instead.
-void Parser::foreign_statement() {
-  if (!is(Tok::Name) || peek(1) == Tok::Assign || peek(1) == Tok::Update || peek(1) == Tok::Colon)
-    return;
-  static const std::map<std::string_view, const char*> foreign = {
-      {"return", "the last line of a block is its value"},
-      {"let", "a name is bound by `x = ...` alone"},
-      {"var", "a name is bound by `x = ...` alone"},
-      {"while", "loops are static: `for i in 0..n { }`"},
-      {"def", "functions are defined by `fn f(x) = ...`"},
-      {"class", "layers own parameters: `layer name(settings)(x) { ... }`"},
-      {"print", "`watch x` shows a value in every step"},
-      {"yield", "the last line of a block is its value"},
-      {"scan", "loops over a run-time length are not supported yet"}};
-  const auto at = foreign.find(text(at_));
-  if (at == foreign.end()) return;
-  if (peek(1) == Tok::LParen && text(at_) != "print") return;  // a function of the user's
-  const std::string message = fmt::format("`{}` is not a statement of this language", text(at_));
-  // After some of them the rest of the line means what it seems to.
-  const bool goes_on = text(at_) == "return" || text(at_) == "let" || text(at_) == "var";
-  if (!goes_on || token(at_ + 1).newline_before)
-    fail(Diag::foreign_keyword, span_of(at_), message, at->second);
-  report(Diag::foreign_keyword, span_of(at_), message, at->second);
-  ++at_;
-}
-
-// declaration: ( "input" | "target" | "param" | "state" ) name ":" type [ "=" expr ]
-std::optional<Stmt> Parser::declaration(std::uint32_t first, int& height) {
+// declaration: ( "input" | "target" | "param" | "state" | "carry" ) name ":" type [ "=" expr ]
+std::optional<Decl> Parser::declaration(int& height) {
   static const std::map<std::string_view, DeclKind> kinds = {{"input", DeclKind::Input},
                                                              {"target", DeclKind::Target},
                                                              {"param", DeclKind::Param},
@@ -173,92 +143,105 @@ std::optional<Stmt> Parser::declaration(std::uint32_t first, int& height) {
       next == Tok::Name || next == Tok::Int || next == Tok::Float || next == Tok::String ||
       (next >= Tok::And && next <= Tok::True && next != Tok::And && next != Tok::Or);
   if (!declares) return std::nullopt;
-  ++at_;
+  const std::string_view word = text(at_++);
   Decl d{kind->second, name("the declared value"), {}, nullptr};
-  if (take(Tok::Colon)) d.type = type(height);
-  if (take(Tok::Assign)) {
-    Parsed v = expression();
-    height = std::max(height, v.height);
-    d.init = std::move(v.expr);
+  if (is(Tok::Name) && !on_new_line() && parse_element_type(text(at_))) {
+    report(Diag::syntax, after_previous(), fmt::format("`:` is missing after `{}`", d.name.text),
+           fmt::format("`{} {}: {}`", word, d.name.text, rest_of_line(at_)));
+    d.type = type(height);
+  } else if (take(Tok::Colon)) {
+    d.type = type(height);
   }
-  Stmt s;
-  s.node = std::move(d);
-  s.span = since(first);
-  return s;
+  if (take(Tok::Assign)) {
+    d.init = value(height);
+  } else if (begins_operand(at_) && !on_new_line()) {
+    report(Diag::missing_equals, after_previous(), "`=` is missing before the value",
+           fmt::format("`{} {}{} = {}`", word, d.name.text,
+                       d.type ? fmt::format(": {}", sources_.text(d.type->span)) : "",
+                       rest_of_line(at_)));
+    d.init = value(height);
+  }
+  return d;
 }
 
-// statement: declaration | name [ ":" type ] "=" expr | name "<-" expr
-//          | "loss" "=" expr | "metric" name "=" expr | "output" name [ "=" expr ]
-//          | "watch" path { "," path }            path: name { "." name }
-//          | "for" name "in" expr block | name block (a split of data) | expr
-Stmt Parser::statement(int& height) {
-  const std::uint32_t first = at_;
-  foreign_statement();
-  if (auto d = declaration(first, height)) return std::move(*d);
-  Stmt s;
-  const auto value = [&] {
-    if (statement_ends())
-      fail(Diag::missing_value, after_previous(), "a value is missing",
-           "the value follows on the same line");
-    Parsed v = expression();
-    height = std::max(height, v.height);
-    return std::move(v.expr);
-  };
-  const bool named_next = peek(1) == Tok::Name && !token(at_ + 1).newline_before;
+// result: "loss" "=" expr | "metric" name "=" expr | "output" name [ "=" expr ]
+std::optional<Result> Parser::result(int& height) {
   if (is_word("loss") && peek(1) == Tok::Assign) {
     Name n = name("the loss");
     ++at_;
-    s.node = Result{ResultKind::Loss, std::move(n), value()};
-  } else if ((is_word("metric") || is_word("output")) && named_next) {
-    const bool metric = is_word("metric");
-    ++at_;
-    Name n = name(metric ? "the metric" : "the output");
-    Result r{metric ? ResultKind::Metric : ResultKind::Output, std::move(n), nullptr};
-    if (take(Tok::Assign))
-      r.value = value();
-    else if (metric)
-      fail(Diag::missing_value, after_previous(), "the value of the metric is missing",
-           "`metric name = ...`");
-    s.node = std::move(r);
-  } else if (is_word("watch") && named_next) {
-    ++at_;
-    Watch w;
-    do {
-      Name n = name("a value");
-      while (take(Tok::Dot)) {
-        const Name member = name("a parameter");
-        n.text += "." + member.text;
-        n.span = join(n.span, member.span);
-      }
-      w.names.push_back(std::move(n));
-    } while (take(Tok::Comma));
-    s.node = std::move(w);
-  } else if (take(Tok::For)) {
-    For f;
-    f.variable = name("the loop variable");
-    if (!take(Tok::In))
-      fail(Diag::syntax, here(), fmt::format("`in` is expected, not {}", found()),
-           "`for i in 0..4 { }`");
-    f.iterable = value();
-    if (is(Tok::Colon))
-      fail(Diag::syntax, here(), "blocks are in braces", "`for i in 0..4 { ... }`");
-    f.body = block("a `for`", height);
-    ++height;
-    s.node = std::move(f);
-  } else if (is(Tok::Name) && peek(1) == Tok::LBrace && !token(at_ + 1).newline_before) {
+    return Result{ResultKind::Loss, std::move(n), value(height)};
+  }
+  const bool metric = is_word("metric");
+  const bool named = peek(1) == Tok::Name && !token(at_ + 1).newline_before;
+  if (!named || (!metric && !is_word("output"))) return std::nullopt;
+  const std::string_view word = text(at_++);
+  const std::uint32_t first = at_;
+  Result r{metric ? ResultKind::Metric : ResultKind::Output, name("the result"), nullptr};
+  if (take(Tok::Assign)) {
+    r.value = value(height);
+  } else if (!statement_ends()) {
+    // `metric mean(x)`: a value without a name.
+    fail(Diag::expected_name, span_of(first),
+         fmt::format("a name stands between `{}` and the value", word),
+         fmt::format("`{} name = {}`", word, rest_of_line(first)));
+  } else if (metric) {
+    fail(Diag::missing_value, after_previous(), "the value of the metric is missing",
+         "`metric name = ...`");
+  }
+  return r;
+}
+
+// watch: "watch" path { "," path }     path: name { "." name }
+Watch Parser::watch() {
+  ++at_;
+  Watch w;
+  do {
+    Name n = name("a value");
+    while (take(Tok::Dot)) {
+      const Name member = name("a parameter");
+      n.text += "." + member.text;
+      n.span = join(n.span, member.span);
+    }
+    w.names.push_back(std::move(n));
+  } while (take(Tok::Comma));
+  return w;
+}
+
+// for: "for" name "in" expr block
+For Parser::for_loop(int& height) {
+  ++at_;
+  For f;
+  if (is(Tok::LParen))
+    fail(Diag::syntax, here(), "a `for` has no brackets around its head", "`for i in 0..4 { }`");
+  f.variable = name("the loop variable");
+  if (!take(Tok::In))
+    fail(
+        Diag::syntax, here(), fmt::format("`in` is expected, not {}", found()),
+        is(Tok::Comma) ? "a loop has one variable: `for pair in list { }`" : "`for i in 0..4 { }`");
+  f.iterable = value(height);
+  f.body = block("a `for`", height);
+  ++height;
+  return f;
+}
+
+// Statements that begin with an ordinary name:
+//   name [ ":" type ] "=" expr | name "<-" expr | name block | expression
+Stmt Parser::named(int& height) {
+  const std::uint32_t first = at_;
+  Stmt s;
+  const Tok next = peek(1);
+  if (next == Tok::LBrace && !token(at_ + 1).newline_before) {
     Name n = name("a split");
-    Split split{std::move(n), block("a split", height)};
+    s.node = Split{std::move(n), block("a split", height)};
     ++height;
-    s.node = std::move(split);
-  } else if (is(Tok::Name) && peek(1) == Tok::Assign) {
+  } else if (next == Tok::Assign || next == Tok::Update) {
     Name n = name("a value");
     ++at_;
-    s.node = Assign{std::move(n), {}, value()};
-  } else if (is(Tok::Name) && peek(1) == Tok::Update) {
-    Name n = name("a state");
-    ++at_;
-    s.node = Update{std::move(n), value()};
-  } else if (is(Tok::Name) && peek(1) == Tok::Colon) {
+    if (next == Tok::Update)
+      s.node = Update{std::move(n), value(height)};
+    else
+      s.node = Assign{std::move(n), {}, value(height)};
+  } else if (next == Tok::Colon) {
     Name n = name("a value");
     ++at_;
     TypeExpr t = type(height);
@@ -266,7 +249,17 @@ Stmt Parser::statement(int& height) {
       fail(Diag::missing_value, after_previous(),
            fmt::format("the value of `{}` is missing", n.text),
            fmt::format("for instance `{}: {} = normal()`", n.text, sources_.text(t.span)));
-    s.node = Assign{std::move(n), std::move(t), value()};
+    s.node = Assign{std::move(n), std::move(t), value(height)};
+  } else if (begins_operand(at_ + 1) && !token(at_ + 1).newline_before &&
+             (next != Tok::Name || is_word("loss"))) {
+    // `batch 10`, `loss mean(e)`
+    Name n = name("a value");
+    report(Diag::missing_equals, after_previous(), fmt::format("`=` is missing after `{}`", n.text),
+           fmt::format("write `{} = {}`", n.text, rest_of_line(at_)));
+    if (n.text == "loss")
+      s.node = Result{ResultKind::Loss, std::move(n), value(height)};
+    else
+      s.node = Assign{std::move(n), {}, value(height)};
   } else {
     Parsed v = expression();
     height = std::max(height, v.height);
@@ -274,6 +267,16 @@ Stmt Parser::statement(int& height) {
   }
   s.span = since(first);
   return s;
+}
+
+/// What stands behind `=` or `<-`, on the same line.
+ExprPtr Parser::value(int& height) {
+  if (peek() == Tok::End || is(Tok::RBrace) || is(Tok::Semicolon) || on_new_line())
+    fail(Diag::missing_value, after_previous(), "a value is missing",
+         "the value follows on the same line");
+  Parsed v = expression();
+  height = std::max(height, v.height);
+  return std::move(v.expr);
 }
 
 }  // namespace dlc::parsing

@@ -180,6 +180,8 @@ Val grad(Evaluator& ev, Frame& f, const Args& a, Span span) {
       return ev.report(Diag::not_differentiable, where,
                        fmt::format("a gradient is of floats with respect to floats, this is {}",
                                    p->type(v).str()));
+  // The check looks at all nodes before y, which a loop of gradients may do without end.
+  if (!ev.charge(1 + y->id, span)) return Poison{};
   if (!ev.check_gradient(*p, *y, *x, span, "the gradient")) return Poison{};
   return ev.emit(*p, Op::grad, {*y, *x}, {}, span);
 }

@@ -1,5 +1,5 @@
 // README.md and docs/ are true: links lead somewhere, models compile, commands run, messages and
-// dumps are the compiler's own. DLC_UPDATE_GOLDEN=1 writes the dump of docs/backprop.md anew.
+// dumps are the compiler's own. DLC_UPDATE=1 writes the dump of docs/backprop.md anew.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -145,7 +145,7 @@ TEST_CASE("docs/backprop.md shows the dump as it is") {
       parts.push_back(b);
       shown += b.text();
     }
-  if (shown != dump && std::getenv("DLC_UPDATE_GOLDEN")) {
+  if (shown != dump && std::getenv("DLC_UPDATE")) {
     // Each block begins with a line of its own, which the new dump still has.
     std::vector<std::string> now = lines_of(dump), result(page);
     std::size_t end = now.size();
@@ -165,7 +165,7 @@ TEST_CASE("docs/backprop.md shows the dump as it is") {
     for (const std::string& line : result) out << line << "\n";
     return;
   }
-  INFO("DLC_UPDATE_GOLDEN=1 writes it anew");
+  INFO("DLC_UPDATE=1 writes it anew");
   CHECK(shown == dump);
   const std::vector<Block> blocks = blocks_of(page);
   REQUIRE(blocks[0].kind == "dl");  // the model as the example file has it, but for its output

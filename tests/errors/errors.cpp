@@ -1,4 +1,4 @@
-// Wrong programs, one for each kind of mistake, with their messages. DLC_UPDATE_GOLDEN=1 writes the
+// Wrong programs, one for each kind of mistake, with their messages. DLC_UPDATE=1 writes the
 // messages anew, to be read before they are committed.
 #include <doctest/doctest.h>
 
@@ -55,7 +55,7 @@ std::string messages(const fs::path& program) {
 }  // namespace
 
 TEST_CASE("each wrong program has its message") {
-  const bool update = std::getenv("DLC_UPDATE_GOLDEN") != nullptr;
+  const bool update = std::getenv("DLC_UPDATE") != nullptr;
   for (const fs::path& program : programs()) {
     fs::path golden = program;
     golden.replace_extension(".txt");

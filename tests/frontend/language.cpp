@@ -1,5 +1,5 @@
 // docs/language.md is true: every example compiles, and the table of primitives is the compiler's
-// own. DLC_UPDATE_GOLDEN=1 writes the table anew.
+// own. DLC_UPDATE=1 writes the table anew.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -80,7 +80,7 @@ TEST_CASE("the language page lists the primitives as they are") {
   REQUIRE(to != std::string::npos);
   const std::size_t start = from + begin.size();
   const std::string table = "\n" + primitives_table() + "\n";
-  if (std::getenv("DLC_UPDATE_GOLDEN")) {
+  if (std::getenv("DLC_UPDATE")) {
     page.replace(start, to - start, table);
     std::ofstream(kPage, std::ios::binary) << page;
   }

@@ -265,7 +265,7 @@ fn last(x) = x
 )");
   const std::vector<Diag> expected = {
       foreign_quotes,          foreign_operator,    foreign_operator,    expected_expression,
-      missing_value,           duplicate_parameter, missing_value,       syntax,
+      missing_equals,          duplicate_parameter, missing_value,       bad_assignment,
       bad_assignment,          expected_expression, expected_expression, syntax,
       foreign_keyword,         unknown_definition,  unclosed_bracket,    chained_comparison,
       assignment_in_condition, unclosed_bracket,    expected_name};
@@ -274,7 +274,7 @@ fn last(x) = x
 }
 
 TEST_CASE("what follows a mistake is read") {
-  for (const char* bad : {"y =", "y = 1 +", "y = f(x", "y = f(x]", "y = )", "y = x[", "if {", "for",
+  for (const char* bad : {"y =", "y = 1 +", "y = f(x", "y = f(x]", "y = )", "y = x[", "if", "for",
                           "param w:", "y: =", "y <-", "metric m", "y = \"a", "a b c", "y = 1 2"}) {
     const Parsed p = parsed(fmt::format("fn f(x) {{\n {}\n good = 3\n good }}\nfn g(x) = x", bad));
     CHECK_MESSAGE(p.kinds.size() == 1, std::string(bad), "\n", p.errors);
