@@ -110,10 +110,10 @@ TEST_CASE("Ctrl-C ends the training after a step and saves") {
   TempDir dir;
   const std::string model = dir.write("bowl.dl", kBowl), out = dir.path("out");
   const std::string save = dir.path("p.safetensors");
-  const int status =
-      std::system(("timeout --foreground --preserve-status -s INT 2 '" DLC_BINARY "' train '" + model +
-                   "' --steps 1000000000000 --save '" + save + "' >'" + out + "' 2>&1 </dev/null")
-                      .c_str());
+  const int status = std::system(
+      ("timeout --foreground --preserve-status -s INT 2 '" DLC_BINARY "' train '" + model +
+       "' --steps 1000000000000 --save '" + save + "' >'" + out + "' 2>&1 </dev/null")
+          .c_str());
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(contains(read_all(out), "stopped by Ctrl-C after step "));
