@@ -19,19 +19,27 @@ namespace {
 
 constexpr std::int64_t kCount = 1 << 20;
 
+/// One call of a library function for each element; pow also takes the elements from behind.
 template <class T>
-using Scalar = T (*)(T, T);
+using Loop = void (*)(const std::vector<T>& in, std::vector<T>& out);
 
 struct Case {
   const char* op;
   double low, high;
-  Scalar<float> f32;
-  Scalar<double> f64;
+  Loop<float> f32;
+  Loop<double> f64;
 };
 
-#define DLC_SCALAR(expression)                                           \
-  [](float x, [[maybe_unused]] float y) -> float { return expression; }, \
-      [](double x, [[maybe_unused]] double y) -> double { return expression; }
+template <class T, class F>
+void loop(F f, const std::vector<T>& in, std::vector<T>& out) {
+  for (std::size_t k = 0; k < in.size(); ++k) out[k] = f(in[k], in[in.size() - 1 - k]);
+}
+
+#define DLC_LOOP(T, expression)                                               \
+  [](const std::vector<T>& in, std::vector<T>& out) {                         \
+    loop([](T x, [[maybe_unused]] T y) -> T { return expression; }, in, out); \
+  }
+#define DLC_SCALAR(expression) DLC_LOOP(float, expression), DLC_LOOP(double, expression)
 
 const Case kCases[] = {
     {"exp", -10, 10, DLC_SCALAR(std::exp(x))},
@@ -53,16 +61,10 @@ const Case kCases[] = {
 };
 
 #undef DLC_SCALAR
+#undef DLC_LOOP
 
 template <class T>
-double scalar_seconds(Scalar<T> f, const std::vector<T>& x, std::vector<T>& y) {
-  return seconds_per_call([&] {
-    for (std::size_t k = 0; k < x.size(); ++k) y[k] = f(x[k], x[x.size() - 1 - k]);
-  });
-}
-
-template <class T>
-void report(const Case& c, Scalar<T> f) {
+void report(const Case& c, Loop<T> f) {
   const bool f32 = sizeof(T) == 4;
   const bool binary = std::string_view(c.op) == "pow";
   const std::string type = f32 ? "f32[N]" : "f64[N]";
@@ -81,7 +83,7 @@ void report(const Case& c, Scalar<T> f) {
     if (binary) p->tensors.at("e").set(static_cast<std::int64_t>(k), x[x.size() - 1 - k]);
   }
   const double ours = seconds_per_call([&] { p->executable->run(); }) * 1e9 / kCount;
-  const double library = scalar_seconds<T>(f, x, y) * 1e9 / kCount;
+  const double library = seconds_per_call([&] { f(x, y); }) * 1e9 / kCount;
   fmt::print("{} {:<8} {:>8.3f} ns {:>8.3f} ns {:>6.1f} x   compiled in {:.1f} ms\n",
              f32 ? "f32" : "f64", c.op, ours, library, library / ours, p->compile_seconds * 1e3);
 }
