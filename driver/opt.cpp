@@ -4,7 +4,7 @@
 #include "driver/api/files.h"
 #include "driver/verbs.h"
 #include "ir/graph/text.h"
-#include "passes/pass_manager.h"
+#include "passes/lower/lower.h"
 
 namespace dlc {
 
@@ -23,6 +23,7 @@ void add_opt(CLI::App& app) {
   verb->callback([o] {
     if (o->list) {
       for (const GraphPass& p : graph_passes()) fmt::print("{:<14} {}\n", p.name, p.doc);
+      for (const LoopPass& p : loop_passes()) fmt::print("{:<14} {}\n", p.name, p.doc);
       return;
     }
     if (o->file.empty()) throw UserError("dlc opt: a graph file is expected (or --list)");
@@ -34,8 +35,9 @@ void add_opt(CLI::App& app) {
       };
     for (const Graph& g : parse_graphs(read_text(o->file), o->file)) {
       verify(g);
-      const Graph result = run_passes(g, o->passes, passes);
-      if (!o->each) fmt::print("{}", print(result));
+      const std::string result = run_passes_to_text(g, o->passes, passes);
+      const bool on_kernels = !o->passes.empty() && find_loop_pass(o->passes.back());
+      if (!o->each || on_kernels) fmt::print("{}", result);
     }
   });
 }

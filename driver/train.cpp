@@ -185,22 +185,22 @@ void train_file(const TrainVerbOptions& o) {
   const TrainOptions options = training_options(m, o);
   ThreadPool pool(o.run.thread_count());
   TensorMap tensors = o.run.parameters(c, pool);
-  const LoadedData data = split ? load_data(c, *split, options.seed, pool) : LoadedData{};
-  std::optional<Rows> test;
-  if (test_split) test = load_rows(c, *test_split, options.seed, pool);
+  const LoadedData data =
+      split ? load_data(c, *split, test_split, options.seed, pool) : LoadedData{};
+  const Rows* test = data.test ? &*data.test : nullptr;
 
   const bool watches =
       std::any_of(m.train_step.outputs.begin(), m.train_step.outputs.end(),
                   [](const GraphOutput& out) { return out.kind == OutputKind::Watch; });
-  print_start(m, options, data.rows, test ? &*test : nullptr, compile_ms);
+  print_start(m, options, data.rows, test, compile_ms);
   log.start();
   std::int64_t steps = 0;
   {
     const CatchInterrupt catching;
     Monitor monitor(options, data.rows.count > 0, log);
     train(programs.train_step->program(),
-          programs.evaluate ? programs.evaluate->program() : nullptr, tensors, data.rows,
-          test ? &*test : nullptr, options, pool, monitor.observer(watches));
+          programs.evaluate ? programs.evaluate->program() : nullptr, tensors, data.rows, test,
+          options, pool, monitor.observer(watches));
     steps = monitor.steps();
   }
   if (interrupted) fmt::print("stopped by Ctrl-C after step {}\n", steps);

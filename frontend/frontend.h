@@ -95,6 +95,9 @@ struct Module {
   TrainSettings train;
 };
 
+/// The declared type of a model's input or target; nullptr when no program of the model reads it.
+const Type* declared_input(const Module& m, std::string_view name);
+
 /// Returns what could be built; use it only when `diagnostics` is empty afterwards.
 Module compile_source(Sources& sources, int source, const FrontendOptions& options,
                       Diagnostics& diagnostics);

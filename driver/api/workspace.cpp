@@ -10,15 +10,6 @@ namespace dlc {
 
 namespace {
 
-/// The declared type of a model's input or target; nullptr when no program of the model reads it.
-const Type* declared_input(const Module& m, std::string_view name) {
-  for (const Graph* g : {&m.train_step, &m.evaluate, &m.predict})
-    if (const GraphInput* in = g->find_input(name);
-        in && (in->kind == InputKind::Input || in->kind == InputKind::Target))
-      return &g->type(in->value);
-  return nullptr;
-}
-
 void check_shape(const Tensor& t, const Type& declared, const std::string& name) {
   const auto mismatch = [&](const std::string& why) {
     return UserError(fmt::format("input `{}` is declared as {}, the data is {}: {}", name,
@@ -123,43 +114,71 @@ void check_columns(const Module& m, const Graph& g, const DataSplit* split) {
     throw UserError(fmt::format("the {} rows of data `{}` are none", split->name, m.data.name));
 }
 
-LoadedData load_data(const Compilation& c, const DataSplit& split, std::int64_t seed,
-                     ThreadPool& pool) {
-  TensorMap files;
+namespace {
+
+/// What a split's columns are taken from: its files and what its graph computed of them.
+struct SplitSource {
+  TensorMap files, computed;
+};
+
+SplitSource read_split(const Compilation& c, const DataSplit& split, std::int64_t seed,
+                       ThreadPool& pool) {
+  SplitSource source;
   for (const FileSource& file : split.files)
-    files[file.input] = read_file(file.reader, c.locate(file), file.columns);
-  TensorMap computed;
+    source.files[file.input] = read_file(file.reader, c.locate(file), file.columns);
   if (!split.graph.outputs.empty()) {
     const std::unique_ptr<CompiledProgram> code = compile_graph(split.graph, c.options());
-    computed = run_graph(code->program(), files, seed, pool);
+    source.computed = run_graph(code->program(), source.files, seed, pool);
   }
-  LoadedData data;
-  for (const std::string& path : split.truths) data.truths[path] = std::move(computed.at(path));
-  data.rows.count = split.rows;
+  return source;
+}
+
+/// The rows that belong to `split`. A column that is all of a tensor is moved out of the source.
+Rows rows_of(const Module& m, const DataSplit& split, SplitSource& source) {
+  Rows rows;
+  rows.count = split.rows;
   std::map<int, int> uses;
   for (const DataColumn& column : split.columns) ++uses[column.file];
   for (const DataColumn& column : split.columns) {
-    const Type* declared = declared_input(c.module(), column.name);
+    const Type* declared = declared_input(m, column.name);
     if (!declared) continue;
-    Tensor& all =
-        column.file >= 0 ? files.at(split.files[column.file].input) : computed.at(column.name);
+    Tensor& all = column.file >= 0 ? source.files.at(split.files[column.file].input)
+                                   : source.computed.at(column.name);
     if (all.shape().empty() || all.shape()[0] < split.first + split.rows)
       throw UserError(fmt::format("data column `{}` is {}, {} rows are expected of it", column.name,
                                   all.type_str(), split.first + split.rows));
     const bool whole = split.first == 0 && all.shape()[0] == split.rows;
     if (!whole)
-      data.rows.columns[column.name] =
+      rows.columns[column.name] =
           as_declared(all.rows(split.first, split.rows), *declared, column.name);
     else if (column.file < 0 || uses[column.file] == 1)
-      data.rows.columns[column.name] = as_declared(std::move(all), *declared, column.name);
+      rows.columns[column.name] = as_declared(std::move(all), *declared, column.name);
     else
-      data.rows.columns[column.name] = as_declared(all, *declared, column.name);
+      rows.columns[column.name] = as_declared(all, *declared, column.name);
   }
+  return rows;
+}
+
+}  // namespace
+
+LoadedData load_data(const Compilation& c, const DataSplit& split, const DataSplit* test,
+                     std::int64_t seed, ThreadPool& pool) {
+  SplitSource source = read_split(c, split, seed, pool);
+  LoadedData data;
+  for (const std::string& path : split.truths)
+    data.truths[path] = std::move(source.computed.at(path));
+  data.rows = rows_of(c.module(), split, source);
+  // Test rows that `split` cut off the same data begin where the others end.
+  if (test && test->first > 0)
+    data.test = rows_of(c.module(), *test, source);
+  else if (test)
+    data.test = load_rows(c, *test, seed, pool);
   return data;
 }
 
 Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, ThreadPool& pool) {
-  return load_data(c, split, seed, pool).rows;
+  SplitSource source = read_split(c, split, seed, pool);
+  return rows_of(c.module(), split, source);
 }
 
 int default_threads() {

@@ -13,17 +13,21 @@ namespace dlc {
 /// Parameters and states as `init` draws them from the seed.
 TensorMap initialise(const Compilation& c, std::int64_t seed, ThreadPool& pool);
 
-struct LoadedData {
-  Rows rows;
-  TensorMap truths;  // by parameter path, see DataSplit::truths
-};
 /// The rows of one split as the model reads them: computed columns are computed, files are read,
 /// and every column has the element type of the model's input of that name. Columns that the model
-/// does not use are left out. With them, from the same run of the data graph, the values that
-/// simulated data were made with.
-LoadedData load_data(const Compilation& c, const DataSplit& split, std::int64_t seed,
-                     ThreadPool& pool);
+/// does not use are left out.
 Rows load_rows(const Compilation& c, const DataSplit& split, std::int64_t seed, ThreadPool& pool);
+
+struct LoadedData {
+  Rows rows;
+  std::optional<Rows> test;
+  TensorMap truths;  // by parameter path, see DataSplit::truths
+};
+/// The rows of `split` and, where it is not null, of `test`; with them, from the same run of the
+/// data graph, the values that simulated data were made with. Two parts of one set of rows are read
+/// and computed once.
+LoadedData load_data(const Compilation& c, const DataSplit& split, const DataSplit* test,
+                     std::int64_t seed, ThreadPool& pool);
 
 /// The first split of that name; nullptr when there is none.
 const DataSplit* find_split(const Module& m, std::string_view name);

@@ -15,10 +15,8 @@ std::vector<Param> Parser::parameters() {
   if (!is(Tok::LParen))
     fail(Diag::syntax, here(), fmt::format("a list of parameters is expected, not {}", found()),
          "`(x, axis = 1)`");
-  const Open o = open("a list of parameters");
-  ++brackets_;
   int h = 0;
-  while (at_ < o.close) {
+  in_brackets("a list of parameters", [&] {
     Param p;
     p.name = name("a parameter");
     if (!names.insert(p.name.text).second)
@@ -27,10 +25,7 @@ std::vector<Param> Parser::parameters() {
     if (take(Tok::Colon)) p.type = type(h);
     if (take(Tok::Assign)) p.default_value = expression().expr;
     params.push_back(std::move(p));
-    if (!separated(o)) break;
-  }
-  --brackets_;
-  close(o);
+  });
   return params;
 }
 

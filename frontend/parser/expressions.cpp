@@ -120,17 +120,10 @@ Parsed Parser::postfix() {
 
 // call: "(" list( argument ) ")"
 Parsed Parser::call(std::uint32_t first, Parsed callee) {
-  const Open o = open("a call");
-  ++brackets_;
   Call c{std::move(callee.expr), {}};
   int h = callee.height;
   bool named = false;
-  while (at_ < o.close) {
-    c.args.push_back(argument(named, h));
-    if (!separated(o)) break;
-  }
-  --brackets_;
-  close(o);
+  in_brackets("a call", [&] { c.args.push_back(argument(named, h)); });
   return make(first, std::move(c), h + 1);
 }
 
@@ -146,9 +139,7 @@ Arg Parser::argument(bool& named, int& height) {
     ++at_;
     named = true;
   }
-  Parsed v = expression();
-  height = std::max(height, v.height);
-  a.value = std::move(v.expr);
+  a.value = expression(height);
   if (named && !a.name)
     report(Diag::positional_after_named, a.value->span,
            "an argument without a name follows one with a name", "arguments by place come first");
@@ -157,19 +148,13 @@ Arg Parser::argument(bool& named, int& height) {
 
 // index: "[" list( index_item ) "]"
 Parsed Parser::index(std::uint32_t first, Parsed object) {
-  const Open o = open("an index");
-  ++brackets_;
+  const std::uint32_t bracket = at_;
   Index x{std::move(object.expr), {}};
   int h = object.height;
-  if (at_ == o.close)
-    fail(Diag::expected_expression, span_of(o.at), "an index is missing",
+  in_brackets("an index", [&] { x.items.push_back(index_item(h)); });
+  if (x.items.empty())
+    fail(Diag::expected_expression, span_of(bracket), "an index is missing",
          "`x[0]`, `x[1:3]` or `x[..., 0]`");
-  while (at_ < o.close) {
-    x.items.push_back(index_item(h));
-    if (!separated(o)) break;
-  }
-  --brackets_;
-  close(o);
   return make(first, std::move(x), h + 1);
 }
 
@@ -177,21 +162,16 @@ Parsed Parser::index(std::uint32_t first, Parsed object) {
 IndexItem Parser::index_item(int& height) {
   IndexItem item;
   const std::uint32_t first = at_;
-  const auto part = [&] {
-    Parsed p = expression();
-    height = std::max(height, p.height);
-    return std::move(p.expr);
-  };
   const auto at_end = [&] { return is(Tok::Colon) || is(Tok::Comma) || is(Tok::RBracket); };
   if (is(Tok::Ellipsis)) {
     ++at_;
     item.value = make(first, Ellipsis{}, 1).expr;
   } else {
-    if (!is(Tok::Colon)) item.begin = part();
+    if (!is(Tok::Colon)) item.begin = expression(height);
     if (take(Tok::Colon)) {
       item.is_slice = true;
-      if (!at_end()) item.end = part();
-      if (take(Tok::Colon) && !at_end()) item.step = part();
+      if (!at_end()) item.end = expression(height);
+      if (take(Tok::Colon) && !at_end()) item.step = expression(height);
     } else {
       item.value = std::move(item.begin);
     }
@@ -200,26 +180,25 @@ IndexItem Parser::index_item(int& height) {
   return item;
 }
 
+ExprPtr Parser::expression(int& height) {
+  Parsed e = expression();
+  height = std::max(height, e.height);
+  return std::move(e.expr);
+}
+
+// expr | "..."
+ExprPtr Parser::expression_or_rest(int& height) {
+  if (!is(Tok::Ellipsis)) return expression(height);
+  const std::uint32_t at = at_++;
+  return make(at, Ellipsis{}, 1).expr;
+}
+
 // list: "[" list( expr | "..." ) "]"
 Parsed Parser::list() {
   const std::uint32_t first = at_;
-  const Open o = open("a list");
-  ++brackets_;
   ListLit l;
   int h = 0;
-  while (at_ < o.close) {
-    if (is(Tok::Ellipsis)) {
-      const std::uint32_t k = at_++;
-      l.items.push_back(make(k, Ellipsis{}, 1).expr);
-    } else {
-      Parsed v = expression();
-      h = std::max(h, v.height);
-      l.items.push_back(std::move(v.expr));
-    }
-    if (!separated(o)) break;
-  }
-  --brackets_;
-  close(o);
+  in_brackets("a list", [&] { l.items.push_back(expression_or_rest(h)); });
   return make(first, std::move(l), h + 1);
 }
 

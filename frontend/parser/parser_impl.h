@@ -152,6 +152,18 @@ class Parser {
   void close(const Open& o);
   /// After an item of a list: true when another one follows.
   bool separated(const Open& o);
+  /// A whole list in brackets: the items with commas between them, a last comma allowed.
+  template <class F>
+  void in_brackets(const char* what, const F& item) {
+    const Open o = open(what);
+    ++brackets_;
+    while (at_ < o.close) {
+      item();
+      if (!separated(o)) break;
+    }
+    --brackets_;
+    close(o);
+  }
 
   Name name(const char* what) {
     if (!is(Tok::Name)) {
@@ -174,6 +186,9 @@ class Parser {
     return {std::move(e), height};
   }
   Parsed expression() { return binary(1); }
+  /// The expression alone; `height` grows to its own where that is larger.
+  ExprPtr expression(int& height);
+  ExprPtr expression_or_rest(int& height);
   Parsed binary(int least);
   Parsed unary();
   Parsed postfix();

@@ -33,23 +33,8 @@ TypeExpr Parser::type(int& height) {
   if (is(Tok::LParen) && !on_new_line())
     fail(Diag::syntax, here(), "the dimensions of a type are in square brackets",
          fmt::format("write `{}[...]`", element.text));
-  if (is(Tok::LBracket) && !on_new_line()) {
-    const Open o = open("a type");
-    ++brackets_;
-    while (at_ < o.close) {
-      if (is(Tok::Ellipsis)) {
-        const std::uint32_t k = at_++;
-        t.dims.push_back(make(k, Ellipsis{}, 1).expr);
-      } else {
-        Parsed d = expression();
-        height = std::max(height, d.height);
-        t.dims.push_back(std::move(d.expr));
-      }
-      if (!separated(o)) break;
-    }
-    --brackets_;
-    close(o);
-  }
+  if (is(Tok::LBracket) && !on_new_line())
+    in_brackets("a type", [&] { t.dims.push_back(expression_or_rest(height)); });
   t.span = since(first);
   return t;
 }
@@ -120,9 +105,7 @@ Stmt Parser::statement(int& height) {
   } else if (is(Tok::Name)) {
     s = named(height);
   } else {
-    Parsed v = expression();
-    height = std::max(height, v.height);
-    s.node = ExprStmt{std::move(v.expr)};
+    s.node = ExprStmt{expression(height)};
   }
   s.span = since(first);
   return s;
@@ -261,9 +244,7 @@ Stmt Parser::named(int& height) {
     else
       s.node = Assign{std::move(n), {}, value(height)};
   } else {
-    Parsed v = expression();
-    height = std::max(height, v.height);
-    s.node = ExprStmt{std::move(v.expr)};
+    s.node = ExprStmt{expression(height)};
   }
   s.span = since(first);
   return s;
@@ -274,9 +255,7 @@ ExprPtr Parser::value(int& height) {
   if (peek() == Tok::End || is(Tok::RBrace) || is(Tok::Semicolon) || on_new_line())
     fail(Diag::missing_value, after_previous(), "a value is missing",
          "the value follows on the same line");
-  Parsed v = expression();
-  height = std::max(height, v.height);
-  return std::move(v.expr);
+  return expression(height);
 }
 
 }  // namespace dlc::parsing

@@ -120,29 +120,15 @@ Val where(Evaluator& ev, Frame& f, const Args& a, Span span) {
         fmt::format("the condition of `where` is bool, this is {}", p->type(*cond).str()),
         "compare first: `x > 0`");
   // The two choices as an operator would promote them; numbers alone become floats.
-  const auto element = [&](const Val& v) -> std::optional<ElementType> {
-    const auto* t = v.get<TensorRef>();
-    return t ? std::optional(p->type(t->value).element) : std::nullopt;
-  };
-  const auto ex = element(a[1].value), ey = element(a[2].value);
-  const ElementType otherwise = p->wanted.value_or(ev.default_float());
-  const auto x = ev.tensor(*p, a[1].value, a[1].span, ey ? ey : otherwise);
-  const auto y = ev.tensor(*p, a[2].value, a[2].span, ex ? ex : otherwise);
-  if (!x || !y) return Poison{};
-  Value l = *x, r = *y;
-  const ElementType tx = p->type(l).element, ty = p->type(r).element;
-  if (tx != ty) {
-    if (tx == ElementType::Bool || ty == ElementType::Bool)
-      return ev.report(
-          Diag::bad_operands, span,
-          fmt::format("`where` chooses between {} and {}", p->type(l).str(), p->type(r).str()));
-    const bool left = is_float(tx) && (!is_float(ty) || size_in_bytes(tx) >= size_in_bytes(ty));
-    const bool wider = !is_float(tx) && !is_float(ty) && size_in_bytes(tx) >= size_in_bytes(ty);
-    const ElementType common = left || wider ? tx : ty;
-    l = ev.converted(*p, l, common);
-    r = ev.converted(*p, r, common);
-  }
-  const auto values = ev.broadcast(*p, l, a[1].span, r, a[2].span, span);
+  const auto choices =
+      ev.promoted(*p, a[1], a[2], false, span, p->wanted.value_or(ev.default_float()));
+  if (!choices) return Poison{};
+  const auto [x, y] = *choices;
+  if (p->type(x).element != p->type(y).element)
+    return ev.report(
+        Diag::bad_operands, span,
+        fmt::format("`where` chooses between {} and {}", p->type(x).str(), p->type(y).str()));
+  const auto values = ev.broadcast(*p, x, a[1].span, y, a[2].span, span);
   if (!values) return Poison{};
   const auto first = ev.broadcast(*p, *cond, a[0].span, values->first, a[1].span, span);
   if (!first) return Poison{};

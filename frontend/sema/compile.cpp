@@ -54,6 +54,14 @@ Module ModuleBuilder::build(int source) {
 
 }  // namespace sema
 
+const Type* declared_input(const Module& m, std::string_view name) {
+  for (const Graph* g : {&m.train_step, &m.evaluate, &m.predict})
+    if (const GraphInput* in = g->find_input(name);
+        in && (in->kind == InputKind::Input || in->kind == InputKind::Target))
+      return &g->type(in->value);
+  return nullptr;
+}
+
 Module compile_source(Sources& sources, int source, const FrontendOptions& options,
                       Diagnostics& diagnostics) {
   return sema::ModuleBuilder(sources, diagnostics, options).build(source);

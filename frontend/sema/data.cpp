@@ -27,14 +27,6 @@ Val Evaluator::data_file(const std::string& reader, const std::string& path,
   return p.ref(v);
 }
 
-const Type* ModuleBuilder::declared_input(const std::string& name) const {
-  for (const Graph* g : {&module_.train_step, &module_.evaluate, &module_.predict})
-    if (const GraphInput* in = g->find_input(name);
-        in && (in->kind == InputKind::Input || in->kind == InputKind::Target))
-      return &g->type(in->value);
-  return nullptr;
-}
-
 void ModuleBuilder::build_data() {
   module_.data.name = data_->name.text;
   ev_->split_test.reset();
@@ -96,10 +88,7 @@ DataSplit ModuleBuilder::build_split(const ast::Data& data, const ast::Stmt* spl
       if (part == &data.body && std::holds_alternative<ast::Split>(stmt.node)) continue;
       Val last = None{};
       ev_->run(stmt, f, last);
-      if (!last.get<None>() && !last.poisoned())
-        ev_->report(Diag::unused_value, stmt.span,
-                    fmt::format("the value of this line, {}, is not used", describe(last)),
-                    "bind it to a name: `y = ...`");
+      ev_->check_unused(last, stmt.span);
     }
   }
   // Not matched with a model that is in error itself: its inputs are not known then.
@@ -121,7 +110,7 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
   for (const auto& [name, bound] : f.names) {
     const auto* t = bound.value.get<TensorRef>();
     if (t) names.push_back(name);
-    const Type* declared = declared_input(name);
+    const Type* declared = declared_input(module_, name);
     if (model_ ? !declared : (!t || p.type(t->value).rank() == 0)) continue;
     Value v;
     if (t) {
@@ -179,7 +168,7 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
   if (model_ && train_) {
     const Span where = train_->data ? train_->data->span : train_->model.span;
     for (const auto& [name, span] : input_spans_) {
-      if (!declared_input(name) || f.names.contains(name)) continue;
+      if (!declared_input(module_, name) || f.names.contains(name)) continue;
       const std::string near = nearest(name, names);
       ev_->report(Diag::missing_column, where,
                   fmt::format("the data `{}` have no column `{}`, which the model reads",
@@ -193,7 +182,8 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
   // What the data were made with, where it has the name of a parameter.
   for (const ParamInfo& param : module_.params) {
     const auto at = f.names.find(param.path);
-    if (param.kind != InputKind::Param || at == f.names.end() || declared_input(param.path))
+    if (param.kind != InputKind::Param || at == f.names.end() ||
+        declared_input(module_, param.path))
       continue;
     const bool is_value =
         at->second.value.get<TensorRef>() || at->second.value.list() || number(at->second.value);

@@ -66,6 +66,8 @@ class Evaluator {
   /// of data has no value (`gives_value` false).
   Val run(const ast::Block& block, Frame& f, bool gives_value = true);
   void run(const ast::Stmt& stmt, Frame& f, Val& last);
+  /// Reports a value that a statement leaves where nothing takes it.
+  void check_unused(const Val& v, Span span);
 
   // ---- Expressions ----
   Val eval(const ast::Expr& e, Frame& f);
@@ -97,9 +99,11 @@ class Evaluator {
   Val binary(const std::string& op, const Bound& a, const Bound& b, Span span, Span op_span,
              Frame& f);
   /// Both as tensors of the wider element type (u8 < i32 < i64 < f32 < f64), integers as floats
-  /// when `real`; nullopt after a report. A bool with a number is left as it is.
+  /// when `real`; nullopt after a report. A bool with a number is left as it is. What is static
+  /// takes the other's type, or `otherwise` when both are.
   std::optional<std::pair<Value, Value>> promoted(Program& p, const Bound& a, const Bound& b,
-                                                  bool real, Span span);
+                                                  bool real, Span span,
+                                                  std::optional<ElementType> otherwise = {});
   Val unary(const std::string& op, const Bound& a, Span span, Frame& f);
   /// Both broadcast to one shape (NumPy's rule); nullopt after a report.
   std::optional<std::pair<Value, Value>> broadcast(Program& p, Value a, Span a_span, Value b,

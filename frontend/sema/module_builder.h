@@ -35,7 +35,6 @@ class ModuleBuilder {
   void build_data();
   DataSplit build_split(const ast::Data& data, const ast::Stmt* split);
   void match_columns(DataSplit& split, Program& p, const Frame& f, const ast::Data& data);
-  const Type* declared_input(const std::string& name) const;
 
   Sources& sources_;
   Diagnostics& diagnostics_;

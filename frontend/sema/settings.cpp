@@ -97,19 +97,23 @@ void ModuleBuilder::read_overrides() {
 
 void ModuleBuilder::override_consts() {
   Frame constant;
-  for (const ast::Const* c : definitions_.consts()) {
+  std::vector<const ast::Const*> replaced;
+  for (const ast::Const* c : definitions_.consts())
+    if (c->value && overrides_.contains(c->name.text)) replaced.push_back(c);
+  // All new values stand before any const of the file is evaluated: others may be made of them.
+  for (const ast::Const* c : replaced) {
     Definition* d = definitions_.find(c->name.text, false);
-    const auto at = overrides_.find(c->name.text);
-    if (at == overrides_.end() || !c->value) continue;
-    Val value = ev_->eval(*at->second, constant);
+    d->value = ev_->eval(*overrides_.at(c->name.text), constant);
+    d->state = Definition::State::Done;
+  }
+  for (const ast::Const* c : replaced) {
+    Val& value = definitions_.find(c->name.text, false)->value;
     const Val before = ev_->eval(*c->value, constant);
     if (!value.poisoned() && !before.poisoned() && kind_of(value) != kind_of(before))
-      value = ev_->report(Diag::bad_setting, at->second->span,
+      value = ev_->report(Diag::bad_setting, overrides_.at(c->name.text)->span,
                           fmt::format("--set {}: {} cannot replace {}", c->name.text,
                                       describe(value), describe(before)),
                           "", {{c->name.span, "defined here"}});
-    d->value = value;
-    d->state = Definition::State::Done;
   }
   // Every const is evaluated, so that its mistakes are found even when nothing uses it.
   for (const ast::Const* c : definitions_.consts()) {

@@ -60,12 +60,16 @@ Val Evaluator::run(const ast::Block& block, Frame& f, bool gives_value) {
     run(block.stmts[k], f, last);
     if (failed_since(before)) f.failed = true;
     const bool is_value = gives_value && k + 1 == block.stmts.size();
-    if (!is_value && !last.get<None>() && !last.poisoned())
-      report(Diag::unused_value, block.stmts[k].span,
-             fmt::format("the value of this line, {}, is not used", describe(last)),
-             "bind it to a name: `y = ...`");
+    if (!is_value) check_unused(last, block.stmts[k].span);
   }
   return last;
+}
+
+void Evaluator::check_unused(const Val& v, Span span) {
+  if (!v.get<None>() && !v.poisoned())
+    report(Diag::unused_value, span,
+           fmt::format("the value of this line, {}, is not used", describe(v)),
+           "bind it to a name: `y = ...`");
 }
 
 void Evaluator::run(const ast::Stmt& stmt, Frame& f, Val& last) {
@@ -468,10 +472,7 @@ void Evaluator::run_for(const ast::For& s, Frame& f) {
     if (!charge(1, s.variable.span)) return;
     bind(f, s.variable.text, item, s.variable.span);
     const Val v = run(s.body, f);
-    if (!v.get<None>() && !v.poisoned())
-      report(Diag::unused_value, s.body.stmts.back().span,
-             fmt::format("the value of this line, {}, is not used", describe(v)),
-             "bind it to a name: `y = ...`");
+    if (!s.body.stmts.empty()) check_unused(v, s.body.stmts.back().span);
     // One turn with a mistake is enough.
     if (failed_since(before) || stopped_) return;
   }

@@ -233,7 +233,7 @@ std::optional<Value> Evaluator::tensor(Program& p, const Val& v, Span span,
   if (v.list()) {
     if (holds_tensor(v)) {
       report(Diag::bad_operands, span, "a list of tensors is no tensor",
-             "`concat(list, axis: 0)` joins along an axis, `stack(list)` along a new one");
+             "`concat(list, axis: 0)` joins tensors along an axis");
       return std::nullopt;
     }
     Scan s;
@@ -389,13 +389,15 @@ std::optional<std::pair<Value, Value>> Evaluator::broadcast(Program& p, Value a,
 }
 
 std::optional<std::pair<Value, Value>> Evaluator::promoted(Program& p, const Bound& a,
-                                                           const Bound& b, bool real, Span span) {
+                                                           const Bound& b, bool real, Span span,
+                                                           std::optional<ElementType> otherwise) {
   const auto element = [&](const Val& v) -> std::optional<ElementType> {
     if (const auto* t = v.get<TensorRef>(); t && t->program == &p) return p.type(t->value).element;
     return std::nullopt;
   };
   const auto ea = element(a.value), eb = element(b.value);
-  const auto x = tensor(p, a.value, a.span, eb), y = tensor(p, b.value, b.span, ea);
+  const auto x = tensor(p, a.value, a.span, eb ? eb : otherwise),
+             y = tensor(p, b.value, b.span, ea ? ea : otherwise);
   if (!x || !y) return std::nullopt;
   const ElementType tx = p.type(*x).element, ty = p.type(*y).element;
   ElementType common = rank_of(tx) >= rank_of(ty) ? tx : ty;

@@ -3,6 +3,7 @@
 // buffers for everything that crosses kernels.
 #include "ir/graph/graph.h"
 #include "ir/loop/loop.h"
+#include "passes/pass_manager.h"
 
 namespace dlc {
 
@@ -16,5 +17,11 @@ struct LoopPass {
 };
 const std::vector<LoopPass>& loop_passes();
 void run_loop_passes(loop::Program& p, bool verify);
+/// nullptr when there is none of that name.
+const LoopPass* find_loop_pass(std::string_view name);
+/// The text after the named passes, graph passes first; the first loop pass lowers the graph to
+/// kernels, so `fuse` comes before it. A UserError for an unknown name or a wrong order.
+std::string run_passes_to_text(const Graph& g, const std::vector<std::string>& names,
+                               const PassOptions& options);
 
 }  // namespace dlc

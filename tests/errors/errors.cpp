@@ -6,10 +6,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "frontend/frontend.h"
 #include "ir/support/check.h"
+#include "tests/support/files.h"
 
 using namespace dlc;
 namespace fs = std::filesystem;
@@ -17,13 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 const fs::path kFolder = fs::path(DLC_SOURCE_DIR) / "tests/errors";
-
-std::string read(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 std::vector<fs::path> programs() {
   std::vector<fs::path> result;
@@ -45,7 +38,7 @@ std::string messages(const fs::path& program) {
   Sources sources;
   Diagnostics diagnostics;
   // A relative name, so that the messages do not depend on where the source tree is.
-  const int source = sources.add(program.filename().string(), read(program));
+  const int source = sources.add(program.filename().string(), read_all(program));
   FrontendOptions options;
   options.probe = probe;
   compile_source(sources, source, options, diagnostics);
@@ -63,7 +56,7 @@ TEST_CASE("each wrong program has its message") {
     CAPTURE(program.filename().string());
     CHECK(!got.empty());
     if (update) std::ofstream(golden, std::ios::binary) << got;
-    CHECK(got == read(golden));
+    CHECK(got == read_all(golden));
   }
 }
 

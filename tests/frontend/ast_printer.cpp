@@ -3,30 +3,14 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <random>
-#include <sstream>
 
-#include "frontend/parser.h"
+#include "tests/support/files.h"
+#include "tests/support/parse.h"
 
 using namespace dlc;
 
 namespace {
-
-struct Parse {
-  std::string tree, errors;
-  std::vector<Diag> kinds;
-};
-
-Parse parse_text(const std::string& text) {
-  Sources sources;
-  Diagnostics diagnostics;
-  const int source = sources.add("t.dl", text);
-  const ast::File file = parse(sources, source, diagnostics);
-  Parse p{print(file), diagnostics.render(sources, false), {}};
-  for (const Diagnostic& d : diagnostics.all()) p.kinds.push_back(d.kind);
-  return p;
-}
 
 std::string tree(const std::string& text) {
   const Parse p = parse_text(text);
@@ -59,12 +43,7 @@ std::vector<std::string> real_files() {
       if (entry.path().extension() == ".dl") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   std::vector<std::string> texts;
-  for (const fs::path& path : paths) {
-    std::ifstream in(path, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    texts.push_back(text.str());
-  }
+  for (const fs::path& path : paths) texts.push_back(read_all(path));
   return texts;
 }
 

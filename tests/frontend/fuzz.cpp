@@ -7,22 +7,15 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 
 #include "frontend/frontend.h"
 #include "ir/graph/text.h"
+#include "tests/support/files.h"
 
 using namespace dlc;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string read(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 /// The examples count many times: the texts of tests/errors fail early.
 std::vector<std::string> corpus() {
@@ -33,7 +26,7 @@ std::vector<std::string> corpus() {
       if (entry.path().extension() == ".dl") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   for (const fs::path& p : paths)
-    texts.insert(texts.end(), p.parent_path().filename() == "errors" ? 1 : 16, read(p));
+    texts.insert(texts.end(), p.parent_path().filename() == "errors" ? 1 : 16, read_all(p));
   return texts;
 }
 
@@ -172,7 +165,7 @@ TEST_CASE("the graphs of the examples verify and survive as text") {
     CAPTURE(entry.path().filename().string());
     Sources sources;
     Diagnostics diagnostics;
-    const int source = sources.add(entry.path().string(), read(entry.path()));
+    const int source = sources.add(entry.path().string(), read_all(entry.path()));
     const Module m = compile_source(sources, source, with_files(), diagnostics);
     // The files stand-in has shapes of its own, which may not be what the model reads.
     for (const Diagnostic& d : diagnostics.all()) CHECK(d.kind == Diag::data_mismatch);

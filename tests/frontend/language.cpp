@@ -8,19 +8,13 @@
 
 #include "frontend/frontend.h"
 #include "frontend/sema/evaluator.h"
+#include "tests/support/files.h"
 
 using namespace dlc;
 
 namespace {
 
 const std::string kPage = std::string(DLC_SOURCE_DIR) + "/docs/language.md";
-
-std::string read_page() {
-  std::ifstream in(kPage, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 struct Example {
   int line;
@@ -61,7 +55,7 @@ std::string primitives_table() {
 }  // namespace
 
 TEST_CASE("every example of the language page compiles") {
-  const std::vector<Example> all = examples(read_page());
+  const std::vector<Example> all = examples(read_all(kPage));
   CHECK(all.size() >= 15);
   for (const Example& e : all) {
     Sources sources;
@@ -73,7 +67,7 @@ TEST_CASE("every example of the language page compiles") {
 }
 
 TEST_CASE("the language page lists the primitives as they are") {
-  std::string page = read_page();
+  std::string page = read_all(kPage);
   const std::string begin = "<!-- primitives -->\n", end = "<!-- end of primitives -->\n";
   const std::size_t from = page.find(begin), to = page.find(end);
   REQUIRE(from != std::string::npos);

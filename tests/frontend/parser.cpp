@@ -6,30 +6,11 @@
 #include <fmt/format.h>
 
 #include "frontend/frontend.h"
+#include "tests/support/parse.h"
 
 using namespace dlc;
 
 namespace {
-
-struct Parsed {
-  std::string tree, errors;
-  std::vector<Diag> kinds;
-  std::vector<std::string> spans;
-};
-
-Parsed parsed(const std::string& text) {
-  Sources sources;
-  Diagnostics diagnostics;
-  const int source = sources.add("t.dl", text);
-  Parsed p;
-  p.tree = print(parse(sources, source, diagnostics));
-  if (!diagnostics.empty()) p.errors = diagnostics.render(sources, false);
-  for (const Diagnostic& d : diagnostics.all()) {
-    p.kinds.push_back(d.kind);
-    p.spans.push_back(std::string(sources.text(d.span)));
-  }
-  return p;
-}
 
 std::string repeated(std::string_view piece, int times) {
   std::string out;
@@ -138,7 +119,7 @@ TEST_CASE("a statement ends with its line, unless the next begins with an operat
 }
 
 TEST_CASE("the tree of each construct") {
-  const Parsed p = parsed(R"(## What it is.
+  const Parse p = parse_text(R"(## What it is.
 ## And more.
 const n = 3
 
@@ -217,8 +198,8 @@ train m on d {
 train m {
 }
 )");
-  CHECK(parsed(p.tree).tree == p.tree);
-  CHECK(parsed("# nothing\n\n").tree == "");
+  CHECK(parse_text(p.tree).tree == p.tree);
+  CHECK(parse_text("# nothing\n\n").tree == "");
 }
 
 TEST_CASE("documentation belongs to the definition right below it") {
@@ -238,7 +219,7 @@ TEST_CASE("documentation belongs to the definition right below it") {
 
 TEST_CASE("several mistakes in one file are reported once each") {
   using enum Diag;
-  const Parsed p = parsed(R"(const a = 1 +
+  const Parse p = parse_text(R"(const a = 1 +
 const b 2
 fn f(x, x) = x
 fn g(x) { y =
@@ -276,7 +257,8 @@ fn last(x) = x
 TEST_CASE("what follows a mistake is read") {
   for (const char* bad : {"y =", "y = 1 +", "y = f(x", "y = f(x]", "y = )", "y = x[", "if", "for",
                           "param w:", "y: =", "y <-", "metric m", "y = \"a", "a b c", "y = 1 2"}) {
-    const Parsed p = parsed(fmt::format("fn f(x) {{\n {}\n good = 3\n good }}\nfn g(x) = x", bad));
+    const Parse p =
+        parse_text(fmt::format("fn f(x) {{\n {}\n good = 3\n good }}\nfn g(x) = x", bad));
     CHECK_MESSAGE(p.kinds.size() == 1, std::string(bad), "\n", p.errors);
     CHECK_MESSAGE(p.tree.find("g") != std::string::npos, p.tree);
   }
@@ -285,7 +267,7 @@ TEST_CASE("what follows a mistake is read") {
 TEST_CASE("deep and long programs are refused, not crashed on") {
   using enum Diag;
   const auto refused = [](const std::string& expression, Diag kind = too_deep) {
-    const Parsed p = parsed("const a = " + expression + "\nconst b = 2\n");
+    const Parse p = parse_text("const a = " + expression + "\nconst b = 2\n");
     CHECK_MESSAGE(p.kinds == std::vector<Diag>{kind}, expression.substr(0, 40), "\n",
                   p.errors.substr(0, 400));
     CHECK(p.tree.find("b") != std::string::npos);
@@ -306,20 +288,20 @@ TEST_CASE("deep and long programs are refused, not crashed on") {
   for (const char* link : {" + 1", " |> f", ".a", "[0]", "(1)", "[0](1).a", " or 1", " .. 1"})
     refused("x" + repeated(link, 100'000));
   // Within the limits.
-  CHECK(parsed("const a = 1" + repeated(" + 1", 300)).errors == "");
-  CHECK(parsed("const a = " + repeated("(", 30) + "1" + repeated(")", 30)).errors == "");
-  CHECK(parsed("const a = [" + repeated("1, ", 100'000) + "]").errors == "");
-  CHECK(parsed("fn f(x) { " + repeated("for i in 0..1 { ", 60) + repeated("} ", 60) + "; x }")
+  CHECK(parse_text("const a = 1" + repeated(" + 1", 300)).errors == "");
+  CHECK(parse_text("const a = " + repeated("(", 30) + "1" + repeated(")", 30)).errors == "");
+  CHECK(parse_text("const a = [" + repeated("1, ", 100'000) + "]").errors == "");
+  CHECK(parse_text("fn f(x) { " + repeated("for i in 0..1 { ", 60) + repeated("} ", 60) + "; x }")
             .errors == "");
 }
 
 TEST_CASE("large files take time in proportion") {
-  CHECK(parsed(repeated("## doc\nconst a = 1\n", 200'000)).errors == "");
+  CHECK(parse_text(repeated("## doc\nconst a = 1\n", 200'000)).errors == "");
   std::string parameters;
   for (int k = 0; k < 200'000; ++k) parameters += fmt::format("p{}, ", k);
-  CHECK(parsed("fn f(" + parameters + ") = 1").errors == "");
-  const Parsed wrong = parsed(repeated("const a = )\n", 400'000));
+  CHECK(parse_text("fn f(" + parameters + ") = 1").errors == "");
+  const Parse wrong = parse_text(repeated("const a = )\n", 400'000));
   CHECK(wrong.kinds.size() == Diagnostics::kLimit);
-  const Parsed huge = parsed(std::string(std::size_t{17} << 20, ' '));
+  const Parse huge = parse_text(std::string(std::size_t{17} << 20, ' '));
   CHECK(huge.kinds == std::vector<Diag>{Diag::too_large});
 }

@@ -6,26 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/parser.h"
+#include "tests/support/parse.h"
 
 using namespace dlc;
 
 namespace {
-
-struct Parse {
-  std::string tree, errors;
-  std::vector<Diag> kinds;
-};
-
-Parse parse_text(const std::string& text) {
-  Sources sources;
-  Diagnostics diagnostics;
-  const int source = sources.add("t.dl", text);
-  const ast::File file = parse(sources, source, diagnostics);
-  Parse p{print(file), diagnostics.render(sources, false), {}};
-  for (const Diagnostic& d : diagnostics.all()) p.kinds.push_back(d.kind);
-  return p;
-}
 
 /// The kinds of the mistakes, in the order of the text.
 std::vector<std::string> mistakes(const std::string& text) {

@@ -195,6 +195,16 @@ TEST_CASE("consts and settings change from outside") {
   for (const Node& n : m.evaluate.nodes) CHECK(n.op != Op::tanh);
 }
 
+TEST_CASE("consts made of replaced ones see the new values, in any order of definition") {
+  FrontendOptions options;
+  options.sets = {{"a", "30"}, {"b", "5"}};
+  const Module m = compiled(
+      "const b = c * 2\nconst c = a + 1\nconst a = 1\nmodel m { output y = f32([b, c]) }", options);
+  const Literal v = output_of(m.predict);
+  CHECK(v.at(0) == 5);
+  CHECK(v.at(1) == 31);
+}
+
 TEST_CASE("states, training and optimizers reach the step and nothing else") {
   const Module m = compiled(R"(
     layer counter()(x) {

@@ -4,11 +4,11 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
 #include "ir/graph/text.h"
 #include "passes/lower/lower.h"
 #include "passes/pass_manager.h"
+#include "tests/support/files.h"
 #include "tests/support/samples.h"
 #include "tests/support/text.h"
 
@@ -21,12 +21,6 @@ constexpr std::string_view kTableBegin =
     "<!-- operations: from the definitions in ir/ops; rewrite with DLC_UPDATE=1 build/.../test_ops "
     "-->\n";
 constexpr std::string_view kTableEnd = "<!-- end of operations -->";
-
-std::string page() {
-  std::ostringstream out;
-  out << std::ifstream(kPath).rdbuf();
-  return out.str();
-}
 
 std::string gradient_text(const OpDef& def) {
   if (const auto* zero = std::get_if<ZeroGradient>(&def.gradient))
@@ -101,7 +95,7 @@ std::string renewed(std::string text) {
 }  // namespace
 
 TEST_CASE("docs/ir.md says what is so") {
-  const std::string text = page(), now = renewed(text);
+  const std::string text = read_all(kPath), now = renewed(text);
   if (text != now && std::getenv("DLC_UPDATE")) {
     std::ofstream(kPath) << now;
     MESSAGE("rewrote ", kPath);
@@ -112,7 +106,7 @@ TEST_CASE("docs/ir.md says what is so") {
 }
 
 TEST_CASE("the examples of docs/ir.md parse, verify, print back and compile") {
-  const std::string text = page();
+  const std::string text = read_all(kPath);
   int examples = 0;
   for (const Block& b : blocks(text)) {
     if (b.kind != "ir") continue;

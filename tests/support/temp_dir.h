@@ -5,8 +5,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
+
+#include "tests/support/files.h"
 
 class TempDir {
  public:
@@ -32,10 +33,3 @@ class TempDir {
  private:
   std::filesystem::path dir_;
 };
-
-inline std::string read_all(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
