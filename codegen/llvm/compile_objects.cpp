@@ -57,8 +57,8 @@ struct Work {
     llvm::LLVMContext context;
     context.setDiscardValueNames(true);
     const auto module = make_module(p.name, context, target);
-    emit_kernels(kernels, groups[group], *module, target.vector_bits);
-    if (group + 1 == groups.size()) emit_run(p, kernels, *module, target.vector_bits);
+    emit_kernels(kernels, groups[group], *module, target.unit);
+    if (group + 1 == groups.size()) emit_run(p, kernels, *module, target.unit);
     finish_module(*module, target);
     times.emission += clock.ms();
     clock = {};

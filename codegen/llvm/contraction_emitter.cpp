@@ -1,25 +1,24 @@
-// C[.., m, n] = sum over k of U[.., m, k] * V[.., k, n]
+// The loops of a contraction around its tiles; codegen/native/contract_schedule.h has the names and
+// the reasons.
 //
-// n is an axis of C that runs in vectors: V must have it with step 1 and U not at all. It is the
-// last axis of C unless that is narrow and another one fills the vectors better (the weight
-// gradient of a 10-class head: C is [784, 10], and the vectors run along 784). m is a further axis
-// of C that only U has. A tile of R rows by S vectors of C stays in registers while k runs: each
-// step loads S vectors of V, spreads R elements of U and does R * S fused multiply-adds; R * S + S
-// + 1 registers are needed. The order of the sum for an element of C is k's alone, whatever tile it
-// is in, so neither the batch size nor the split over threads changes a bit.
+// The order of the sum for an element of C is k's alone, whatever tile or block it is in, so
+// neither the batch size nor the split over threads changes a bit.
 //
-// Panels of S vectors of n are the outer loop (the panel of V stays in the L2 cache), rows the
-// inner one. What is left of the rows is done in tiles of R - 1 or in single rows, what is left of
-// n in a narrower masked tile.
+// Unblocked: panels of some vectors of n are the outer loop (the panel of V stays in a cache), rows
+// the inner one, and a tile's epilogue follows its sum. What is left of the rows is done in tiles
+// of one row less or in single rows, what is left of n in a narrower masked tile.
+//
+// Blocked: k runs in blocks; the sums of a panel wait in memory between them (the function's
+// stack), for at most kBlockRows rows at a time, and the epilogue follows the last block.
 //
 // Without such an n (a dot product, a matrix times a vector) each element of C is a sum in plain
 // loops, in vectors along k where both operands step by 1 there.
 #include "codegen/llvm/contraction_emitter.h"
 
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "codegen/llvm/loops.h"
 #include "ir/support/check.h"
@@ -32,108 +31,77 @@ using loop::ContractIndex;
 
 namespace {
 
-/// The roles of a contraction's indices, when it can be tiled.
-struct Tiling {
-  bool possible = false;
-  bool swapped = false;  // U is b and V is a
-  const ContractIndex* n = nullptr;
-  const ContractIndex* m = nullptr;  // may be absent
-  std::vector<const ContractIndex*> other, k;
-  int lanes = 0, vectors = 0, rows = 0;
-  const ContractIndex* dot = nullptr;  // of k, when not possible: the one that runs in vectors
-};
-
-/// How well an axis of C fills vectors, from 0 (not at all) to 1.
-double fill(const ContractIndex& i, int lanes) {
-  if (i.axis < 0 || i.in_a == i.in_b || i.extent == Dim(1) ||
-      !((i.in_a ? i.a_stride : i.b_stride) == Dim(1)))
-    return 0;
-  if (!i.extent.is_constant()) return 1;
-  const auto extent = static_cast<double>(i.extent.value());
-  return extent / (std::ceil(extent / lanes) * lanes);
-}
-
-/// Registers: 32 with 512 bits, else 16.
-void choose_tile(Tiling& t, int vector_bits) {
-  const bool wide = vector_bits >= 512;
-  t.vectors = wide ? 4 : 2;
-  const auto at_most = [](int limit, const Dim& extent) {
-    return extent.is_constant() ? static_cast<int>(std::min<std::int64_t>(
-                                      limit, std::max<std::int64_t>(extent.value(), 1)))
-                                : limit;
-  };
-  if (t.n->extent.is_constant())
-    t.vectors = at_most(t.vectors, Dim((t.n->extent.value() + t.lanes - 1) / t.lanes));
-  static constexpr int kWideRows[] = {0, 12, 12, 8, 6};
-  const auto rows = [&](int vectors) { return wide ? kWideRows[vectors] : vectors == 1 ? 10 : 6; };
-  if (!t.m) {
-    t.rows = 1;
-    return;
-  }
-  t.rows = rows(t.vectors);
-  // Tiles of equal height rather than a remainder of a few rows.
-  if (t.m->extent.is_constant() && t.m->extent.value() < 4 * t.rows) {
-    const int extent = std::max(1, static_cast<int>(t.m->extent.value()));
-    const int tiles = (extent + t.rows - 1) / t.rows;
-    t.rows = (extent + tiles - 1) / tiles;
-  }
-}
-
-Tiling choose_tiling(const loop::Kernel& kernel, int vector_bits) {
-  const loop::Contraction& c = kernel.contraction[0];
-  Tiling t;
-  t.lanes = vector_bits / (c.type == ElementType::F64 ? 64 : 32);
-  double best = 0;
-  for (const ContractIndex& i : c.indices) {
-    (i.axis < 0 ? t.k : t.other).push_back(&i);
-    // Along another axis than the last one the results are not contiguous.
-    const bool is_last = !kernel.outer.empty() && i.axis == kernel.outer.back();
-    const double score = fill(i, t.lanes) * (is_last ? 1 : 0.8);
-    if (score > best) best = score, t.n = &i;
-  }
-  if (!t.n) {
-    for (const ContractIndex* i : t.k)
-      if (i->a_stride == Dim(1) && i->b_stride == Dim(1) &&
-          !(i->extent.is_constant() && i->extent.value() < t.lanes / 2))
-        t.dot = i;
-    return t;
-  }
-  t.possible = true;
-  t.swapped = t.n->in_a;
-  std::erase(t.other, t.n);
-  for (std::size_t i = t.other.size(); i-- > 0;) {
-    const ContractIndex& m = *t.other[i];
-    if (!(t.swapped ? m.in_b && !m.in_a : m.in_a && !m.in_b)) continue;
-    t.m = &m;
-    t.other.erase(t.other.begin() + static_cast<std::ptrdiff_t>(i));
-    break;
-  }
-  choose_tile(t, vector_bits);
-  return t;
-}
+// A multiple of every height of a tile. 480 rows of 4 vectors are 120 KiB of stack.
+constexpr int kBlockRows = 480;
+// With fewer rows than this packing V costs more than it saves.
+constexpr int kLeastPackedRows = 48;
 
 class ContractionEmitter {
  public:
-  ContractionEmitter(const loop::Kernel& k, const Tiling& t, llvm::IRBuilder<>& b,
+  ContractionEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                      ExpressionEmitter& e, Value* begin, Value* end)
-      : k_(k), c_(k.contraction[0]), t_(t), b_(b), e_(e), begin_(begin), end_(end) {}
+      : scope_(scope),
+        k_(k),
+        c_(k.contraction[0]),
+        r_(contract_roles(scope.program, k, scope.unit)),
+        b_(b),
+        e_(e),
+        begin_(begin),
+        end_(end) {
+    if (r_.n) s_ = contract_schedule(scope.program, k, scope.unit);
+  }
 
   void emit() {
-    if (!t_.possible) return plain(0);
+    if (!r_.n) return plain(0);
     others(0);
   }
 
  private:
   const loop::Axis& axis(AxisId a) const { return k_.axes[static_cast<std::size_t>(a)]; }
   bool is_range(const ContractIndex& i) const { return i.axis >= 0 && i.axis == k_.outer[0]; }
-  Value* low(const ContractIndex& i) { return is_range(i) ? begin_ : b_.getInt64(0); }
+  Value* number(std::int64_t v) { return b_.getInt64(static_cast<std::uint64_t>(v)); }
+  Value* low(const ContractIndex& i) { return is_range(i) ? begin_ : number(0); }
   Value* high(const ContractIndex& i) { return is_range(i) ? end_ : e_.dim(i.extent); }
   llvm::Type* type() { return e_.value_type(c_.type); }
-  llvm::Type* vector() {
-    return llvm::FixedVectorType::get(type(), static_cast<unsigned>(t_.lanes));
+  llvm::FixedVectorType* vector_of(llvm::Type* t, int lanes) {
+    return llvm::FixedVectorType::get(t, static_cast<unsigned>(lanes));
   }
-  llvm::Align align() const {
-    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(c_.type)));
+  llvm::Type* vector() { return vector_of(type(), r_.lanes); }
+  Value* zeros() { return llvm::Constant::getNullValue(vector()); }
+
+  // ---- Memory ----
+
+  loop::BufferId u_buffer() const { return r_.u_is_a ? c_.a : c_.b; }
+  loop::BufferId v_buffer() const { return r_.u_is_a ? c_.b : c_.a; }
+  ElementType element(loop::BufferId b) const {
+    return scope_.program.buffers[static_cast<std::size_t>(b)].type.element;
+  }
+  llvm::Align align(ElementType t) const {
+    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(t)));
+  }
+  /// Memory read as `lanes` elements (0: one) of a buffer's type, as numbers of the accumulator's.
+  Value* load(loop::BufferId buffer, Value* offset, int lanes, Value* mask = nullptr) {
+    const ElementType t = element(buffer);
+    llvm::Type* memory = e_.memory_type(t);
+    Value* at = b_.CreateInBoundsGEP(memory, e_.buffer(buffer), offset);
+    llvm::Type* whole = lanes ? vector_of(memory, lanes) : memory;
+    Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(whole, at, align(t), mask,
+                                                              llvm::Constant::getNullValue(whole)))
+                    : b_.CreateAlignedLoad(whole, at, align(t));
+    return t == c_.type ? v : b_.CreateFPExt(v, lanes ? vector() : type());
+  }
+  Value* fma(Value* x, Value* y, Value* z) {
+    return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
+  }
+  Value* lanes_below(Value* count) {
+    Value* step = b_.CreateStepVector(vector_of(b_.getInt64Ty(), r_.lanes));
+    return b_.CreateICmpSLT(step, e_.splat(count, r_.lanes));
+  }
+  llvm::AllocaInst* array(llvm::Type* t, std::int64_t count, const char* name) {
+    llvm::AllocaInst* a =
+        emit_variable(b_, llvm::ArrayType::get(t, static_cast<std::uint64_t>(count)), name);
+    a->setAlignment(llvm::Align(64));
+    return a;
   }
 
   // ---- Plain loops: any contraction ----
@@ -141,7 +109,7 @@ class ContractionEmitter {
   void plain(std::size_t at) {
     if (at < k_.outer.size()) {
       const AxisId a = k_.outer[at];
-      Value* from = at == 0 ? begin_ : b_.getInt64(0);
+      Value* from = at == 0 ? begin_ : number(0);
       Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
       emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
         e_.set_axis(a, i);
@@ -155,21 +123,15 @@ class ContractionEmitter {
       a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
       b = b_.CreateAdd(b, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.b_stride)));
     }
-    e_.set_accumulator(t_.dot ? dot_product(a, b) : scalar_sum(a, b));
+    e_.set_accumulator(r_.dot ? dot_product(a, b) : scalar_sum(a, b));
     epilogue();
-  }
-
-  Value* load(llvm::Type* t, loop::BufferId buffer, Value* offset, Value* mask = nullptr) {
-    Value* at = b_.CreateInBoundsGEP(type(), e_.buffer(buffer), offset);
-    if (mask) return b_.CreateMaskedLoad(t, at, align(), mask, llvm::Constant::getNullValue(t));
-    return b_.CreateAlignedLoad(t, at, align());
   }
 
   Value* scalar_sum(Value* a, Value* b) {
     llvm::AllocaInst* sum = emit_variable(b_, type(), "sum");
     b_.CreateStore(llvm::Constant::getNullValue(type()), sum);
-    sum_loops(0, a, b, [&](Value* pa, Value* pb) {
-      Value *x = load(type(), c_.a, pa), *y = load(type(), c_.b, pb);
+    sum_loops(r_.k, 0, a, b, [&](Value* pa, Value* pb) {
+      Value *x = load(c_.a, pa, 0), *y = load(c_.b, pb, 0);
       b_.CreateStore(fma(x, y, b_.CreateLoad(type(), sum)), sum);
     });
     return b_.CreateLoad(type(), sum);
@@ -181,26 +143,26 @@ class ContractionEmitter {
     std::vector<llvm::AllocaInst*> sums;
     for (int s = 0; s < kSums; ++s) {
       sums.push_back(emit_variable(b_, vector(), "sum"));
-      b_.CreateStore(llvm::Constant::getNullValue(vector()), sums.back());
+      b_.CreateStore(zeros(), sums.back());
     }
     const auto step = [&](int s, Value* pa, Value* pb, Value* mask) {
-      Value *x = load(vector(), c_.a, pa, mask), *y = load(vector(), c_.b, pb, mask);
+      Value *x = load(c_.a, pa, r_.lanes, mask), *y = load(c_.b, pb, r_.lanes, mask);
       b_.CreateStore(fma(x, y, b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)])),
                      sums[static_cast<std::size_t>(s)]);
     };
-    std::vector<const ContractIndex*> rest = t_.k;
-    std::erase(rest, t_.dot);
-    sum_loops_over(rest, 0, a, b, [&](Value* pa, Value* pb) {
-      Value* extent = e_.dim(t_.dot->extent);
-      const std::int64_t whole = static_cast<std::int64_t>(kSums) * t_.lanes;
-      Value* middle = b_.CreateAnd(extent, b_.getInt64(~static_cast<std::uint64_t>(whole - 1)));
-      emit_loop(b_, b_.getInt64(0), middle, whole, "dot", [&](Value* i) {
+    std::vector<const ContractIndex*> rest = r_.k;
+    std::erase(rest, r_.dot);
+    sum_loops(rest, 0, a, b, [&](Value* pa, Value* pb) {
+      Value* extent = e_.dim(r_.dot->extent);
+      const std::int64_t whole = static_cast<std::int64_t>(kSums) * r_.lanes;
+      Value* middle = b_.CreateAnd(extent, number(-whole));
+      emit_loop(b_, number(0), middle, whole, "dot", [&](Value* i) {
         for (int s = 0; s < kSums; ++s) {
-          Value* at = b_.CreateAdd(i, b_.getInt64(static_cast<std::uint64_t>(s * t_.lanes)));
+          Value* at = b_.CreateAdd(i, number(s * r_.lanes));
           step(s, b_.CreateAdd(pa, at), b_.CreateAdd(pb, at), nullptr);
         }
       });
-      emit_loop(b_, middle, extent, t_.lanes, "rest", [&](Value* i) {
+      emit_loop(b_, middle, extent, r_.lanes, "rest", [&](Value* i) {
         step(0, b_.CreateAdd(pa, i), b_.CreateAdd(pb, i), lanes_below(b_.CreateSub(extent, i)));
       });
     });
@@ -211,19 +173,15 @@ class ContractionEmitter {
     return e_.combine_lanes(loop::ReduceKind::Sum, c_.type, total);
   }
 
-  /// Loops over the summed indices; the body gets the offsets into a and b.
-  void sum_loops(std::size_t at, Value* a, Value* b,
-                 const std::function<void(Value*, Value*)>& body) {
-    sum_loops_over(t_.k, at, a, b, body);
-  }
-  void sum_loops_over(const std::vector<const ContractIndex*>& indices, std::size_t at, Value* a,
-                      Value* b, const std::function<void(Value*, Value*)>& body) {
+  /// Loops over summed indices; the body gets two offsets, which step by the strides in a and b.
+  void sum_loops(const std::vector<const ContractIndex*>& indices, std::size_t at, Value* a,
+                 Value* b, const std::function<void(Value*, Value*)>& body) {
     if (at == indices.size()) return body(a, b);
     const ContractIndex& k = *indices[at];
     Value *a_step = e_.dim(k.a_stride), *b_step = e_.dim(k.b_stride);
-    emit_loop(b_, b_.getInt64(0), e_.dim(k.extent), 1, "k", [&](Value* i) {
-      sum_loops_over(indices, at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
-                     b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);
+    emit_loop(b_, number(0), e_.dim(k.extent), 1, "k", [&](Value* i) {
+      sum_loops(indices, at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
+                b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);
     });
   }
 
@@ -232,67 +190,68 @@ class ContractionEmitter {
     for (const loop::Stage& s : k_.stages) e_.store_all(s.stores);
   }
 
-  Value* fma(Value* x, Value* y, Value* z) {
-    return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
-  }
-
-  // ---- Tiles ----
+  // ---- Loops over C ----
 
   void others(std::size_t at) {
-    if (at == t_.other.size()) return panels();
-    const ContractIndex& i = *t_.other[at];
+    if (at == r_.other.size()) return passes();
+    const ContractIndex& i = *r_.other[at];
     emit_loop(b_, low(i), high(i), 1, axis(i.axis).name.c_str(), [&](Value* v) {
       e_.set_axis(i.axis, v);
       others(at + 1);
     });
   }
 
-  void panels() {
-    Value *from = low(*t_.n), *to = high(*t_.n);
-    const std::int64_t panel = static_cast<std::int64_t>(t_.vectors) * t_.lanes;
-    Value* count =
-        b_.CreateUDiv(b_.CreateSub(to, from), b_.getInt64(static_cast<std::uint64_t>(panel)));
-    Value* middle =
-        b_.CreateAdd(from, b_.CreateMul(count, b_.getInt64(static_cast<std::uint64_t>(panel))));
-    emit_loop(b_, from, middle, panel, "panel", [&](Value* j) { rows(j, t_.vectors, nullptr); });
-    // What is left: as one narrower tile where its width is known, else vector by vector.
-    if (t_.n->extent.is_constant() && !is_range(*t_.n)) {
-      const std::int64_t rest = t_.n->extent.value() % panel;
-      if (rest == 0) return;
-      const int vectors = static_cast<int>((rest + t_.lanes - 1) / t_.lanes);
-      const std::int64_t last = rest - static_cast<std::int64_t>(vectors - 1) * t_.lanes;
-      rows(middle, vectors,
-           last == t_.lanes ? nullptr : lanes_below(b_.getInt64(static_cast<std::uint64_t>(last))));
-      return;
-    }
-    emit_loop(b_, middle, to, t_.lanes, "rest",
-              [&](Value* j) { rows(j, 1, lanes_below(b_.CreateSub(to, j))); });
+  /// With many rows as the schedule says; what a few rows need instead is known when they are few.
+  void passes() {
+    const bool through_memory = s_.k_block > 0;
+    if (!through_memory) return unblocked();
+    Value *from = low(*r_.m), *to = high(*r_.m);
+    const bool always = r_.m->extent.is_constant() && !is_range(*r_.m);
+    if (always || r_.pairs) return blocked(from, to);
+    Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
+    emit_if(b_, many, [&] { blocked(from, to); });
+    emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
   }
 
-  Value* lanes_below(Value* count) {
-    Value* step = b_.CreateStepVector(
-        llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(t_.lanes)));
-    return b_.CreateICmpSLT(step, e_.splat(count, t_.lanes));
+  struct Panel {
+    Value* j;  // the first column
+    int vectors;
+    Value* last_mask;  // the columns that exist in the last vector; null: all
+  };
+
+  void for_each_panel(const std::function<void(const Panel&)>& body) {
+    Value *from = low(*r_.n), *to = high(*r_.n);
+    const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
+    Value* count = b_.CreateUDiv(b_.CreateSub(to, from), number(width));
+    Value* middle = b_.CreateAdd(from, b_.CreateMul(count, number(width)));
+    emit_loop(b_, from, middle, width, "panel", [&](Value* j) { body({j, s_.vectors, nullptr}); });
+    // What is left: as one narrower tile where its width is known, else vector by vector.
+    if (r_.n->extent.is_constant() && !is_range(*r_.n)) {
+      const std::int64_t rest = r_.n->extent.value() % width;
+      if (rest == 0) return;
+      const int vectors = static_cast<int>((rest + r_.lanes - 1) / r_.lanes);
+      const std::int64_t last = rest - static_cast<std::int64_t>(vectors - 1) * r_.lanes;
+      return body({middle, vectors, last == r_.lanes ? nullptr : lanes_below(number(last))});
+    }
+    emit_loop(b_, middle, to, r_.lanes, "rest", [&](Value* j) {
+      body({j, 1, lanes_below(b_.CreateSub(to, j))});
+    });
   }
 
   /// Tiles of R rows and, where the extent is known and R does not divide it, of R - 1: 32 rows are
   /// 2 * 6 + 4 * 5. What fits neither way is done in single rows.
-  void rows(Value* j, int vectors, Value* last_mask) {
-    if (!t_.m) return tile(nullptr, 1, j, vectors, last_mask);
-    Value *from = low(*t_.m), *to = high(*t_.m);
-    const auto number = [&](std::int64_t v) { return b_.getInt64(static_cast<std::uint64_t>(v)); };
+  void for_each_tile(Value* from, Value* to, const std::function<void(Value*, int)>& body) {
     const auto tiles = [&](Value* begin, Value* count, int height) {
       Value* end = b_.CreateAdd(begin, b_.CreateMul(count, number(height)));
-      emit_loop(b_, begin, end, height, "rows",
-                [&](Value* i) { tile(i, height, j, vectors, last_mask); });
+      emit_loop(b_, begin, end, height, "rows", [&](Value* i) { body(i, height); });
       return end;
     };
-    const int tall = t_.rows;
+    const int tall = s_.rows;
     Value* length = b_.CreateSub(to, from);
     Value* whole = b_.CreateUDiv(length, number(tall));
-    const bool known = t_.m->extent.is_constant();
-    if (known && t_.m->extent.value() % tall == 0) {
-      tiles(from, whole, tall);  // chunks are multiples of the tile
+    const bool known = r_.m->extent.is_constant();
+    if (known && r_.m->extent.value() % tall == 0) {
+      tiles(from, whole, tall);  // chunks and blocks are multiples of the tile
       return;
     }
     Value* middle = nullptr;
@@ -301,101 +260,287 @@ class ContractionEmitter {
       Value* low_rows = b_.CreateMul(count, number(tall - 1));
       Value* fits = b_.CreateICmpSLE(low_rows, length);
       Value* tall_tiles = b_.CreateSelect(fits, b_.CreateSub(length, low_rows), whole);
-      Value* short_tiles = b_.CreateSelect(fits, b_.CreateSub(count, tall_tiles), b_.getInt64(0));
+      Value* short_tiles = b_.CreateSelect(fits, b_.CreateSub(count, tall_tiles), number(0));
       middle = tiles(tiles(from, tall_tiles, tall), short_tiles, tall - 1);
     } else {
       middle = tiles(from, whole, tall);
     }
-    emit_loop(b_, middle, to, 1, "row", [&](Value* i) { tile(i, 1, j, vectors, last_mask); });
+    emit_loop(b_, middle, to, 1, "row", [&](Value* i) { body(i, 1); });
   }
 
-  /// Offsets of the current point of `other` in U or V.
+  void unblocked() {
+    for_each_panel([&](const Panel& p) {
+      const auto tile = [&](Value* i, int rows) {
+        Tile t{i, rows, p.vectors, {}};
+        start(t, [&](int, int) { return zeros(); });
+        Value *u = offset_of_u(i), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
+        sum_loops(r_.k, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
+          Value *pu = r_.u_is_a ? pa : pb, *pv = r_.u_is_a ? pb : pa;
+          std::vector<Value*> columns;
+          for (int s = 0; s < p.vectors; ++s)
+            columns.push_back(load(v_buffer(), b_.CreateAdd(pv, number(s * r_.lanes)), r_.lanes,
+                                   s == p.vectors - 1 ? p.last_mask : nullptr));
+          step(t, pu, columns);
+        });
+        for (int r = 0; r < rows; ++r)
+          for (int s = 0; s < p.vectors; ++s) finish(p, i, r, s, value(t, r, s));
+      };
+      if (r_.m)
+        for_each_tile(low(*r_.m), high(*r_.m), tile);
+      else
+        tile(nullptr, 1);
+    });
+  }
+
+  // ---- A tile of C ----
+
+  struct Tile {
+    Value* i;  // the first row; null without rows
+    int rows, vectors;
+    std::vector<llvm::AllocaInst*> sums;
+  };
+  llvm::AllocaInst* sum(const Tile& t, int r, int s) const {
+    return t.sums[static_cast<std::size_t>(r * t.vectors + s)];
+  }
+  Value* value(const Tile& t, int r, int s) { return b_.CreateLoad(vector(), sum(t, r, s)); }
+  void start(Tile& t, const std::function<Value*(int r, int s)>& from) {
+    for (int r = 0; r < t.rows; ++r)
+      for (int s = 0; s < t.vectors; ++s) {
+        t.sums.push_back(emit_variable(b_, vector(), "c"));
+        b_.CreateStore(from(r, s), t.sums.back());
+      }
+  }
+
+  /// The offset of the point of `other` in a or b.
   Value* base(bool of_a) {
     Value* sum = e_.dim(of_a ? c_.a_base : c_.b_base);
-    for (const ContractIndex* i : t_.other)
+    for (const ContractIndex* i : r_.other)
       sum = b_.CreateAdd(
           sum, b_.CreateMul(e_.axis_index(i->axis), e_.dim(of_a ? i->a_stride : i->b_stride)));
     return sum;
   }
-
-  void tile(Value* i, int row_count, Value* j, int vectors, Value* last_mask) {
-    const bool u_is_a = !t_.swapped;
-    Value* u = base(u_is_a);
-    Value* v = b_.CreateAdd(base(!u_is_a), j);
-    Value* row_step = nullptr;
-    if (i) {
-      row_step = e_.dim(u_is_a ? t_.m->a_stride : t_.m->b_stride);
-      u = b_.CreateAdd(u, b_.CreateMul(i, row_step));
-    }
-    std::vector<llvm::AllocaInst*> sums;
-    for (int s = 0; s < row_count * vectors; ++s) {
-      sums.push_back(emit_variable(b_, vector(), "c"));
-      b_.CreateStore(llvm::Constant::getNullValue(vector()), sums.back());
-    }
-    Value* u_buffer = e_.buffer(u_is_a ? c_.a : c_.b);
-    Value* v_buffer = e_.buffer(u_is_a ? c_.b : c_.a);
-    sum_loops(0, u_is_a ? u : v, u_is_a ? v : u, [&](Value* pa, Value* pb) {
-      Value *pu = u_is_a ? pa : pb, *pv = u_is_a ? pb : pa;
-      std::vector<Value*> columns;
-      Value* at = b_.CreateInBoundsGEP(type(), v_buffer, pv);
-      for (int s = 0; s < vectors; ++s) {
-        Value* here =
-            b_.CreateConstInBoundsGEP1_64(type(), at, static_cast<std::uint64_t>(s * t_.lanes));
-        const bool masked = last_mask && s == vectors - 1;
-        columns.push_back(masked ? static_cast<Value*>(
-                                       b_.CreateMaskedLoad(vector(), here, align(), last_mask,
-                                                           llvm::Constant::getNullValue(vector())))
-                                 : b_.CreateAlignedLoad(vector(), here, align()));
-      }
-      for (int r = 0; r < row_count; ++r) {
-        Value* offset =
-            r == 0 ? pu
-                   : b_.CreateAdd(
-                         pu, b_.CreateMul(row_step, b_.getInt64(static_cast<std::uint64_t>(r))));
-        Value* x =
-            b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), u_buffer, offset), align());
-        Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(t_.lanes), x);
-        for (int s = 0; s < vectors; ++s) {
-          llvm::AllocaInst* sum = sums[static_cast<std::size_t>(r * vectors + s)];
-          b_.CreateStore(
-              fma(spread, columns[static_cast<std::size_t>(s)], b_.CreateLoad(vector(), sum)), sum);
-        }
-      }
-    });
-    for (int r = 0; r < row_count; ++r)
-      for (int s = 0; s < vectors; ++s) {
-        if (i) e_.set_axis(t_.m->axis, b_.CreateAdd(i, b_.getInt64(static_cast<std::uint64_t>(r))));
-        e_.set_axis(t_.n->axis,
-                    b_.CreateAdd(j, b_.getInt64(static_cast<std::uint64_t>(s * t_.lanes))));
-        e_.set_vector(t_.n->axis, t_.lanes, s == vectors - 1 ? last_mask : nullptr);
-        e_.set_accumulator(
-            b_.CreateLoad(vector(), sums[static_cast<std::size_t>(r * vectors + s)]));
-        epilogue();
-        e_.set_vector(-1, 1, nullptr);
-      }
+  Value* offset_of_u(Value* i) {
+    Value* u = base(r_.u_is_a);
+    return i ? b_.CreateAdd(u, b_.CreateMul(i, e_.dim(r_.u_stride(*r_.m)))) : u;
+  }
+  Value* row_of_u(const Tile& t, Value* pu, int r) {
+    if (!t.i || r == 0) return pu;
+    return b_.CreateAdd(pu, b_.CreateMul(e_.dim(r_.u_stride(*r_.m)), number(r)));
   }
 
+  /// One k: the vectors of V times the elements of U from `pu` on.
+  void step(const Tile& t, Value* pu, const std::vector<Value*>& columns) {
+    for (int r = 0; r < t.rows; ++r) {
+      Value* x = load(u_buffer(), row_of_u(t, pu, r), 0);
+      Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), x);
+      for (int s = 0; s < t.vectors; ++s)
+        b_.CreateStore(fma(spread, columns[static_cast<std::size_t>(s)], value(t, r, s)),
+                       sum(t, r, s));
+    }
+  }
+
+  /// The epilogue of row i + r and vector s.
+  void finish(const Panel& p, Value* i, int r, int s, Value* c) {
+    if (i) e_.set_axis(r_.m->axis, b_.CreateAdd(i, number(r)));
+    e_.set_axis(r_.n->axis, b_.CreateAdd(p.j, number(s * r_.lanes)));
+    e_.set_vector(r_.n->axis, r_.lanes, s == p.vectors - 1 ? p.last_mask : nullptr);
+    e_.set_accumulator(c);
+    epilogue();
+    e_.set_vector(-1, 1, nullptr);
+  }
+
+  // ---- Blocks of k ----
+
+  void blocked(Value* from, Value* to) {
+    const ContractIndex& k = *r_.k.back();
+    const std::vector<const ContractIndex*> rest(r_.k.begin(), r_.k.end() - 1);
+    waiting_ = array(vector(), static_cast<std::int64_t>(kBlockRows) * s_.vectors, "waiting");
+    if (s_.packed) {
+      llvm::Type* packed = r_.pairs ? b_.getInt32Ty() : type();
+      packed_ = array(
+          vector_of(packed, r_.lanes),
+          static_cast<std::int64_t>(r_.pairs ? (s_.k_block + 1) / 2 : s_.k_block) * s_.vectors,
+          "packed");
+    }
+    emit_loop(b_, from, to, kBlockRows, "block", [&](Value* first) {
+      Value* last = smaller(b_.CreateAdd(first, number(kBlockRows)), to);
+      for_each_panel([&](const Panel& p) {
+        const auto each_row = [&](const std::function<void(Value*, Value*)>& body) {
+          emit_loop(b_, first, last, 1, "row", [&](Value* i) {
+            body(i, b_.CreateMul(b_.CreateSub(i, first), number(p.vectors)));
+          });
+        };
+        each_row([&](Value*, Value* at) {
+          for (int s = 0; s < p.vectors; ++s) b_.CreateStore(zeros(), waiting(at, s));
+        });
+        Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
+        sum_loops(rest, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
+          Value* extent = e_.dim(k.extent);
+          emit_loop(b_, number(0), extent, s_.k_block, "kblock", [&](Value* k0) {
+            Value* count = smaller(b_.CreateSub(extent, k0), number(s_.k_block));
+            Value* pu = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
+            Value* pv = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
+            block(p, first, last, pu, pv, count);
+          });
+        });
+        each_row([&](Value* i, Value* at) {
+          for (int s = 0; s < p.vectors; ++s)
+            finish(p, i, 0, s, b_.CreateLoad(vector(), waiting(at, s)));
+        });
+      });
+    });
+  }
+
+  Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
+  Value* waiting(Value* at, int s) {
+    return b_.CreateInBoundsGEP(vector(), waiting_, b_.CreateAdd(at, number(s)));
+  }
+
+  /// `count` products for the rows [first, last), from the offsets pu and pv on.
+  void block(const Panel& p, Value* first, Value* last, Value* pu, Value* pv, Value* count) {
+    Value* v_step = e_.dim(r_.v_stride(*r_.k.back()));
+    const auto read = [&](Value* k, int s, Value* mask) {
+      Value* at = b_.CreateAdd(pv, b_.CreateMul(k, v_step));
+      at = b_.CreateAdd(at, number(s * r_.lanes));
+      Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
+      return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
+    };
+    if (r_.pairs) {
+      pack_pairs(p, count, read);
+    } else if (s_.packed) {
+      emit_loop(b_, number(0), count, 1, "pack", [&](Value* k) {
+        for (int s = 0; s < p.vectors; ++s)
+          b_.CreateStore(widened(read(k, s, nullptr)), packed(vector(), p, k, s));
+      });
+    }
+    for_each_tile(first, last, [&](Value* i, int rows) {
+      Tile t{i, rows, p.vectors, {}};
+      Value* at = b_.CreateMul(b_.CreateSub(i, first), number(p.vectors));
+      start(t,
+            [&](int r, int s) { return b_.CreateLoad(vector(), waiting(at, r * p.vectors + s)); });
+      Value* u = b_.CreateAdd(pu, b_.CreateMul(i, e_.dim(r_.u_stride(*r_.m))));
+      if (r_.pairs) {
+        sum_pairs(t, p, u, count);
+      } else {
+        Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
+        emit_loop(b_, number(0), count, 1, "k", [&](Value* k) {
+          std::vector<Value*> columns;
+          for (int s = 0; s < p.vectors; ++s)
+            columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, s))
+                                        : widened(read(k, s, nullptr)));
+          step(t, b_.CreateAdd(u, b_.CreateMul(k, u_step)), columns);
+        });
+      }
+      for (int r = 0; r < rows; ++r)
+        for (int s = 0; s < p.vectors; ++s)
+          b_.CreateStore(value(t, r, s), waiting(at, r * p.vectors + s));
+    });
+  }
+
+  /// A vector of V as it is in memory.
+  Value* load_raw(Value* offset, Value* mask) {
+    const ElementType t = element(v_buffer());
+    llvm::Type* whole = vector_of(e_.memory_type(t), r_.lanes);
+    Value* at = b_.CreateInBoundsGEP(e_.memory_type(t), e_.buffer(v_buffer()), offset);
+    if (!mask) return b_.CreateAlignedLoad(whole, at, align(t));
+    return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
+  }
+  Value* widened(Value* v) { return v->getType() == vector() ? v : b_.CreateFPExt(v, vector()); }
+  Value* packed(llvm::Type* t, const Panel& p, Value* row, int s) {
+    return b_.CreateInBoundsGEP(t, packed_,
+                                b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), number(s)));
+  }
+
+  // ---- Products two at a time ----
+
+  llvm::Type* pairs() { return vector_of(b_.getInt32Ty(), r_.lanes); }
+
+  /// Rows k and k + 1 of V side by side; behind the last one comes a row of zeros.
+  void pack_pairs(const Panel& p, Value* count,
+                  const std::function<Value*(Value*, int, Value*)>& read) {
+    const auto wide = [&](Value* row) {
+      Value* bits = b_.CreateBitCast(row, vector_of(b_.getInt16Ty(), r_.lanes));
+      return b_.CreateZExt(bits, pairs());
+    };
+    emit_loop(b_, number(0), count, 2, "pack", [&](Value* k) {
+      Value* next = b_.CreateAdd(k, number(1));
+      Value* exists =
+          b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), b_.CreateICmpSLT(next, count));
+      for (int s = 0; s < p.vectors; ++s) {
+        Value *even = wide(read(k, s, nullptr)), *odd = wide(read(next, s, exists));
+        Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
+        b_.CreateStore(both, packed(pairs(), p, b_.CreateLShr(k, 1), s));
+      }
+    });
+  }
+
+  void sum_pairs(const Tile& t, const Panel& p, Value* u, Value* count) {
+    Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
+    const bool adjacent = r_.u_stride(*r_.k.back()) == Dim(1);
+    llvm::Type *i16 = b_.getInt16Ty(), *i32 = b_.getInt32Ty();
+    llvm::Type* halves = vector_of(b_.getBFloatTy(), 2 * r_.lanes);
+    const auto element_at = [&](Value* at, llvm::Type* as) {
+      Value* address = b_.CreateInBoundsGEP(i16, e_.buffer(u_buffer()), at);
+      return b_.CreateAlignedLoad(as, address, llvm::Align(2));
+    };
+    const auto products = [&](Value* k, bool both) {
+      std::vector<Value*> columns;
+      for (int s = 0; s < p.vectors; ++s)
+        columns.push_back(b_.CreateBitCast(
+            b_.CreateLoad(pairs(), packed(pairs(), p, b_.CreateLShr(k, 1), s)), halves));
+      Value* first = b_.CreateAdd(u, b_.CreateMul(k, u_step));
+      for (int r = 0; r < t.rows; ++r) {
+        Value* at = row_of_u(t, first, r);
+        Value* pair = nullptr;
+        if (both && adjacent) {
+          pair = element_at(at, i32);
+        } else {
+          pair = b_.CreateZExt(element_at(at, i16), i32);
+          if (both) {
+            Value* next = b_.CreateZExt(element_at(b_.CreateAdd(at, u_step), i16), i32);
+            pair = b_.CreateOr(pair, b_.CreateShl(next, 16));
+          }
+        }
+        Value* spread =
+            b_.CreateBitCast(b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), pair), halves);
+        for (int s = 0; s < t.vectors; ++s)
+          b_.CreateStore(
+              b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {},
+                                 {value(t, r, s), spread, columns[static_cast<std::size_t>(s)]}),
+              sum(t, r, s));
+      }
+    };
+    Value* even = b_.CreateAnd(count, number(-2));
+    emit_loop(b_, number(0), even, 2, "k", [&](Value* k) { products(k, true); });
+    const Dim& extent = r_.k.back()->extent;
+    if (extent.is_constant() && extent.value() % 2 == 0) return;
+    emit_loop(b_, even, count, 2, "last", [&](Value* k) { products(k, false); });
+  }
+
+  const ProgramScope& scope_;
   const loop::Kernel& k_;
   const loop::Contraction& c_;
-  const Tiling& t_;
+  const ContractRoles r_;
+  loop::ContractSchedule s_;
   llvm::IRBuilder<>& b_;
   ExpressionEmitter& e_;
   Value *begin_, *end_;
+  llvm::AllocaInst *waiting_ = nullptr, *packed_ = nullptr;
 };
 
 }  // namespace
 
 void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                       ExpressionEmitter& e, Value* begin, Value* end) {
-  const Tiling tiling = choose_tiling(k, scope.vector_bits);
-  ContractionEmitter(k, tiling, b, e, begin, end).emit();
+  ContractionEmitter(scope, k, b, e, begin, end).emit();
 }
 
-int contraction_rows(const loop::Kernel& k, int vector_bits) {
-  const Tiling t = choose_tiling(k, vector_bits);
-  if (!t.possible) return 1;
-  if (t.m && t.m->axis == k.outer[0]) return t.rows;
-  return t.n->axis == k.outer[0] ? t.vectors * t.lanes : 1;
+int contraction_rows(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit) {
+  const ContractRoles r = contract_roles(p, k, unit);
+  if (!r.n) return 1;
+  const loop::ContractSchedule s = contract_schedule(p, k, unit);
+  if (r.m && r.m->axis == k.outer[0]) return s.rows;
+  return r.n->axis == k.outer[0] ? s.vectors * r.lanes : 1;
 }
 
 }  // namespace dlc

@@ -8,6 +8,6 @@ namespace dlc {
 void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                       ExpressionEmitter& e, llvm::Value* begin, llvm::Value* end);
 /// Rows of a tile, when the outermost axis is the one that is tiled; else 1.
-int contraction_rows(const loop::Kernel& k, int vector_bits);
+int contraction_rows(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit);
 
 }  // namespace dlc

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "codegen/native/contract_schedule.h"
 #include "ir/loop/loop.h"
 
 namespace dlc {
@@ -15,7 +16,7 @@ namespace dlc {
 struct ProgramScope {
   const loop::Program& program;
   llvm::Module& module;
-  int vector_bits;
+  VectorUnit unit;
   int symbol_index(const std::string& name) const;
 };
 

@@ -42,8 +42,8 @@ std::unique_ptr<llvm::Module> whole_module(const loop::Program& p, llvm::LLVMCon
   std::vector<std::size_t> all(kernels.kernels.size());
   for (std::size_t k = 0; k < all.size(); ++k) all[k] = k;
   std::unique_ptr<llvm::Module> module = make_module(p.name, context, target);
-  emit_kernels(kernels, all, *module, target.vector_bits);
-  emit_run(p, kernels, *module, target.vector_bits);
+  emit_kernels(kernels, all, *module, target.unit);
+  emit_run(p, kernels, *module, target.unit);
   finish_module(*module, target);
   return module;
 }
@@ -94,7 +94,7 @@ std::string assembly_text(const loop::Program& p) {
 std::string target_description() {
   const Target target = host_target(0);
   return fmt::format("{}, {}-bit vectors", target.machine->getTargetCPU().str(),
-                     target.vector_bits);
+                     target.unit.bits);
 }
 
 }  // namespace dlc

@@ -25,10 +25,10 @@ namespace {
 
 bool is_arg(ReduceKind k) { return k == ReduceKind::ArgMax || k == ReduceKind::ArgMin; }
 
-int lanes_for(const loop::Kernel& k, int vector_bits) {
+int lanes_for(const loop::Kernel& k, const VectorUnit& unit) {
   for (const loop::Expr& e : k.exprs)
-    if (e.type == ElementType::F64) return vector_bits / 64;
-  return vector_bits / 32;
+    if (e.type == ElementType::F64) return unit.bits / 64;
+  return unit.bits / 32;
 }
 
 class KernelEmitter {
@@ -40,7 +40,7 @@ class KernelEmitter {
         e_(scope, k, b_, f->getArg(0), f->getArg(1)),
         begin_(f->getArg(2)),
         end_(f->getArg(3)),
-        width_(lanes_for(k, scope.vector_bits)) {}
+        width_(lanes_for(k, scope.unit)) {}
 
   void emit() {
     if (!k_.contraction.empty()) {
@@ -387,8 +387,8 @@ void emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel, llvm::Fu
   KernelEmitter(scope, kernel, f).emit();
 }
 
-Dim work_per_index(const loop::Kernel& k, int vector_bits) {
-  const int lanes = lanes_for(k, vector_bits);
+Dim work_per_index(const loop::Kernel& k, const VectorUnit& unit) {
+  const int lanes = lanes_for(k, unit);
   Dim points = 1;
   for (std::size_t a = 1; a < k.outer.size(); ++a)
     points = points * k.axes[static_cast<std::size_t>(k.outer[a])].extent;
@@ -417,9 +417,9 @@ Dim work_per_index(const loop::Kernel& k, int vector_bits) {
   return result;
 }
 
-int chunk_multiple(const loop::Kernel& k, int vector_bits) {
-  return k.contraction.empty() ? (k.outer.size() == 1 ? lanes_for(k, vector_bits) : 1)
-                               : contraction_rows(k, vector_bits);
+int chunk_multiple(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit) {
+  return k.contraction.empty() ? (k.outer.size() == 1 ? lanes_for(k, unit) : 1)
+                               : contraction_rows(p, k, unit);
 }
 
 }  // namespace dlc

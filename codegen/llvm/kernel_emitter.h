@@ -10,8 +10,8 @@ void emit_kernel(const ProgramScope& scope, const loop::Kernel& kernel, llvm::Fu
 
 /// What one index of the kernel's outermost axis costs, in vector operations, roughly: decides how
 /// finely work is split. A polynomial in the symbols.
-Dim work_per_index(const loop::Kernel& kernel, int vector_bits);
+Dim work_per_index(const loop::Kernel& kernel, const VectorUnit& unit);
 /// Chunks of the outermost axis are multiples of this many indices.
-int chunk_multiple(const loop::Kernel& kernel, int vector_bits);
+int chunk_multiple(const loop::Program& p, const loop::Kernel& kernel, const VectorUnit& unit);
 
 }  // namespace dlc

@@ -48,7 +48,7 @@ class RunEmitter {
       return;
     }
     Value* count = dim(k.axes[static_cast<std::size_t>(k.outer[0])].extent);
-    Value* each = dim(work_per_index(k, scope_.vector_bits));
+    Value* each = dim(work_per_index(k, scope_.unit));
     Value* work = b_.CreateMul(count, each);
     const auto call_directly = [&] { b_.CreateCall(f, {table_, dims_, b_.getInt64(0), count}); };
     if (const auto* known = llvm::dyn_cast<llvm::ConstantInt>(work);
@@ -58,7 +58,8 @@ class RunEmitter {
     emit_if(b_, little, call_directly);
     emit_if(b_, b_.CreateNot(little), [&] {
       // Chunks of about kChunkWork, in multiples that suit the kernel's tiles.
-      const auto multiple = static_cast<std::uint64_t>(chunk_multiple(k, scope_.vector_bits));
+      const auto multiple =
+          static_cast<std::uint64_t>(chunk_multiple(scope_.program, k, scope_.unit));
       Value* one = b_.getInt64(1);
       Value* indices =
           b_.CreateUDiv(b_.getInt64(kChunkWork),
@@ -112,16 +113,16 @@ llvm::Function* kernel_function(llvm::Module& module, const std::string& name) {
 }  // namespace
 
 void emit_kernels(const UniqueKernels& kernels, const std::vector<std::size_t>& which,
-                  llvm::Module& module, int vector_bits) {
+                  llvm::Module& module, const VectorUnit& unit) {
   for (const std::size_t k : which) {
     const loop::Program& one = kernels.kernels[k];
-    emit_kernel({one, module, vector_bits}, one.kernels[0], kernel_function(module, one.name));
+    emit_kernel({one, module, unit}, one.kernels[0], kernel_function(module, one.name));
   }
 }
 
 void emit_run(const loop::Program& p, const UniqueKernels& kernels, llvm::Module& module,
-              int vector_bits) {
-  const ProgramScope scope{p, module, vector_bits};
+              const VectorUnit& unit) {
+  const ProgramScope scope{p, module, unit};
   llvm::LLVMContext& c = module.getContext();
   auto* type =
       llvm::FunctionType::get(llvm::Type::getVoidTy(c), {llvm::PointerType::getUnqual(c)}, false);

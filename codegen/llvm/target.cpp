@@ -57,7 +57,9 @@ Target host_target(int vector_bits) {
   builder.setCodeModel(llvm::CodeModel::Small);
   // Products and sums are fused only where the kernels say so.
   builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return {checked(builder.createTargetMachine(), "the host's code generator"), bits};
+  const bool bf16_dot = builder.getFeatures().getString().find("+avx512bf16") != std::string::npos;
+  return {checked(builder.createTargetMachine(), "the host's code generator"),
+          {bits, bf16_dot && bits >= 512}};
 }
 
 std::unique_ptr<llvm::Module> make_module(const std::string& name, llvm::LLVMContext& context,
@@ -72,7 +74,7 @@ std::unique_ptr<llvm::Module> make_module(const std::string& name, llvm::LLVMCon
 void finish_module(llvm::Module& module, const Target& target) {
   for (llvm::Function& f : module) {
     if (f.isDeclaration()) continue;
-    f.addFnAttr("prefer-vector-width", std::to_string(target.vector_bits));
+    f.addFnAttr("prefer-vector-width", std::to_string(target.unit.bits));
     f.setDoesNotThrow();
   }
   std::string error;

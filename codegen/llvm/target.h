@@ -6,11 +6,13 @@
 #include <memory>
 #include <string>
 
+#include "codegen/native/contract_schedule.h"
+
 namespace dlc {
 
 struct Target {
   std::unique_ptr<llvm::TargetMachine> machine;
-  int vector_bits;
+  VectorUnit unit;
 };
 /// The host, limited to `vector_bits` unless that is 0. A target serves one thread at a time.
 Target host_target(int vector_bits);

@@ -68,9 +68,13 @@ class Writer {
     const auto& [letter, extent, a_stride, b_stride, axis, in_a, in_b] = i;
     add(letter), add(extent), add(a_stride), add(b_stride), add(axis), add(in_a), add(in_b);
   }
+  void add(const ContractSchedule& s) {
+    const auto& [rows, vectors, k_block, packed] = s;
+    add(rows), add(vectors), add(k_block), add(packed);
+  }
   void add(const Contraction& c) {
-    const auto& [a, b, type, indices, a_base, b_base] = c;
-    add(a), add(b), add(type), add(indices), add(a_base), add(b_base);
+    const auto& [a, b, type, indices, a_base, b_base, schedule] = c;
+    add(a), add(b), add(type), add(indices), add(a_base), add(b_base), add(schedule);
   }
   void add(const Kernel& k) {
     const auto& [name, locs, axes, outer, stages, exprs, contraction, scatter, flops] = k;

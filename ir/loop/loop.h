@@ -114,11 +114,20 @@ struct ContractIndex {
   AxisId axis = -1;  // the outer axis of the kernel that it is (m, n, batch); -1 for k
   bool in_a, in_b;
 };
+/// How the loops of a contraction are cut, in terms of codegen/native/contract_schedule.h. Zero
+/// rows: by the cost model there.
+struct ContractSchedule {
+  int rows = 0, vectors = 0;  // of the tile of C that stays in registers
+  int k_block = 0;            // products of one pass over the rows of C; 0: all of them
+  bool packed = false;        // each block of V is first copied to where it is contiguous
+  bool operator==(const ContractSchedule&) const = default;
+};
 struct Contraction {
   BufferId a, b;
-  ElementType type;  // of a, b and the accumulator: f32 or f64
+  ElementType type;  // of the accumulator: f32 or f64
   std::vector<ContractIndex> indices;
   Dim a_base, b_base;  // the element offset of the first product's operands
+  ContractSchedule schedule;
 };
 
 struct Kernel {

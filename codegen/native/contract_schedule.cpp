@@ -1,0 +1,218 @@
+#include "codegen/native/contract_schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace dlc {
+
+using loop::ContractIndex;
+using loop::ContractSchedule;
+
+namespace {
+
+/// A present-day core, in cycles and bytes. The ratios matter, not the digits: the measured ones of
+/// a Zen 4.
+struct Machine {
+  double latency = 4;  // of a multiply-add
+  std::int64_t line = 64, page = 4096, tlb_pages = 2048;
+  std::int64_t l1_way = 4096, l1_ways = 8, l2_way = 131072, l2_ways = 8;
+  double l2_bytes = 26, far_bytes = 20;  // a cycle: from L2, from beyond
+  double walk_bytes = 6;                 // a cycle: when each row's page has to be looked up
+  double pack_bytes = 5;                 // a cycle, read and written
+};
+constexpr Machine kMachine;
+constexpr double kSymbolic = 256;
+
+double extent_of(const ContractIndex& i) {
+  return i.extent.is_constant() ? static_cast<double>(std::max<std::int64_t>(i.extent.value(), 1))
+                                : kSymbolic;
+}
+
+/// How well an axis of C fills vectors, from 0 (not at all) to 1.
+double fill(const ContractIndex& i, int lanes) {
+  if (i.axis < 0 || i.in_a == i.in_b || i.extent == Dim(1) ||
+      !((i.in_a ? i.a_stride : i.b_stride) == Dim(1)))
+    return 0;
+  if (!i.extent.is_constant()) return 1;
+  const auto extent = static_cast<double>(i.extent.value());
+  return extent / (std::ceil(extent / lanes) * lanes);
+}
+
+/// Registers hold the sums, a row of V, and one element of U: 32 of 512 bits, else 16.
+int most_rows(int vectors, int bits) {
+  if (bits >= 512) {
+    if (vectors > 4) return 1;
+    static constexpr int kRows[] = {0, 12, 12, 8, 6};
+    return kRows[vectors];
+  }
+  return vectors == 1 ? 10 : vectors == 2 ? 6 : 1;
+}
+
+/// Rows `stride` bytes apart begin in this many places of a cache's way.
+std::int64_t places(std::int64_t stride, std::int64_t way) { return way / std::gcd(stride, way); }
+
+/// Bytes of such rows that a cache keeps: rows in the same place evict each other.
+double kept_bytes(double row_bytes, std::int64_t stride, std::int64_t way, std::int64_t ways) {
+  const auto size = static_cast<double>(way);
+  if (stride <= 0) return size * static_cast<double>(ways);
+  const double rows = static_cast<double>(places(stride, way)) * row_bytes;
+  return static_cast<double>(ways) * std::min(size, rows);
+}
+
+/// What the cost of a schedule depends on.
+struct Problem {
+  double m = 1, n = 1, k = 1, passes = 1;  // passes: of all other axes of C
+  // Bytes between rows of V, 0 when unknown; and between rows of U, 0 when unknown or when U runs
+  // along m.
+  std::int64_t v_stride = 0, u_stride = 0;
+  double element_bytes = 4;
+  int lanes = 16, bits = 512;
+  bool pairs = false;
+};
+
+/// Cycles in which memory delivers V's and U's part of one k of a tile of `rows` rows.
+double memory_of_step(const Problem& p, const ContractSchedule& s, double k_block, double rows) {
+  const Machine& m = kMachine;
+  const double row_bytes = static_cast<double>(s.vectors) * p.lanes * p.element_bytes;
+  const std::int64_t stride = s.packed ? 0 : p.v_stride;
+  const double block = k_block * row_bytes;
+  double speed = m.l2_bytes;
+  if (block <= kept_bytes(row_bytes, stride, m.l1_way, m.l1_ways) / 2) {
+    speed = 64;
+  } else if (block > kept_bytes(row_bytes, stride, m.l2_way, m.l2_ways) * 0.75) {
+    const std::int64_t pages = m.tlb_pages / std::max<std::int64_t>(stride / m.page, 1);
+    speed = stride >= m.page && k_block > static_cast<double>(pages) ? m.walk_bytes : m.far_bytes;
+  }
+  // A line of U serves the next k's as well, unless the other rows' lines are in the same place.
+  const bool evicted =
+      p.u_stride > 0 && rows > static_cast<double>(m.l1_ways * places(p.u_stride, m.l1_way));
+  const double u_bytes = rows * (evicted ? static_cast<double>(m.line) : p.element_bytes);
+  return row_bytes / speed + u_bytes / m.l2_bytes;
+}
+
+double cost(const Problem& p, const ContractSchedule& s) {
+  const double vectors = s.vectors;
+  const double width = vectors * p.lanes;
+  const double panels = std::ceil(p.n / width);
+  const double per_cycle = p.bits >= 512 ? 1 : 2;  // multiply-adds, and vector loads as well
+  const double k_block = s.k_block > 0 ? std::min<double>(s.k_block, p.k) : p.k;
+  const auto tiles_of = [&](double count, double rows) {
+    if (count <= 0) return 0.0;
+    const double loads = vectors / per_cycle + rows / 2;
+    const double step = std::max({rows * vectors / per_cycle, loads, kMachine.latency}) +
+                        0.01 * loads;  // for equal ones: the one that loads less
+    const double compute = (p.pairs ? p.k / 2 : p.k) * step;
+    const double memory = p.k * memory_of_step(p, s, k_block, rows);
+    return count * (std::max(compute, memory) + 2 * rows * vectors + 10);
+  };
+  // Tiles of `rows` and one row less; what does not fit is done row by row.
+  const double tiles = std::ceil(p.m / s.rows);
+  const bool fits = tiles * (s.rows - 1) <= p.m;
+  const double short_tiles = fits ? tiles * s.rows - p.m : 0;
+  const double tall_tiles = fits ? tiles - short_tiles : std::floor(p.m / s.rows);
+  const double single = fits ? 0 : p.m - tall_tiles * s.rows;
+  double total =
+      tiles_of(tall_tiles, s.rows) + tiles_of(short_tiles, s.rows - 1) + tiles_of(single, 1);
+  if (s.packed) total += p.k * width * p.element_bytes / kMachine.pack_bytes;
+  // A block's sums go through memory: read and written for each block, and once more at the end.
+  if (s.k_block > 0) total += p.m * vectors * 2 * (std::ceil(p.k / k_block) + 1);
+  return p.passes * panels * total;
+}
+
+Problem problem_of(const loop::Program& program, const ContractRoles& r, const VectorUnit& unit,
+                   const loop::Contraction& c) {
+  Problem p;
+  p.n = extent_of(*r.n);
+  if (r.m) p.m = extent_of(*r.m);
+  for (const ContractIndex* k : r.k) p.k *= extent_of(*k);
+  for (const ContractIndex* i : r.other) p.passes *= extent_of(*i);
+  const auto v = static_cast<std::size_t>(r.u_is_a ? c.b : c.a);
+  p.element_bytes = static_cast<double>(size_in_bytes(program.buffers.at(v).type.element));
+  const auto bytes = [&](const Dim& stride) {
+    return stride.is_constant() ? stride.value() * static_cast<std::int64_t>(p.element_bytes) : 0;
+  };
+  if (!r.k.empty()) p.v_stride = bytes(r.v_stride(*r.k.back()));
+  if (r.m && !(r.u_stride(*r.m) == Dim(1))) p.u_stride = bytes(r.u_stride(*r.m));
+  p.lanes = r.lanes;
+  p.bits = unit.bits;
+  p.pairs = r.pairs;
+  return p;
+}
+
+}  // namespace
+
+ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
+                             const VectorUnit& unit) {
+  const loop::Contraction& c = kernel.contraction[0];
+  ContractRoles r;
+  r.lanes = unit.bits / (c.type == ElementType::F64 ? 64 : 32);
+  double best = 0;
+  for (const ContractIndex& i : c.indices) {
+    (i.axis < 0 ? r.k : r.other).push_back(&i);
+    // Along another axis than the last one the results are not contiguous.
+    const bool is_last = !kernel.outer.empty() && i.axis == kernel.outer.back();
+    const double score = fill(i, r.lanes) * (is_last ? 1 : 0.8);
+    if (score > best) best = score, r.n = &i;
+  }
+  if (!r.n) {
+    for (const ContractIndex* i : r.k)
+      if (i->a_stride == Dim(1) && i->b_stride == Dim(1) &&
+          !(i->extent.is_constant() && i->extent.value() < r.lanes / 2))
+        r.dot = i;
+    return r;
+  }
+  r.u_is_a = r.n->in_b;
+  std::erase(r.other, r.n);
+  for (std::size_t i = r.other.size(); i-- > 0;) {
+    const ContractIndex& m = *r.other[i];
+    if (!(r.u_is_a ? m.in_a && !m.in_b : m.in_b && !m.in_a)) continue;
+    r.m = &m;
+    r.other.erase(r.other.begin() + static_cast<std::ptrdiff_t>(i));
+    break;
+  }
+  const auto is_bf16 = [&](loop::BufferId b) {
+    return p.buffers.at(static_cast<std::size_t>(b)).type.element == ElementType::BF16;
+  };
+  const bool long_enough = !r.k.empty() && extent_of(*r.k.back()) >= 16;
+  r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && r.m;
+  return r;
+}
+
+std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
+                                             const loop::Kernel& kernel, const VectorUnit& unit) {
+  const ContractRoles r = contract_roles(program, kernel, unit);
+  const Problem p = problem_of(program, r, unit, kernel.contraction[0]);
+  const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
+  std::vector<ScheduleCost> result;
+  const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
+  for (int vectors = 1; vectors <= widest; ++vectors) {
+    const bool one_row = !r.m || r.m->extent == Dim(1);
+    int rows = one_row ? 1 : most_rows(vectors, unit.bits);
+    if (rows == 1 && !one_row) break;
+    // Tiles of equal height rather than a remainder of a few rows.
+    if (!one_row && r.m->extent.is_constant() && p.m < 4 * rows) {
+      const double tiles = std::ceil(p.m / rows);
+      rows = static_cast<int>(std::ceil(p.m / tiles));
+    }
+    const ContractSchedule plain{rows, vectors, 0, false};
+    if (!r.pairs) add(plain);
+    // Through memory in blocks: only rows that share a block pay for it.
+    if (one_row || (r.m->extent.is_constant() && p.m < 4 * rows && !r.pairs)) continue;
+    const int k_block = r.pairs ? 1024 : 512;
+    if (p.k > k_block / 2 || r.pairs) add({rows, vectors, k_block, true});
+    if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
+  }
+  std::stable_sort(result.begin(), result.end(), [](const ScheduleCost& a, const ScheduleCost& b) {
+    return a.cycles < b.cycles;
+  });
+  return result;
+}
+
+ContractSchedule contract_schedule(const loop::Program& p, const loop::Kernel& kernel,
+                                   const VectorUnit& unit) {
+  const ContractSchedule& named = kernel.contraction[0].schedule;
+  return named.rows > 0 ? named : contract_schedules(p, kernel, unit)[0].schedule;
+}
+
+}  // namespace dlc

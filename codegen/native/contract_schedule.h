@@ -1,0 +1,66 @@
+#pragma once
+// How a contraction's loops are laid out and cut, and what that should cost. No LLVM here, so that
+// reports and `--autotune` can use it.
+//
+// C[.., m, n] = sum over k of U[.., m, k] * V[.., k, n]
+//
+// n is an axis of C that runs in vectors: V has it with step 1 and U not at all. It is the last
+// axis of C unless that is narrow and another one fills the vectors better (the weight gradient of
+// a 10-class head: C is [784, 10], and the vectors run along 784). m is a further axis of C that
+// only U has. A tile of `rows` by `vectors` of C stays in registers while k runs: each step loads
+// the vectors of V, spreads the elements of U and does rows * vectors fused multiply-adds.
+//
+// The cost model, in cycles of one core (kMachine in contract_schedule.cpp):
+//   a tile    per k: the largest of its multiply-adds, its loads, the latency of one of its sums,
+//             and what memory needs for its vectors of V (each tile of rows reads the whole panel
+//             again, from the smallest cache that holds it) and its elements of U; plus the tile's
+//             beginning and end
+//   caches    rows a power of two apart share a few of a cache's sets, which makes it smaller; many
+//             rows in pages of their own need more page translations than a core keeps
+//   packing   a copy of the panel for each pass over the rows
+// Symbolic sizes count as 256.
+#include <vector>
+
+#include "ir/loop/loop.h"
+
+namespace dlc {
+
+/// What the code for a contraction may use.
+struct VectorUnit {
+  int bits;               // of a vector: 128, 256 or 512
+  bool bf16_dot = false;  // sums of two products of bf16 in one instruction
+};
+
+/// The roles of a contraction's indices, which its strides decide.
+struct ContractRoles {
+  int lanes = 0;                           // of a vector of the accumulator's type
+  const loop::ContractIndex* n = nullptr;  // null: no axis of C runs in vectors
+  const loop::ContractIndex* m = nullptr;  // may be absent
+  std::vector<const loop::ContractIndex*> other, k;
+  const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
+  bool u_is_a = true;                        // and V is b; else the other way round
+  bool pairs = false;                        // products are taken two at a time (bf16)
+
+  const Dim& u_stride(const loop::ContractIndex& i) const {
+    return u_is_a ? i.a_stride : i.b_stride;
+  }
+  const Dim& v_stride(const loop::ContractIndex& i) const {
+    return u_is_a ? i.b_stride : i.a_stride;
+  }
+};
+/// `kernel` has a contraction; the pointers are into it.
+ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
+                             const VectorUnit& unit);
+
+struct ScheduleCost {
+  loop::ContractSchedule schedule;
+  double cycles;
+};
+/// The sensible schedules of a kernel that has an n, the cheapest first; at least one.
+std::vector<ScheduleCost> contract_schedules(const loop::Program& p, const loop::Kernel& kernel,
+                                             const VectorUnit& unit);
+/// The one that the kernel names, else the first of those.
+loop::ContractSchedule contract_schedule(const loop::Program& p, const loop::Kernel& kernel,
+                                         const VectorUnit& unit);
+
+}  // namespace dlc
