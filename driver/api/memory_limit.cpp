@@ -79,21 +79,15 @@ std::string show_peak(const loop::Program& p, const Extents& extents) {
 /// The smallest limit that would do, nearly, as an option.
 std::string enough(const loop::Program& p, const MemoryLimit& limit, const Extents& extents) {
   constexpr int kHalvings = 8;
-  const std::int64_t whole = p.arena_bytes.evaluate(extents);
-  std::int64_t low = limit.bytes, high = whole;
+  std::int64_t low = limit.bytes, high = p.arena_bytes.evaluate(extents);
+  const std::string whole = show(high);
   for (int k = 0; k < kHalvings; ++k) {
     const std::int64_t middle = low + (high - low) / 2;
     (fits(p, extents, middle) ? high : low) = middle;
   }
-  std::string text = show(high);
   // As rounded; the search is greedy, so more memory might, rarely, lead it astray.
-  const Fitted with = fit_memory(p, extents, parse_bytes(text, "--mem-limit"));
-  if (with.arena_bytes > parse_bytes(text, "--mem-limit"))
-    return fmt::format("--mem-limit {} is enough", show(whole));
-  return fmt::format("--mem-limit {} is enough{}", text,
-                     with.recomputed == 0 ? ""
-                                          : fmt::format(", with {} computed again",
-                                                        counted(with.recomputed, "kernel")));
+  std::string text = show(high);
+  return fits(p, extents, parse_bytes(text, "--mem-limit")) ? text : whole;
 }
 
 /// The largest batch that fits; 0 when none does.
@@ -106,20 +100,21 @@ std::int64_t fitting_batch(const loop::Program& p, const MemoryLimit& limit) {
   return low;
 }
 
-[[noreturn]] void fail(const loop::Program& p, const Fitted& best, const MemoryLimit& limit,
-                       const Extents& extents) {
+[[noreturn]] void fail(const loop::Program& p, const MemoryLimit& limit, const Extents& extents) {
+  const std::string least = enough(p, limit, extents);
+  const Fitted best = fit_memory(p, extents, parse_bytes(least, "--mem-limit"));
   std::string out =
       fmt::format("{} needs {} for the intermediates of {}, --mem-limit allows {}\n", p.name,
                   show(p.arena_bytes.evaluate(extents)), counted(limit.batch, "row"), limit.text);
   if (best.recomputed > 0)
-    out += fmt::format("  {} with {} computed again; nothing else can be\n", show(best.arena_bytes),
-                       counted(best.recomputed, "kernel"));
+    out += fmt::format("  with {} computed again it needs {}\n", counted(best.recomputed, "kernel"),
+                       show(best.arena_bytes));
   out += show_peak(best.program, extents);
-  out += "  " + enough(p, limit, extents);
-  if (const std::int64_t batch = fitting_batch(p, limit); batch > 0)
-    out += fmt::format("; a batch of {} fits", counted(batch, "row"));
-  else
-    out += "; no batch is small enough";
+  const std::int64_t batch = fitting_batch(p, limit);
+  out += fmt::format(
+      "  --mem-limit {} is enough for {}; {}", least, counted(limit.batch, "row"),
+      batch > 0 ? fmt::format("{} in a batch fit into {}", counted(batch, "row"), limit.text)
+                : "no batch is small enough for " + limit.text);
   throw UserError(out);
 }
 
@@ -161,7 +156,7 @@ MemoryLimit memory_limit(const std::string& text, const Graph& g, const DataSpli
 int apply_memory_limit(loop::Program& p, const MemoryLimit& limit) {
   const Extents extents = extents_of(p, limit, limit.batch);
   Fitted fitted = fit_memory(p, extents, limit.bytes);
-  if (fitted.arena_bytes > limit.bytes) fail(p, fitted, limit, extents);
+  if (fitted.arena_bytes > limit.bytes) fail(p, limit, extents);
   p = std::move(fitted.program);
   return fitted.recomputed;
 }

@@ -1,17 +1,19 @@
-// A temporary that is made early and read again late need not be kept in between: the kernel that
-// made it runs once more, just before the later reader.
+// A temporary that is made early and read again late need not be kept in between: it is computed
+// again just before the later reader.
 //
 //   k1: a = ...   k2: reads a   k3, k4: the peak   k5: reads a
-//   k1: a = ...   k2: reads a   k3, k4: the peak   k1': a' = ...   k5: reads a'
+//   k1: a = ...   k2: reads a   k3, k4: the peak   k1_again: a.again = ...   k5: reads a.again
 //
-// Only kernels without a contraction and without a scatter are repeated: elementwise and row
-// kernels. What they read must still be there. Inputs, parameters (unless they have been updated
-// in between) and temporaries that live on anyway are; another temporary is either kept a little
-// longer or computed anew itself, and so on down the chain.
-//
-// A repeated kernel is a copy of the whole kernel over other buffers: it runs the same code on the
-// same values, so the bits are the same, and it costs no compile time. Outputs that it would store
-// again go to temporaries that nobody reads.
+// What is repeated has no contraction and no scatter:
+//   a slice      the part of a kernel that computes one stored value, elementwise; of a
+//   contraction's
+//                epilogue from the stored sum on (slice.h)
+//   a whole row kernel, where the value needs a reduction. Its other stores go to temporaries that
+//                nobody reads: it runs the same code, so its sums have the same bits.
+// What it reads must still be there. Inputs, parameters (unless they have been updated in between)
+// and temporaries that live on anyway are; another temporary is either kept a little longer or
+// computed again itself, and so on down the chain. A value that is no longer read where it was made
+// at first is made only once, later.
 //
 // Greedy: while some kernel has more bytes alive than allowed, all temporaries that are alive but
 // not used at the worst kernel are tried, and the one with the most excess (bytes over the limit,
@@ -25,6 +27,7 @@
 #include <set>
 
 #include "passes/loop/plan.h"
+#include "passes/loop/slice.h"
 #include "passes/lower/lower.h"
 
 namespace dlc {
@@ -40,7 +43,7 @@ using Version = int;
 
 /// One run of a kernel.
 struct Step {
-  int kernel;
+  std::shared_ptr<const loop::Kernel> kernel;  // over the given program's buffers
   bool repeated = false;
   std::vector<std::pair<BufferId, Version>> reads, writes;
   std::vector<std::pair<Version, Version>> in_place;
@@ -66,12 +69,8 @@ class Fitter {
       now_.bytes.push_back(p.buffers[b].kind == BufferKind::Temp ? size(static_cast<int>(b)) : 0);
     }
     for (std::size_t k = 0; k < all.size(); ++k) {
-      auto step = std::make_shared<Step>();
-      step->kernel = static_cast<int>(k);
-      for (const BufferId b : all[k].reads) step->reads.emplace_back(b, b);
-      for (const BufferId b : all[k].writes) step->writes.emplace_back(b, b);
-      step->in_place = all[k].in_place;
-      now_.steps.push_back(std::move(step));
+      now_.steps.push_back(std::make_shared<Step>(make_step(
+          std::make_shared<loop::Kernel>(p.kernels[k]), all[k], [](BufferId b) { return b; })));
     }
   }
 
@@ -132,8 +131,16 @@ class Fitter {
   }
 
  private:
-  const loop::Kernel& kernel(const Step& s) const {
-    return p_.kernels[static_cast<std::size_t>(s.kernel)];
+  template <class VersionOf>
+  static Step make_step(std::shared_ptr<const loop::Kernel> kernel, const Access& access,
+                        const VersionOf& version_of) {
+    Step step;
+    step.kernel = std::move(kernel);
+    for (const BufferId b : access.reads) step.reads.emplace_back(b, version_of(b));
+    for (const BufferId b : access.writes) step.writes.emplace_back(b, version_of(b));
+    for (const auto& [t, u] : access.in_place)
+      step.in_place.emplace_back(version_of(t), version_of(u));
+    return step;
   }
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
   std::int64_t size(BufferId b) const {
@@ -191,7 +198,7 @@ class Fitter {
 
   /// Scalar operations, roughly.
   double work(const Step& s) const {
-    const loop::Kernel& k = kernel(s);
+    const loop::Kernel& k = *s.kernel;
     const auto extent = [&](loop::AxisId a) {
       return static_cast<double>(k.axes[at(a)].extent.evaluate(extents_));
     };
@@ -206,19 +213,18 @@ class Fitter {
            static_cast<double>(k.stages.size());
   }
 
-  bool repeatable(int step) const {
-    if (step < 0) return false;
-    const loop::Kernel& k = kernel(*now_.steps[at(step)]);
-    return k.contraction.empty() && !k.scatter;
-  }
-
   // ---- Changes ----
+
+  /// Steps to insert before a reader, and the versions that they make anew.
+  struct Change {
+    std::vector<Step> steps;
+    std::set<Version> made;
+  };
 
   std::optional<Schedule> best_change(int worst, std::int64_t allowed) const {
     std::vector<Version> candidates;
     for (std::size_t v = 0; v < now_.bytes.size(); ++v)
-      if (now_.bytes[v] > 0 && uses_.first[v] < worst && worst < uses_.last[v] &&
-          uses_.writer[v] >= 0 && uses_.writer[v] < worst && repeatable(uses_.writer[v]))
+      if (now_.bytes[v] > 0 && uses_.first[v] <= worst && worst < uses_.last[v])
         candidates.push_back(static_cast<Version>(v));
     constexpr std::size_t kMostTried = 48;  // the largest: so that long programs do not take long
     std::stable_sort(candidates.begin(), candidates.end(),
@@ -231,13 +237,14 @@ class Fitter {
       const int reader = next_use(v, worst);
       if (reader < 0) continue;
       for (const bool chain : {false, true}) {
-        std::vector<int> again;
-        if (!collect(uses_.writer[at(v)], reader, chain, again)) continue;
-        Schedule s = repeated(again, reader);
+        Change change;
+        std::set<Version> in_progress;
+        if (!make(v, reader, chain, change, in_progress)) continue;
+        Schedule s = changed(change, reader);
         const std::int64_t removed = before - excess(uses_of(s), allowed);
         if (removed <= 0) continue;
         double cost = 1;
-        for (const int step : again) cost += work(*now_.steps[at(step)]);
+        for (const Step& step : change.steps) cost += work(step);
         const double score = static_cast<double>(removed) / cost;
         if (score <= best_score) continue;
         best_score = score;
@@ -250,62 +257,98 @@ class Fitter {
   /// The first use of `v` after `worst`; -1 when it is used there.
   int next_use(Version v, int worst) const {
     for (int k = worst; k <= uses_.last[at(v)]; ++k)
-      for (const auto& [b, read] : now_.steps[at(k)]->reads)
-        if (read == v) return k == worst ? -1 : k;
+      if (find_version(now_.steps[at(k)]->reads, v)) return k == worst ? -1 : k;
     return -1;
   }
 
-  static bool writes(const Step& s, Version v) {
-    return std::any_of(s.writes.begin(), s.writes.end(),
-                       [&](const auto& w) { return w.second == v; });
+  static bool find_version(const std::vector<std::pair<BufferId, Version>>& list, Version v) {
+    return std::any_of(list.begin(), list.end(),
+                       [&](const auto& item) { return item.second == v; });
   }
 
-  /// Whether memory `b` (which is no temporary) is written by a step from `from` until before `to`.
+  static Version version_in(const Step& s, BufferId b) {
+    for (const auto* list : {&s.writes, &s.reads})
+      for (const auto& [buffer, version] : *list)
+        if (buffer == b) return version;
+    throw InternalError("a part of a kernel uses a buffer that the kernel does not use");
+  }
+
+  /// Whether memory `b`, which is no temporary, is written by a step from `from` until before `to`.
   bool overwritten(BufferId b, int from, int to) const {
     for (int k = from; k < to; ++k)
       for (const auto& [written, v] : now_.steps[at(k)]->writes)
-        if (memory_of(p_, written) == memory_of(p_, b) && now_.bytes[at(v)] == 0) return true;
+        if (now_.bytes[at(v)] == 0 && memory_of(p_, written) == memory_of(p_, b)) return true;
     return false;
   }
 
-  /// The steps that have to be repeated before `reader` so that `step` can be, itself the last one.
-  /// `chain`: inputs that are gone by then are repeated where they can be, else kept. False when an
-  /// input is lost.
-  bool collect(int step, int reader, bool chain, std::vector<int>& again) const {
-    if (std::find(again.begin(), again.end(), step) != again.end()) return true;
-    const Step& s = *now_.steps[at(step)];
-    std::int64_t made = 0;
-    for (const auto& [b, v] : s.writes) made = std::max(made, now_.bytes[at(v)]);
-    for (const auto& [b, v] : s.reads) {
-      if (writes(s, v)) continue;  // in an earlier stage
+  /// Adds to `change` what computes `v` again before `reader`. `chain`: inputs that are gone by
+  /// then are computed again where they can be, else kept. False when that is not possible.
+  bool make(Version v, int reader, bool chain, Change& change,
+            std::set<Version>& in_progress) const {
+    if (change.made.contains(v)) return true;
+    const int writer = uses_.writer[at(v)];
+    if (writer < 0 || writer >= reader || !in_progress.insert(v).second) return false;
+    const Step& s = *now_.steps[at(writer)];
+    std::optional<Step> again = part(s, v, reader);
+    if (!again) {
+      again = whole(s);
+      if (!again) return false;
+      for (const auto& [b, written] : again->writes)
+        if (change.made.contains(written)) return false;
+    }
+    again->repeated = true;
+    for (const auto& [b, read] : again->reads) {
+      if (find_version(again->writes, read)) continue;  // in an earlier stage
       if (p_.buffers[at(b)].kind != BufferKind::Temp) {
-        if (overwritten(b, step, reader)) return false;
+        const bool own = find_version(s.writes, read);
+        if (overwritten(b, own ? writer + 1 : writer, reader)) return false;
         continue;
       }
-      const int writer = uses_.writer[at(v)];
-      if (writer < 0) return false;
+      if (uses_.writer[at(read)] < 0) return false;
       constexpr std::int64_t kSmall = 8;  // a value for each row beside the rows: kept
-      if (uses_.last[at(v)] >= reader || !chain || now_.bytes[at(v)] * kSmall <= made) continue;
-      if (!repeatable(writer)) continue;
-      std::vector<int> with = again;
-      if (collect(writer, reader, chain, with)) again = std::move(with);
+      if (uses_.last[at(read)] >= reader || !chain ||
+          now_.bytes[at(read)] * kSmall <= now_.bytes[at(v)])
+        continue;
+      Change with = change;
+      if (make(read, reader, chain, with, in_progress)) change = std::move(with);
     }
-    again.push_back(step);
+    for (const auto& [b, written] : again->writes) change.made.insert(written);
+    change.steps.push_back(std::move(*again));
     return true;
   }
 
-  Schedule repeated(const std::vector<int>& again, int reader) const {
+  /// What computes `v` alone.
+  std::optional<Step> part(const Step& s, Version v, int reader) const {
+    auto kernel = slice_of(*s.kernel, now_.buffers[at(v)], [&](BufferId b) {
+      const Version other = version_in(s, b);
+      return now_.bytes[at(other)] > 0 && uses_.writer[at(other)] >= 0 &&
+             uses_.last[at(other)] >= reader;
+    });
+    if (!kernel) return std::nullopt;
+    const Access access = access_of(p_, *kernel);
+    return make_step(std::make_shared<loop::Kernel>(std::move(*kernel)), access,
+                     [&](BufferId b) { return version_in(s, b); });
+  }
+
+  static std::optional<Step> whole(const Step& s) {
+    if (!s.kernel->contraction.empty() || s.kernel->scatter) return std::nullopt;
+    return s;
+  }
+
+  Schedule changed(const Change& change, int reader) const {
     Schedule s = now_;
     std::vector<std::pair<Version, Version>> renamed;
     const auto rename = [&](Version& v) {
       for (const auto& [from, to] : renamed)
-        if (v == from) v = to;
+        if (v == from) {
+          v = to;
+          return;
+        }
     };
     std::vector<std::shared_ptr<const Step>> copies;
-    for (const int old : again) {
-      auto copy = std::make_shared<Step>(*now_.steps[at(old)]);
-      copy->repeated = true;
-      for (auto& [b, v] : copy->writes) {
+    for (const Step& step : change.steps) {
+      auto copy = std::make_shared<Step>(step);
+      for (const auto& [b, v] : copy->writes) {
         renamed.emplace_back(v, static_cast<Version>(s.buffers.size()));
         s.buffers.push_back(b);
         s.bytes.push_back(size(b));
@@ -319,10 +362,8 @@ class Fitter {
       return now_.bytes[at(pair.first)] == 0 || uses_.writer[at(pair.first)] < 0;
     });
     for (std::size_t k = at(reader); k < s.steps.size(); ++k) {
-      const auto& reads = s.steps[k]->reads;
-      if (std::none_of(reads.begin(), reads.end(), [&](const auto& read) {
-            return std::any_of(renamed.begin(), renamed.end(),
-                               [&](const auto& pair) { return pair.first == read.second; });
+      if (std::none_of(renamed.begin(), renamed.end(), [&](const auto& pair) {
+            return find_version(s.steps[k]->reads, pair.first);
           }))
         continue;
       auto step = std::make_shared<Step>(*s.steps[k]);
@@ -330,6 +371,7 @@ class Fitter {
       s.steps[k] = std::move(step);
     }
     s.steps.insert(s.steps.begin() + reader, copies.begin(), copies.end());
+    for (const auto& [from, to] : renamed) drop_unread(s, from, to);
     return s;
   }
 
@@ -340,10 +382,38 @@ class Fitter {
     for (auto& [from, to] : s.in_place) rename(from), rename(to);
   }
 
+  /// Where nobody reads `old` any more it is not made: what makes `now` makes it for the first
+  /// time.
+  void drop_unread(Schedule& s, Version old, Version now) const {
+    std::size_t writer = s.steps.size(), later = s.steps.size();
+    for (std::size_t k = 0; k < s.steps.size(); ++k) {
+      if (find_version(s.steps[k]->reads, old)) return;
+      if (find_version(s.steps[k]->writes, old)) writer = k;
+      if (find_version(s.steps[k]->writes, now)) later = k;
+    }
+    if (writer == s.steps.size() || later == s.steps.size()) return;
+    const Step step = *s.steps[writer];
+    if (step.writes.size() > 1) {
+      auto kernel = without_store(*step.kernel, s.buffers[at(old)]);
+      if (!kernel) return;
+      const Access access = access_of(p_, *kernel);
+      auto less = std::make_shared<Step>(
+          make_step(std::make_shared<loop::Kernel>(std::move(*kernel)), access,
+                    [&](BufferId b) { return version_in(step, b); }));
+      less->repeated = step.repeated;
+      s.steps[writer] = std::move(less);
+    }
+    auto first = std::make_shared<Step>(*s.steps[later]);
+    first->repeated = step.writes.size() == 1 && step.repeated;
+    s.steps[later] = std::move(first);
+    if (step.writes.size() == 1)
+      s.steps.erase(s.steps.begin() + static_cast<std::ptrdiff_t>(writer));
+  }
+
   // ---- The program ----
 
   loop::Kernel kernel_of(const Step& s) const {
-    loop::Kernel k = kernel(s);
+    loop::Kernel k = *s.kernel;
     const auto rename = [](BufferId& b, const auto& list) {
       for (const auto& [buffer, version] : list)
         if (b == buffer) {
