@@ -444,8 +444,9 @@ Fitted fit_memory(const loop::Program& p, const Extents& extents, std::int64_t l
   Fitted best{p, p.arena_bytes.evaluate(extents), 0};
   if (best.arena_bytes <= limit) return best;
   Fitter fitter(p, extents);
-  // The arena may have gaps: then a little less has to be alive.
-  constexpr int kTries = 6;
+  // The arena may have gaps: then less has to be alive, in steps that are worth the trouble.
+  constexpr int kTries = 16;
+  const std::int64_t step = limit / 64 + 1;
   std::int64_t allowed = limit;
   for (int k = 0; k < kTries; ++k) {
     fitter.reduce(allowed);
@@ -453,7 +454,7 @@ Fitted fit_memory(const loop::Program& p, const Extents& extents, std::int64_t l
     const std::int64_t arena = now.arena_bytes;
     if (arena < best.arena_bytes) best = std::move(now);
     if (arena <= limit || fitter.peak() > allowed) break;
-    allowed -= arena - limit;
+    allowed = std::min(allowed, fitter.peak()) - std::max(arena - limit, step);
   }
   return best;
 }
