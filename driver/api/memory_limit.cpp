@@ -43,6 +43,9 @@ bool fits(const loop::Program& p, const Extents& extents, std::int64_t bytes) {
   return fit_memory(p, extents, bytes).arena_bytes <= bytes;
 }
 
+/// Fitting it takes more than an instant: what an error advises may be coarse.
+bool is_long(const loop::Program& p) { return p.kernels.size() > 300; }
+
 std::string made_at(const loop::Kernel& k) {
   return k.locs.empty() ? "kernel " + k.name : fmt::format("{}:{}", k.locs[0].file, k.locs[0].line);
 }
@@ -78,10 +81,10 @@ std::string show_peak(const loop::Program& p, const Extents& extents) {
 
 /// The smallest limit that would do, nearly, as an option.
 std::string enough(const loop::Program& p, const MemoryLimit& limit, const Extents& extents) {
-  constexpr int kHalvings = 8;
+  const int halvings = is_long(p) ? 3 : 8;
   std::int64_t low = limit.bytes, high = p.arena_bytes.evaluate(extents);
   const std::string whole = show(high);
-  for (int k = 0; k < kHalvings; ++k) {
+  for (int k = 0; k < halvings; ++k) {
     const std::int64_t middle = low + (high - low) / 2;
     (fits(p, extents, middle) ? high : low) = middle;
   }
@@ -90,12 +93,17 @@ std::string enough(const loop::Program& p, const MemoryLimit& limit, const Exten
   return fits(p, extents, parse_bytes(text, "--mem-limit")) ? text : whole;
 }
 
-/// The largest batch that fits; 0 when none does.
-std::int64_t fitting_batch(const loop::Program& p, const MemoryLimit& limit) {
+/// The largest batch that fits, of long programs a little less; 0 when none does. The search begins
+/// where it would be if memory grew with the batch, from `least` bytes for the batch given.
+std::int64_t fitting_batch(const loop::Program& p, const MemoryLimit& limit, std::int64_t least) {
   std::int64_t low = 0, high = limit.batch;  // low fits
-  while (high - low > 1) {
-    const std::int64_t middle = low + (high - low) / 2;
+  auto middle =
+      static_cast<std::int64_t>(static_cast<double>(limit.batch) *
+                                static_cast<double>(limit.bytes) / static_cast<double>(least));
+  while (high - low > (is_long(p) ? std::max<std::int64_t>(1, limit.batch / 8) : 1)) {
+    middle = std::clamp(middle, low + 1, high - 1);
     (fits(p, extents_of(p, limit, middle), limit.bytes) ? low : high) = middle;
+    middle = low + (high - low) / 2;
   }
   return low;
 }
@@ -110,7 +118,7 @@ std::int64_t fitting_batch(const loop::Program& p, const MemoryLimit& limit) {
     out += fmt::format("  with {} computed again it needs {}\n", counted(best.recomputed, "kernel"),
                        show(best.arena_bytes));
   out += show_peak(best.program, extents);
-  const std::int64_t batch = fitting_batch(p, limit);
+  const std::int64_t batch = fitting_batch(p, limit, best.arena_bytes);
   out += fmt::format(
       "  --mem-limit {} is enough for {}; {}", least, counted(limit.batch, "row"),
       batch > 0 ? fmt::format("{} in a batch fit into {}", counted(batch, "row"), limit.text)

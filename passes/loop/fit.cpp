@@ -219,6 +219,7 @@ class Fitter {
   struct Change {
     std::vector<Step> steps;
     std::set<Version> made;
+    bool keeps = false;  // an input longer than it would live
   };
 
   std::optional<Schedule> best_change(int worst, std::int64_t allowed) const {
@@ -226,30 +227,39 @@ class Fitter {
     for (std::size_t v = 0; v < now_.bytes.size(); ++v)
       if (now_.bytes[v] > 0 && uses_.first[v] <= worst && worst < uses_.last[v])
         candidates.push_back(static_cast<Version>(v));
-    constexpr std::size_t kMostTried = 48;  // the largest: so that long programs do not take long
+    // The largest and longest first. Of long programs fewer changes are compared: they take longer
+    // to try, and more of them are needed.
+    constexpr std::size_t kComparedSteps = 6000, kMost = 24, kFewest = 4;
+    const std::size_t enough = std::clamp(kComparedSteps / now_.steps.size(), kFewest, kMost);
+    const auto area = [&](Version v) {
+      return static_cast<double>(now_.bytes[at(v)]) * (uses_.last[at(v)] - uses_.first[at(v)]);
+    };
     std::stable_sort(candidates.begin(), candidates.end(),
-                     [&](Version a, Version b) { return now_.bytes[at(a)] > now_.bytes[at(b)]; });
-    if (candidates.size() > kMostTried) candidates.resize(kMostTried);
+                     [&](Version a, Version b) { return area(a) > area(b); });
     const std::int64_t before = excess(uses_, allowed);
     std::optional<Schedule> best;
     double best_score = 0;
+    std::size_t compared = 0;
     for (const Version v : candidates) {
       const int reader = next_use(v, worst);
       if (reader < 0) continue;
       for (const bool chain : {false, true}) {
         Change change;
         std::set<Version> in_progress;
-        if (!make(v, reader, chain, change, in_progress)) continue;
+        if (!make(v, reader, chain, change, in_progress)) break;
         Schedule s = changed(change, reader);
         const std::int64_t removed = before - excess(uses_of(s), allowed);
-        if (removed <= 0) continue;
         double cost = 1;
         for (const Step& step : change.steps) cost += work(step);
         const double score = static_cast<double>(removed) / cost;
-        if (score <= best_score) continue;
-        best_score = score;
-        best = std::move(s);
+        compared += removed > 0;
+        if (score > best_score) {
+          best_score = score;
+          best = std::move(s);
+        }
+        if (!change.keeps) break;  // the chain would be the same
       }
+      if (compared >= enough) break;
     }
     return best;
   }
@@ -306,11 +316,13 @@ class Fitter {
       }
       if (uses_.writer[at(read)] < 0) return false;
       constexpr std::int64_t kSmall = 8;  // a value for each row beside the rows: kept
-      if (uses_.last[at(read)] >= reader || !chain ||
-          now_.bytes[at(read)] * kSmall <= now_.bytes[at(v)])
+      if (uses_.last[at(read)] >= reader || now_.bytes[at(read)] * kSmall <= now_.bytes[at(v)])
         continue;
       Change with = change;
-      if (make(read, reader, chain, with, in_progress)) change = std::move(with);
+      if (chain && make(read, reader, chain, with, in_progress))
+        change = std::move(with);
+      else
+        change.keeps = true;
     }
     for (const auto& [b, written] : again->writes) change.made.insert(written);
     change.steps.push_back(std::move(*again));

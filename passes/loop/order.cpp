@@ -247,16 +247,20 @@ class Scheduler {
                              beam[from].live + s.after, from, t,
                              beam[from].set ^ hash[static_cast<std::size_t>(t)]});
         }
-      std::sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
-        return std::tie(a.peak, a.live, a.task, a.from) < std::tie(b.peak, b.live, b.task, b.from);
-      });
+      // A heap: only the first few are looked at, and many may be ready.
+      const auto is_worse = [](const Choice& a, const Choice& b) {
+        return std::tie(a.peak, a.live, a.task, a.from) > std::tie(b.peak, b.live, b.task, b.from);
+      };
+      std::make_heap(choices.begin(), choices.end(), is_worse);
       std::vector<Partial> next;
-      for (const Choice& c : choices) {
-        if (next.size() == kBeamWidth) break;
+      while (!choices.empty() && next.size() < kBeamWidth) {
+        std::pop_heap(choices.begin(), choices.end(), is_worse);
+        const Choice c = choices.back();
+        choices.pop_back();
         // Of two orders of one set of kernels the better one, which came first, is enough.
-        if (std::any_of(next.begin(), next.end(), [&](const Partial& p) { return p.set == c.set; }))
-          continue;
-        next.push_back(extended(beam[c.from], c));
+        if (std::none_of(next.begin(), next.end(),
+                         [&](const Partial& p) { return p.set == c.set; }))
+          next.push_back(extended(beam[c.from], c));
       }
       beam = std::move(next);
     }

@@ -226,43 +226,48 @@ class Planner {
     std::stable_sort(turn.begin(), turn.end(), [&](std::size_t a, std::size_t b) {
       return key(blocks_[a]) < key(blocks_[b]);
     });
-    std::vector<Poly> offsets(blocks_.size());
+    std::vector<Placed> all(blocks_.size());
     std::vector<std::size_t> placed;  // by typical offset
-    std::vector<std::int64_t> at(blocks_.size());
-    std::vector<std::size_t> around;
+    std::vector<const Placed*> around;
     for (const std::size_t b : turn) {
       around.clear();
       for (const std::size_t other : placed)
-        if (together(blocks_[b], blocks_[other])) around.push_back(other);
-      offsets[b] = lowest(b, around, offsets, at);
-      at[b] = value(offsets[b]);
-      placed.insert(std::upper_bound(placed.begin(), placed.end(), at[b],
-                                     [&](std::int64_t v, std::size_t o) { return v < at[o]; }),
+        if (together(blocks_[b], blocks_[other])) around.push_back(&all[other]);
+      const Poly offset = lowest(blocks_[b], around);
+      all[b] = {offset, sum(offset, blocks_[b].bytes), value(offset), 0};
+      all[b].end_at = all[b].at + blocks_[b].typical;
+      placed.insert(std::upper_bound(placed.begin(), placed.end(), all[b].at,
+                                     [&](std::int64_t v, std::size_t o) { return v < all[o].at; }),
                     b);
     }
+    std::vector<Poly> offsets;
+    for (Placed& p : all) offsets.push_back(std::move(p.offset));
     return offsets;
   }
 
-  /// The lowest offset for block `b` that is provably clear of those around it, which are sorted.
-  Poly lowest(std::size_t b, const std::vector<std::size_t>& around,
-              const std::vector<Poly>& offsets, const std::vector<std::int64_t>& at) const {
-    const Poly& bytes = blocks_[b].bytes;
+  struct Placed {
+    Poly offset, end;
+    std::int64_t at = 0, end_at = 0;  // at the typical extent
+  };
+
+  /// The lowest offset for a block that is provably clear of those around it, which are sorted.
+  Poly lowest(const Block& block, const std::vector<const Placed*>& around) const {
     const auto is_free = [&](const Poly& offset) {
-      const Poly end = sum(offset, bytes);
-      return std::all_of(around.begin(), around.end(), [&](std::size_t o) {
-        return is_ge(offsets[o], end) || is_ge(offset, sum(offsets[o], blocks_[o].bytes));
+      const Poly end = sum(offset, block.bytes);
+      return std::all_of(around.begin(), around.end(), [&](const Placed* o) {
+        return is_ge(o->offset, end) || is_ge(offset, o->end);
       });
     };
     Poly bottom(monomials_.size(), 0);
     std::int64_t bottom_at = 0;
-    for (const std::size_t o : around) {
-      if (bottom_at + blocks_[b].typical <= at[o] && is_free(bottom)) return bottom;
-      if (at[o] + blocks_[o].typical < bottom_at) continue;
-      bottom = sum(offsets[o], blocks_[o].bytes);
-      bottom_at = at[o] + blocks_[o].typical;
+    for (const Placed* o : around) {
+      if (bottom_at + block.typical <= o->at && is_free(bottom)) return bottom;
+      if (o->end_at < bottom_at) continue;
+      bottom = o->end;
+      bottom_at = o->end_at;
     }
     if (is_free(bottom)) return bottom;
-    for (const std::size_t o : around) bottom = bound(bottom, sum(offsets[o], blocks_[o].bytes));
+    for (const Placed* o : around) bottom = bound(bottom, o->end);
     return bottom;
   }
 
