@@ -46,8 +46,13 @@ bool fits(const loop::Program& p, const Extents& extents, std::int64_t bytes) {
 /// Fitting it takes more than an instant: what an error advises may be coarse.
 bool is_long(const loop::Program& p) { return p.kernels.size() > 300; }
 
+/// In the user's file, if any of the kernel is from there.
 std::string made_at(const loop::Kernel& k) {
-  return k.locs.empty() ? "kernel " + k.name : fmt::format("{}:{}", k.locs[0].file, k.locs[0].line);
+  if (k.locs.empty()) return "kernel " + k.name;
+  const auto own = std::find_if(k.locs.begin(), k.locs.end(),
+                                [](const Loc& loc) { return !loc.file.starts_with("std/"); });
+  const Loc& loc = own == k.locs.end() ? k.locs[0] : *own;
+  return fmt::format("{}:{}", loc.file, loc.line);
 }
 
 /// A type whose symbols have their values.
