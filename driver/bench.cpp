@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 struct BenchOptions {
   ModelOptions model;
   RunOptions run;
+  LimitOptions limit;
   double seconds = 2;
   bool json = false;
 };
@@ -85,7 +86,8 @@ void bench_file(const BenchOptions& o) {
   const Graph& step_graph = c.graph("train_step");
   const DataSplit* split = train_split(m);
   check_columns(m, step_graph, split);
-  const auto step = compile_graph(step_graph, c.options());
+  const auto step =
+      compile_graph(step_graph, o.limit.apply_to(c.options(), step_graph, split, m.train.batch));
   const double compile_ms = ms_between(start, Clock::now());
 
   TrainOptions options;
@@ -126,6 +128,7 @@ void add_bench(CLI::App& app) {
   auto o = std::make_shared<BenchOptions>();
   o->model.add_to(*verb);
   o->run.add_to(*verb);
+  o->limit.add_to(*verb);
   verb->add_option("--seconds", o->seconds, "how long to measure")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

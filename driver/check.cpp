@@ -20,6 +20,7 @@ namespace {
 struct CheckOptions {
   ModelOptions model;
   RunOptions run;
+  LimitOptions limit;
   std::string against;
 };
 
@@ -67,10 +68,13 @@ void print_table(const Module& m) {
   }
 }
 
-void print_memory(const Compilation& c) {
+void print_memory(const Compilation& c, const LimitOptions& limit) {
   const Module& m = c.module();
   if (!m.has_train) return;
-  const loop::Program p = kernels_of(m.train_step, c.options());
+  loop::Program p = kernels_of(m.train_step, c.options());
+  const std::optional<MemoryLimit> most =
+      limit.apply_to({}, m.train_step, train_split(m), m.train.batch).memory_limit;
+  const int again = most ? apply_memory_limit(p, *most) : 0;
   std::int64_t parameters = 0, states = 0;
   for (const GraphInput& in : m.train_step.inputs) {
     if (in.kind == InputKind::Param) parameters += type_bytes(m.train_step.type(in.value));
@@ -79,9 +83,9 @@ void print_memory(const Compilation& c) {
   const std::int64_t arena =
       p.arena_bytes.evaluate(symbols_as(p.arena_bytes.symbols(), m.train.batch));
   fmt::print(
-      "a training step on {} rows: parameters {}, states {}, intermediates {}, in {} kernels\n",
+      "a training step on {} rows: parameters {}, states {}, intermediates {}, in {} kernels{}\n",
       m.train.batch, human_bytes(parameters), human_bytes(states), human_bytes(arena),
-      p.kernels.size());
+      p.kernels.size(), again == 0 ? "" : fmt::format(", {} of them computed again", again));
 }
 
 // ---- --against=interpreter ----
@@ -207,7 +211,7 @@ void check_file(const CheckOptions& o) {
   if (m.has_model) {
     fmt::print("model {}\n", m.model_name);
     print_table(m);
-    print_memory(c);
+    print_memory(c, o.limit);
   }
   for (const DataSplit& s : m.data.splits)
     fmt::print("data {}.{}: {} rows\n", m.data.name, s.name, with_commas(s.rows));
@@ -226,6 +230,7 @@ void add_check(CLI::App& app) {
   auto o = std::make_shared<CheckOptions>();
   o->model.add_to(*verb);
   o->run.add_to(*verb);
+  o->limit.add_to(*verb);
   verb->add_option("--against", o->against, "interpreter: compare compiled code with it")
       ->check(CLI::IsMember({"interpreter"}));
   verb->callback([o] { check_file(*o); });

@@ -16,6 +16,7 @@ namespace {
 
 struct DumpOptions {
   ModelOptions model;
+  LimitOptions limit;
   std::string stage = "graph", of, format = "text";
   bool each = false;
 };
@@ -47,6 +48,10 @@ std::string dump(const DumpOptions& o) {
   const bool is_graph = o.stage == "graph" || o.stage == "backward" || o.stage == "optimized";
   if (!is_graph && o.format != "text")
     throw UserError(fmt::format("--format {}: stage {} has a text form only", o.format, o.stage));
+  if ((is_graph || o.stage == "ast") && !o.limit.mem_limit.empty())
+    throw UserError(fmt::format(
+        "--mem-limit {}: memory is planned after stage {}; use --stage kernels, llvm or asm",
+        o.limit.mem_limit, o.stage));
   if (o.stage == "ast") return dump_ast(o);
   const Compilation c = o.model.compile();
   CompileOptions options = c.options();
@@ -60,7 +65,9 @@ std::string dump(const DumpOptions& o) {
     return render_graph(run_pipeline(g, PipelineEnd::Backward, options), o.format, &c.sources());
   if (o.stage == "optimized")
     return render_graph(run_pipeline(g, PipelineEnd::Optimized, options), o.format, nullptr);
-  const loop::Program kernels = kernels_of(g, options);
+  const Module& m = c.module();
+  const loop::Program kernels =
+      kernels_of(g, o.limit.apply_to(options, g, train_split(m), m.train.batch));
   if (o.stage == "kernels") return loop::print(kernels);
   return llvm_text(kernels, o.stage == "llvm" ? LlvmText::Optimized : LlvmText::Assembly);
 }
@@ -71,6 +78,7 @@ void add_dump(CLI::App& app) {
   auto* verb = app.add_subcommand("dump", "print any stage of the compiler");
   auto o = std::make_shared<DumpOptions>();
   o->model.add_to(*verb);
+  o->limit.add_to(*verb);
   verb->add_option("--stage", o->stage, "ast, graph, backward, optimized, kernels, llvm or asm")
       ->check(CLI::IsMember({"ast", "graph", "backward", "optimized", "kernels", "llvm", "asm"}))
       ->capture_default_str();

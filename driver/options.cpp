@@ -67,6 +67,18 @@ TensorMap RunOptions::parameters(const Compilation& c, ThreadPool& pool) const {
   return tensors;
 }
 
+void LimitOptions::add_to(CLI::App& verb) {
+  verb.add_option("--mem-limit", mem_limit,
+                  "SIZE (64MiB, 1.5GiB, bytes): at most that for a step's intermediates, beside "
+                  "parameters and data; cheap ones are computed again to fit");
+}
+
+CompileOptions LimitOptions::apply_to(CompileOptions options, const Graph& g,
+                                      const DataSplit* split, std::int64_t batch) const {
+  if (!mem_limit.empty()) options.memory_limit = memory_limit(mem_limit, g, split, batch);
+  return options;
+}
+
 std::map<std::string, std::string> split_assignments(const std::vector<std::string>& items,
                                                      const std::string& option) {
   std::map<std::string, std::string> result;

@@ -37,6 +37,16 @@ struct RunOptions {
   TensorMap parameters(const Compilation& c, ThreadPool& pool) const;
 };
 
+/// --mem-limit, of the verbs that compile training steps.
+struct LimitOptions {
+  std::string mem_limit;
+
+  void add_to(CLI::App& verb);
+  /// `options`, with the limit for program `g` where one was given; see memory_limit().
+  CompileOptions apply_to(CompileOptions options, const Graph& g, const DataSplit* split,
+                          std::int64_t batch) const;
+};
+
 /// "name=value" options to a map; a UserError for one without `=` or a name given twice.
 std::map<std::string, std::string> split_assignments(const std::vector<std::string>& items,
                                                      const std::string& option);

@@ -21,6 +21,7 @@ namespace {
 struct TrainVerbOptions {
   ModelOptions model;
   RunOptions run;
+  LimitOptions limit;
   std::optional<std::int64_t> epochs, steps, batch;
   bool no_shuffle = false;
   std::string save, log;
@@ -66,10 +67,15 @@ TrainOptions training_options(const Module& m, const TrainVerbOptions& o) {
 struct Programs {
   std::unique_ptr<CompiledProgram> train_step, evaluate;  // `evaluate` only with test rows
 };
-Programs compile_programs(const Compilation& c, bool test) {
+Programs compile_programs(const Compilation& c, const DataSplit* split, const DataSplit* test,
+                          const LimitOptions& limit, std::int64_t batch) {
+  const auto compile = [&](const std::string& name, const DataSplit* rows) {
+    const Graph& g = c.graph(name);
+    return compile_graph(g, limit.apply_to(c.options(), g, rows, batch));
+  };
   Programs p;
-  p.train_step = compile_graph(c.graph("train_step"), c.options());
-  if (test) p.evaluate = compile_graph(c.graph("evaluate"), c.options());
+  p.train_step = compile("train_step", split);
+  if (test) p.evaluate = compile("evaluate", test);
   return p;
 }
 
@@ -179,10 +185,10 @@ void train_file(const TrainVerbOptions& o) {
   if (!o.save.empty()) check_writable(o.save);
   TrainLog log(o.log);
 
-  const Programs programs = compile_programs(c, test_split != nullptr);
+  const TrainOptions options = training_options(m, o);
+  const Programs programs = compile_programs(c, split, test_split, o.limit, options.batch);
   const double compile_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  const TrainOptions options = training_options(m, o);
   ThreadPool pool(o.run.thread_count());
   TensorMap tensors = o.run.parameters(c, pool);
   const LoadedData data =
@@ -219,6 +225,7 @@ void add_train(CLI::App& app) {
   auto o = std::make_shared<TrainVerbOptions>();
   o->model.add_to(*verb);
   o->run.add_to(*verb);
+  o->limit.add_to(*verb);
   verb->add_option("--epochs", o->epochs, "passes over the data, instead of the train block's")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--steps", o->steps, "steps in all, instead of the train block's epochs")

@@ -1,6 +1,8 @@
 #include "codegen/native/llvm_module.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -106,6 +108,24 @@ std::string llvm_text(const loop::Program& p, LlvmText stage) {
   std::string result;
   check(llvm_module().text(p, stage, result));
   return result;
+}
+
+void release_llvm_pages() {
+  const auto release = [](dl_phdr_info* library, std::size_t, void*) {
+    const std::string_view name = library->dlpi_name ? library->dlpi_name : "";
+    if (name.find("libLLVM") == std::string_view::npos && !name.ends_with(kFile)) return 0;
+    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    for (int k = 0; k < library->dlpi_phnum; ++k) {
+      const ElfW(Phdr)& segment = library->dlpi_phdr[k];
+      // Only what nobody can have written is the same in the file: relocated data is not.
+      if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+      const std::uintptr_t begin = (library->dlpi_addr + segment.p_vaddr) / page * page;
+      const std::uintptr_t end = library->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+    return 0;
+  };
+  dl_iterate_phdr(release, nullptr);
 }
 
 }  // namespace dlc

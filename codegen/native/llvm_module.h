@@ -16,6 +16,9 @@ enum class LlvmText { Emitted, Optimized, Assembly };
 ObjectCode llvm_compile(const loop::Program& p, const CodegenOptions& options);
 std::unique_ptr<CompiledProgram> llvm_link(const loop::Program& p, const ObjectCode& code);
 std::string llvm_text(const loop::Program& p, LlvmText stage);
+/// Takes LLVM's code and constants out of memory, if they are there; what is used again comes back
+/// from the file. For before much memory is needed.
+void release_llvm_pages();
 
 // ---- What the library offers ----
 

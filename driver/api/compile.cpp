@@ -91,6 +91,15 @@ loop::Program lowered(const Graph& g, const CompileOptions& options) {
   clock = {};
   run_loop_passes(program, options.verify);
   if (options.times) options.times->add(g.name, "plan", clock.ms());
+  if (options.memory_limit) {
+    clock = {};
+    const int again = apply_memory_limit(program, *options.memory_limit);
+    if (options.times) {
+      options.times->add(g.name, "fit", clock.ms());
+      options.times->note(fmt::format("{}: {} kernel{} computed again to fit {}", g.name, again,
+                                      again == 1 ? "" : "s", options.memory_limit->text));
+    }
+  }
   return program;
 }
 

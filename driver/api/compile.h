@@ -3,11 +3,13 @@
 // here.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "codegen/native/compiled_program.h"
 #include "driver/api/compile_times.h"
+#include "driver/api/memory_limit.h"
 #include "frontend/frontend.h"
 #include "ir/loop/loop.h"
 #include "passes/pass_manager.h"
@@ -32,6 +34,8 @@ struct CompileOptions {
   bool color = false;
   /// Whether compiled code is looked up and kept on the disk.
   bool cache = true;
+  /// How large the arena of a program may be.
+  std::optional<MemoryLimit> memory_limit;
   /// Where the stages' times go, if anywhere.
   std::shared_ptr<CompileTimes> times;
   std::function<void(std::string_view pass, const Graph& after)> after_each;

@@ -49,6 +49,7 @@ std::string CompileTimes::table() const {
   };
   for (std::size_t s = 0; s < stages_.size(); ++s) line(stages_[s], rows[s]);
   line("total", totals);
+  for (const std::string& note : notes_) out += "\n" + note;
   return out + "\n";
 }
 

@@ -14,6 +14,8 @@ class CompileTimes {
   void add(std::string_view program, std::string_view stage, double ms);
   /// Wall time of a program, or of what comes before: part of the total.
   void add_total(std::string_view program, double ms);
+  /// A line below the table.
+  void note(std::string line) { notes_.push_back(std::move(line)); }
   std::string table() const;
 
  private:
@@ -26,6 +28,7 @@ class CompileTimes {
 
   std::vector<std::string> stages_;
   std::vector<Column> columns_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace dlc

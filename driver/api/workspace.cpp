@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "codegen/native/llvm_module.h"
 #include "runtime/data/readers.h"
 
 namespace dlc {
@@ -124,12 +125,13 @@ struct SplitSource {
 SplitSource read_split(const Compilation& c, const DataSplit& split, std::int64_t seed,
                        ThreadPool& pool) {
   SplitSource source;
+  std::unique_ptr<CompiledProgram> code;
+  if (!split.graph.outputs.empty()) code = compile_graph(split.graph, c.options());
+  // The data may be large, and most often nothing is compiled from here on.
+  release_llvm_pages();
   for (const FileSource& file : split.files)
     source.files[file.input] = read_file(file.reader, c.locate(file), file.columns);
-  if (!split.graph.outputs.empty()) {
-    const std::unique_ptr<CompiledProgram> code = compile_graph(split.graph, c.options());
-    source.computed = run_graph(code->program(), source.files, seed, pool);
-  }
+  if (code) source.computed = run_graph(code->program(), source.files, seed, pool);
   return source;
 }
 

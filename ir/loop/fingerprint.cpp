@@ -85,7 +85,7 @@ class Writer {
     add(element), add(shape);
   }
   void add(const Buffer& b) {
-    const auto& [name, kind, type, data, arena_offset, alias] = b;
+    const auto& [name, kind, type, data, arena_offset, alias, in_place_of] = b;
     add(name), add(kind), add(type), add(data), add(arena_offset), add(alias);
   }
   void add(const Program& p) {

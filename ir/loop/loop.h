@@ -151,7 +151,8 @@ struct Buffer {
   Type type;
   std::vector<std::uint8_t> data;  // Constant: the bytes
   Dim arena_offset;                // Temp: byte offset in the arena, set by plan
-  int alias = -1;  // Output that is the in-place update of this Param/State buffer; or -1
+  int alias = -1;        // Output that is the in-place update of this Param/State buffer; or -1
+  int in_place_of = -1;  // Temp that takes over this one's memory while a kernel reads it; or -1
 };
 
 struct Program {

@@ -169,6 +169,9 @@ std::string print(const Program& p) {
     out += fmt::format("  {:<8} {}: {}", kBufferKinds[static_cast<std::size_t>(b.kind)], b.name,
                        b.type.str());
     if (b.kind == BufferKind::Temp) out += fmt::format("  at {}", b.arena_offset.str());
+    if (b.in_place_of >= 0)
+      out +=
+          fmt::format("  in place of {}", p.buffers[static_cast<std::size_t>(b.in_place_of)].name);
     if (b.alias >= 0)
       out += fmt::format("  is {}", p.buffers[static_cast<std::size_t>(b.alias)].name);
     out += "\n";

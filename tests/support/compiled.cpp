@@ -83,11 +83,13 @@ bool same(const Tensor& got, const Literal& want, std::int64_t k) {
 
 }  // namespace
 
-Compiled::Compiled(const Graph& g, int vector_bits)
+Compiled::Compiled(const Graph& g, int vector_bits,
+                   const std::function<void(loop::Program&)>& change)
     : graph_(run_passes(g, default_pipeline(PipelineEnd::Backward, false), {.verify = true})) {
   loop::Program program =
       lower(run_passes(g, default_pipeline(PipelineEnd::Fused, false), {.verify = true}));
   run_loop_passes(program, true);
+  if (change) change(program);
   code_ = jit_compile(program, vector_bits);
 }
 

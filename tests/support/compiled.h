@@ -1,5 +1,6 @@
 #pragma once
 // Compiled graphs beside the reference interpreter.
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,7 +13,9 @@
 /// A graph through the whole pipeline, verified after every pass, and compiled.
 class Compiled {
  public:
-  explicit Compiled(const dlc::Graph& g, int vector_bits = 0);
+  /// `change`, if any, works on the planned kernels.
+  explicit Compiled(const dlc::Graph& g, int vector_bits = 0,
+                    const std::function<void(dlc::loop::Program&)>& change = {});
   /// The outputs, in the graph's order.
   std::vector<dlc::Tensor> run(const std::map<std::string, dlc::Literal>& inputs,
                                int threads = 1) const;
