@@ -228,8 +228,7 @@ bool measure(const Case& s, const std::vector<Peer>& others, const BenchmarkOpti
       report.add(peer->name, value(seconds));
       if (round == 0 && !same(s, one->tensors.at("c"), c, peer->name)) return false;
     }
-    if (two)
-      report.add_limit("dlc, two threads", value(seconds_per_call(run(*two), options.seconds)));
+    if (two) report.add_variant("two threads", value(seconds_per_call(run(*two), options.seconds)));
     if (!tiny) report.add_limit("FMA peak", peak);
   }
   report.print();

@@ -69,9 +69,12 @@ void CaseReport::print() const {
           fmt::format("{}\"{}\": [{:.6g}]", text.empty() ? "" : ", ", name, fmt::join(list, ", "));
     return text;
   };
-  fmt::print(R"({{"case": "{}", "unit": "{}", "better": "{}", "rounds": {{{}}}, "limits": {{{}}}}})"
-             "\n",
-             name_, unit_, higher_ ? "higher" : "lower", object(systems_), object(limits_));
+  fmt::print(
+      R"({{"case": "{}", "unit": "{}", "better": "{}", "rounds": {{{}}}, "variants": {{{}}}, )"
+      R"("limits": {{{}}}}})"
+      "\n",
+      name_, unit_, higher_ ? "higher" : "lower", object(systems_), object(variants_),
+      object(limits_));
   std::fflush(stdout);
 }
 
