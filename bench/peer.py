@@ -4,14 +4,13 @@ A peer is a process of its own that stays: it reads a request as JSON on a line,
 "seconds": 1}`, and answers with one, `{"value": ...}`. So it is asked turn by turn with the others and imports its library once."""
 import gzip
 import json
-import os
 import pathlib
 import statistics
 import sys
 import time
 
 # Debian's dataset-fashion-mnist, which the example models read, too.
-FASHION_MNIST = pathlib.Path(os.environ.get("DLC_DATA_DIR", "/usr/share/datasets/fashion-mnist"))
+FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
 def read_idx(name):

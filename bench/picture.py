@@ -8,16 +8,17 @@ import pathlib
 import sys
 from xml.sax.saxutils import escape
 
-WIDTH, LABELS, RIGHT, BAR, GAP = 960, 300, 90, 10, 8
+WIDTH, LABELS, RIGHT, BAR, GAP = 980, 320, 90, 10, 8
 # Told apart by lightness as well as hue; they stand out on white and on near-black.
-COLOURS = ["#4477aa", "#cc7733", "#228866", "#aa4499", "#999933", "#66aacc", "#bb5566", "#777777"]
+COLOURS = ["#4477aa", "#cc7733", "#228866", "#aa4499", "#999933", "#66aacc", "#bb5566", "#777777", "#7766dd", "#dd9999", "#55aa55",
+           "#886644"]
 STYLE = """
-  svg { background: #ffffff; color: #1f2328 }
+  svg { color: #1f2328 } .paper { fill: #ffffff }
   text { font: 12px system-ui, sans-serif; fill: currentColor }
   .title { font-size: 15px; font-weight: 600 } .small { font-size: 10px } .end { text-anchor: end } .mid { text-anchor: middle }
   .grid { stroke: currentColor; opacity: .15 } .one { stroke: currentColor; opacity: .8 }
   .spread { stroke: currentColor; opacity: .7 }
-  @media (prefers-color-scheme: dark) { svg { background: #0d1117; color: #e6edf3 } }
+  @media (prefers-color-scheme: dark) { svg { color: #e6edf3 } .paper { fill: #0d1117 } }
 """
 
 
@@ -27,10 +28,11 @@ def colours_of(results):
 
 
 def ticks_of(low, high):
-    ticks = [m * 10.0**e for e in range(-4, 7) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
-    while len(ticks) > 9:  # whole powers of ten, where there are many
-        ticks = [t for t in ticks if math.isclose(math.log10(t) % 1, 0, abs_tol=1e-9)] if any(
-            not math.isclose(math.log10(t) % 1, 0, abs_tol=1e-9) for t in ticks) else ticks[::2]
+    """1, 2, 5, 10, ... or, where those are many, powers of ten."""
+    for digits in (1, 2, 5), (1,):
+        ticks = [m * 10.0**e for e in range(-6, 9) for m in digits if low <= m * 10.0**e <= high]
+        if len(ticks) <= 9:
+            break
     return ticks
 
 
@@ -45,12 +47,17 @@ class Drawing:
         self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{classes}"/>')
 
     def rect(self, x, y, width, height, colour, title=""):
+        title = f"<title>{escape(title)}</title>" if title else ""
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}">'
-                          f"<title>{escape(title)}</title></rect>")
+                          f"{title}</rect>")
 
 
 def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(ratio):
+    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.1f}x" if ratio < 100 else f"{ratio:.0f}x"
 
 
 def draw_section(d, section, colours):
@@ -83,7 +90,7 @@ def draw_section(d, section, colours):
                    f"{peer}: {number(r['systems'][peer]['median'])} {r['unit']}, "
                    f"dlc: {number(r['systems']['dlc']['median'])} {r['unit']}")
             d.line(x_of(ratio["q1"]), d.y + BAR / 2, x_of(ratio["q3"]), d.y + BAR / 2, "spread")
-            d.text(max(x_of(1), x_of(ratio["q3"])) + 4, d.y + BAR - 1.5, f"{number(ratio['median'])}x", "small")
+            d.text(max(x_of(1), x_of(ratio["q3"])) + 4, d.y + BAR - 1.5, times(ratio["median"]), "small")
             d.y += BAR
         d.y += GAP
 
@@ -109,7 +116,7 @@ def draw(results):
         draw_section(d, section, colours)
     height = d.y + 20
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:.0f}" '
-            f'viewBox="0 0 {WIDTH} {height:.0f}">\n<style>{STYLE}</style>\n' + "\n".join(d.parts) + "\n</svg>\n")
+            f'viewBox="0 0 {WIDTH} {height:.0f}">\n<style>{STYLE}</style>\n<rect class="paper" width="100%" height="100%"/>\n' + "\n".join(d.parts) + "\n</svg>\n")
 
 
 if __name__ == "__main__":

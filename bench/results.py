@@ -51,17 +51,21 @@ def short(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.4g}" if value >= 100 else f"{value:.3g}"
 
 
+def times(ratio):
+    return f"{ratio:.2f}x" if ratio < 10 else f"{short(ratio)}x"
+
+
 def cells(row):
     """Column -> text of one row."""
     ours = row["systems"]["dlc"]
     columns = {"case": row["case"], "threads": str(row["threads"]), "unit": row["unit"], "dlc": short(ours["median"]),
                "quartiles": f"{short(ours['q1'])} - {short(ours['q3'])}"}
     for name, value in row["variants"].items():
-        columns[name] = f"{short(value['median'])} ({value['speedup']:.2f}x)"
+        columns[name] = f"{short(value['median'])} ({times(value['speedup'])})"
     for name, value in row["limits"].items():
         columns["of " + name] = f"{100 * value['reached']:.0f}%"
     for name, ratio in row["ratio"].items():
-        columns[name] = f"{short(row['systems'][name]['median'])} ({short(ratio['median'])}x)"
+        columns[name] = f"{short(row['systems'][name]['median'])} ({times(ratio['median'])})"
     return columns
 
 

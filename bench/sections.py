@@ -4,13 +4,16 @@ import pathlib
 import shutil
 import struct
 
+from peer import FASHION_MNIST
 from suite import BENCH, PYTHON_PEERS, ROOT, Failed, row
 
-STEPS = [("linear_regression", "examples/linear_regression.dl", 10),
-         ("softmax_regression", "examples/softmax_regression.dl", 256),
-         ("mlp", "examples/mlp.dl", 256),
-         ("deep_mlp", "bench/deep_mlp.dl", 64),
-         ("deep_mlp", "bench/deep_mlp.dl", 1024)]
+# Model, file, batch, unit.
+STEPS = [("linear_regression", "examples/linear_regression.dl", 10, "us"),
+         ("softmax_regression", "examples/softmax_regression.dl", 256, "ms"),
+         ("mlp", "examples/mlp.dl", 256, "ms"),
+         ("deep_mlp", "bench/deep_mlp.dl", 64, "ms"),
+         ("deep_mlp", "bench/deep_mlp.dl", 1024, "ms")]
+IN_A_SECOND = {"us": 1e6, "ms": 1e3, "s": 1}
 EPOCHS = [STEPS[1], STEPS[2], STEPS[3]]
 MLP = ROOT / "examples/mlp.dl"
 SOFTMAX = ROOT / "examples/softmax_regression.dl"
@@ -31,6 +34,13 @@ def interleave(suite, section, case, turns):
                 suite.skip(section, name, f"{case}: {e}")
                 del rounds[name]
     return rounds
+
+
+def has_pictures(suite, section, case):
+    """Whether the data of the example models are there; noted when they are not."""
+    if not FASHION_MNIST.exists():
+        suite.skip(section, "dlc", f"{case}: the pictures are not installed", "dataset-fashion-mnist")
+    return FASHION_MNIST.exists()
 
 
 def close(peers):
@@ -58,19 +68,25 @@ def steps(suite):
         def dlc_step(file, batch):
             out = suite.dlc("bench", ROOT / file, "--json", "--threads", threads, "--seconds", suite.seconds, "--set",
                             f"batch={batch}", threads=threads)[0]
-            return json.loads(out)["step_ms"]["median"]
+            return json.loads(out)["step_ms"]["median"] / 1e3
 
-        for model, file, batch in STEPS[:1] if suite.quick else STEPS:
+        for model, file, batch, unit in STEPS[:1] if suite.quick else STEPS:
             ask = dict(what="step", model=model, batch=batch, seconds=suite.seconds)
             case = f"{model}, batch {batch}"
+            if model != "linear_regression" and not has_pictures(suite, "steps", case):
+                continue
             turns = {"dlc": lambda: dlc_step(file, batch)}
-            turns.update({name: lambda p=p: p.ask(**ask) * 1e3 for name, p in peers.items()})
-            rows.append(row(case, "ms", "lower", interleave(suite, "steps", case, turns), threads))
+            turns.update({name: lambda p=p: p.ask(**ask) for name, p in peers.items()})
+            rounds = interleave(suite, "steps", case, turns)
+            scaled = {name: [v * IN_A_SECOND[unit] for v in values] for name, values in rounds.items()}
+            rows.append(row(case, unit, "lower", scaled, threads))
         close(peers)
     return rows
 
 
 def epochs(suite):
+    if not has_pictures(suite, "epochs", "all"):
+        return []
     rows = []
     peers = suite.peers("epochs", 1, ["PyTorch"])
     log = pathlib.Path(suite.scratch.name) / "log.jsonl"
@@ -81,7 +97,7 @@ def epochs(suite):
         first, second = [json.loads(line) for line in log.read_text().splitlines() if "seconds" in json.loads(line)][:2]
         return second["seconds"] - first["seconds"]
 
-    for model, file, batch in EPOCHS[:1] if suite.quick else EPOCHS:
+    for model, file, batch, _ in EPOCHS[:1] if suite.quick else EPOCHS:
         case = f"{model}, batch {batch}"
         turns = {"dlc": lambda: dlc_epoch(file, batch)}
         turns.update({name: lambda p=p: p.ask(what="epoch", model=model, batch=batch) for name, p in peers.items()})
@@ -90,15 +106,19 @@ def epochs(suite):
     return rows
 
 
-def write_picture(path):
+def one_picture(suite):
     """A .npy file of one u8 picture."""
+    path = pathlib.Path(suite.scratch.name) / "picture.npy"
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 28, 28), }"
     header += " " * (-(len(header) + 11) % 64) + "\n"
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode("latin1") +
                      bytes(k * 31 % 256 for k in range(784)))
+    return path
 
 
 def predict(suite):
+    if not has_pictures(suite, "predict", "all"):
+        return []
     peers = suite.peers("predict", 1)
     program_alone = []
 
@@ -116,9 +136,7 @@ def predict(suite):
                 variants={"the compiled program alone": program_alone})]
     close(peers)
 
-    picture = pathlib.Path(suite.scratch.name) / "picture.npy"
-    write_picture(picture)
-    ours = ["predict", MLP, "--input", f"image={picture}", "--threads", 1]
+    ours = ["predict", MLP, "--input", f"image={one_picture(suite)}", "--threads", 1]
     suite.dlc(*ours)  # now it is in the cache
     turns = {"dlc": lambda: suite.dlc(*ours)[1] * 1e3}
     script = BENCH / PYTHON_PEERS["PyTorch"][0]
@@ -130,6 +148,8 @@ def predict(suite):
 
 
 def compile_times(suite):
+    if not has_pictures(suite, "compile", "all"):
+        return []
     peers = suite.peers("compile", 1, ["JAX"])
 
     def compile_ms(*options):
@@ -143,10 +163,8 @@ def compile_times(suite):
     compile_ms()
     rows.append(row("MLP training step, from the cache", "ms", "lower",
                     interleave(suite, "compile", "from the cache", {"dlc": compile_ms})))
-    picture = pathlib.Path(suite.scratch.name) / "picture.npy"
-    write_picture(picture)
     for case, options in [("cold", ["--no-cache"]), ("from the cache", [])]:
-        command = ["predict", MLP, "--input", f"image={picture}", "--threads", 1, *options]
+        command = ["predict", MLP, "--input", f"image={one_picture(suite)}", "--threads", 1, *options]
         suite.dlc(*command)
         rows.append(row(f"dlc predict, whole process, {case}", "ms", "lower",
                         interleave(suite, "compile", case, {"dlc": lambda: suite.dlc(*command)[1] * 1e3})))
@@ -154,6 +172,8 @@ def compile_times(suite):
 
 
 def memory(suite):
+    if not has_pictures(suite, "memory", "all"):
+        return []
     rows = []
     peers = suite.find("PyTorch")
     if not peers:
@@ -174,7 +194,7 @@ def memory(suite):
     return rows
 
 
-# Name, title, function, whether it reads the pictures of Debian's dataset-fashion-mnist.
+# Name, title, function, in the order of a run.
 SECTIONS = {
     "gemm": ("Matrix products, m x k x n", gemm),
     "steps": ("A training step: gathering the batch, gradient, update", steps),
