@@ -1,7 +1,7 @@
 // Matrix products beside the libraries of Debian: OpenBLAS, BLIS, oneDNN, LIBXSMM, whichever is
 // found, turn by turn on the same operands; every result is compared with ours.
 //
-//   dlc_bench_gemm [--rounds N] [--seconds S] [--quick]
+//   dlc_bench_gemm [--rounds N] [--seconds S] [--quick] [CASE...]
 //
 // The libraries run one thread: their thread counts are set before they are loaded, and threads
 // that appear all the same are an error.
@@ -261,5 +261,5 @@ int main(int argc, char** argv) {
     }
   }
   for (const Case& s : cases(options.quick))
-    if (!measure(s, others, options, cpus)) return 1;
+    if (options.wants(s.name()) && !measure(s, others, options, cpus)) return 1;
 }

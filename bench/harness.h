@@ -93,9 +93,13 @@ void print_skipped(const std::string& name, const std::string& why);
 /// The options of every benchmark that scripts/bench starts.
 struct BenchmarkOptions {
   int rounds = 5;
-  double seconds = 0.05;  // for a system in a round
-  bool quick = false;     // tiny sizes, to see that it works
-  std::vector<std::string> names;
+  double seconds = 0.05;           // for a system in a round
+  bool quick = false;              // tiny sizes, to see that it works
+  std::vector<std::string> names;  // of the cases that are wanted; none: all
+
+  bool wants(const std::string& name) const {
+    return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+  }
 };
 BenchmarkOptions read_options(int argc, char** argv);
 

@@ -1,7 +1,7 @@
 // Elementwise chains and reductions that come from memory, beside the same loop in plain C++ and
 // beside what the memory gives: GB/s of what is read and written, one thread.
 //
-//   dlc_bench_streams [--rounds N] [--seconds S] [--quick]
+//   dlc_bench_streams [--rounds N] [--seconds S] [--quick] [CASE...]
 #include <fmt/format.h>
 
 #include <cmath>
@@ -125,5 +125,5 @@ int main(int argc, char** argv) {
   const BenchmarkOptions options = read_options(argc, argv);
   const std::int64_t n = options.quick ? std::int64_t{1} << 16 : std::int64_t{1} << 26;
   for (const Case& c : cases())
-    if (!measure(c, n, options)) return 1;
+    if (options.wants(c.name) && !measure(c, n, options)) return 1;
 }
