@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "bench/harness.h"
+#include "bench/native_loops.h"
 
 using namespace dlc;
 using namespace dlc::bench;
@@ -136,8 +137,8 @@ void report_step(const char* what, const std::vector<int>& sizes) {
 
 int main(int argc, char** argv) {
   fmt::print("{}\n", target_description());
-  const double peak = peak_gflops();
-  fmt::print("peak, a product in the L1 cache: {:.1f} GFLOP/s\n\n", peak);
+  const double peak = fma_peak_gflops();
+  fmt::print("peak of fused multiply-adds: {:.1f} GFLOP/s\n\n", peak);
   std::vector<Case> all = cases();
   if (argc == 4) {
     const std::string m = argv[1], k = argv[2], n = argv[3];

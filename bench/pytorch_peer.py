@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""The example models in PyTorch eager, timed as dlc's are. Prints one JSON object; exit 77 without PyTorch.
+"""The example models in PyTorch eager, as a user writes them. Exit 77 without PyTorch.
 
-    pytorch_peer.py step MODEL BATCH THREADS SECONDS      one training step, its batch gathered from rows in memory
-    pytorch_peer.py epoch MODEL BATCH THREADS             one epoch from u8 pictures through a shuffling DataLoader
-    pytorch_peer.py predict MODEL THREADS SECONDS         one row through the model
+    pytorch_peer.py serve THREADS       answers requests, see peer.py; values in seconds
+        step MODEL BATCH                one training step, its batch gathered from shuffled rows in memory
+        epoch MODEL BATCH               one epoch from u8 pictures: a shuffling DataLoader over a TensorDataset (no worker
+                                        processes); conversion and scaling in the step
+        predict MODEL                   one row of f32 through the model, without gradients
+    pytorch_peer.py train MODEL BATCH   a whole process: reads the data, trains for an epoch, evaluates on the test rows
+    pytorch_peer.py predict MODEL       a whole process: predicts the class of one u8 row
 """
-import json
-import resource
-import statistics
 import sys
 import time
+
+import peer
 
 try:
     import torch
@@ -24,8 +27,16 @@ def dense_net(*sizes):
     return torch.nn.Sequential(*layers[:-1])
 
 
+def columns_of(prefix):
+    images, labels = (peer.read_idx(f"{prefix}-{what}") for what in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    if images is None:
+        return [torch.randint(0, 256, (60000, 784), dtype=torch.uint8), torch.randint(0, 10, (60000,))]
+    return [torch.frombuffer(images[0], dtype=torch.uint8).reshape(-1, 784),
+            torch.frombuffer(labels[0], dtype=torch.uint8).long()]
+
+
 def pictures():
-    return [torch.randint(0, 256, (60000, 784), dtype=torch.uint8), torch.randint(0, 10, (60000,))]
+    return columns_of("train")
 
 
 def houses():
@@ -49,60 +60,80 @@ MODELS = {
 }
 
 
-def report(times):
-    times = times[2:]
-    print(json.dumps({"median": statistics.median(times), "min": min(times), "version": torch.__version__,
-                      "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-
-
 def train_on(net, loss_of, optimizer, batch):
     loss = loss_of(net, *batch)
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
 
 
-def repeat(seconds, f):
-    times = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 12:
-        start = time.perf_counter()
-        f()
-        times.append((time.perf_counter() - start) * 1e3)
-    report(times)
+class Training:
+    """A model with its data; steps and epochs go on where the last turn ended."""
+
+    def __init__(self, model, batch):
+        data, make, self.loss_of, lr = MODELS[model]
+        self.columns, self.net, self.batch, self.at = data(), make(), batch, 0
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=lr)
+        self.order = torch.randperm(len(self.columns[0]))
+
+    def step(self):
+        rows = self.order[self.at:self.at + self.batch]
+        self.at = self.at + self.batch if self.at + 2 * self.batch <= len(self.order) else 0
+        train_on(self.net, self.loss_of, self.optimizer, [c[rows] for c in self.columns])
+
+    def epoch(self):
+        dataset = torch.utils.data.TensorDataset(*self.columns)
+        for batch in torch.utils.data.DataLoader(dataset, self.batch, shuffle=True):
+            train_on(self.net, self.loss_of, self.optimizer, batch)
+
+
+trainings = {}
+
+
+def answer(what, model, batch=1, seconds=1.0):
+    if what == "predict":
+        net, row = MODELS[model][1](), torch.rand(1, 784)
+        with torch.no_grad():
+            return peer.median_seconds(lambda: net(row), seconds, warm_up=20)
+    first = (model, batch) not in trainings
+    if first:
+        trainings[model, batch] = Training(model, batch)
+    training = trainings[model, batch]
+    if what == "step":
+        return peer.median_seconds(training.step, seconds)
+    if first:
+        training.epoch()
+    start = time.perf_counter()
+    training.epoch()
+    return time.perf_counter() - start
+
+
+def train(model, batch):
+    training = Training(model, batch)
+    images, labels = columns_of("t10k")
+    training.epoch()
+    with torch.no_grad():
+        classes = torch.cat([training.net(x.float() / 255).argmax(1) for x in images.split(batch)])
+        print(f"accuracy {(classes == labels).float().mean():.3f}")
+
+
+def predict(model):
+    row = torch.zeros(1, 784, dtype=torch.uint8)
+    with torch.no_grad():
+        print(MODELS[model][1]()(row.float() / 255).argmax(1))
 
 
 def main():
-    what, model = sys.argv[1], sys.argv[2]
-    data, make, loss_of, lr = MODELS[model]
-    columns, net = data(), make()
-    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    if what == "step":
-        batch, seconds = int(sys.argv[3]), float(sys.argv[5])
-        torch.set_num_threads(int(sys.argv[4]))
-        order = torch.randperm(len(columns[0]))
-        at = 0
-
-        def step():
-            nonlocal at
-            rows = order[at:at + batch]
-            at = at + batch if at + 2 * batch <= len(order) else 0
-            train_on(net, loss_of, optimizer, [c[rows] for c in columns])
-
-        repeat(seconds, step)
-    elif what == "epoch":
-        torch.set_num_threads(int(sys.argv[4]))
-        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*columns), int(sys.argv[3]), shuffle=True)
-        start = time.perf_counter()
-        for batch in loader:
-            train_on(net, loss_of, optimizer, batch)
-        seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "version": torch.__version__}))
+    what = sys.argv[1]
+    if what == "serve":
+        torch.set_num_threads(int(sys.argv[2]))
+        peer.serve("PyTorch", torch.__version__.split("+")[0], answer)
+    elif what == "train":
+        torch.set_num_threads(1)
+        train(sys.argv[2], int(sys.argv[3]))
     else:
-        torch.set_num_threads(int(sys.argv[3]))
-        row = columns[0][:1]
-        with torch.no_grad():
-            repeat(float(sys.argv[4]), lambda: net(row.float() / 255 if row.dtype == torch.uint8 else row))
+        torch.set_num_threads(1)
+        predict(sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 // The elementary functions on one thread, beside the C library's called element by element:
-// nanoseconds per element over 1M elements, and how many times as fast.
+// nanoseconds per element over 1M elements.
+//
+//   dlc_bench_vector_math [--rounds N] [--seconds S] [--quick] [NAME...]
+//
+// NAME is an operation, or f64 for the other element type.
 //
 //   dlc_bench_vector_math             every function
 //   dlc_bench_vector_math exp tanh    these
@@ -16,8 +20,6 @@ using namespace dlc;
 using namespace dlc::bench;
 
 namespace {
-
-constexpr std::int64_t kCount = 1 << 20;
 
 /// One call of a library function for each element; pow also takes the elements from behind.
 template <class T>
@@ -64,7 +66,8 @@ const Case kCases[] = {
 #undef DLC_LOOP
 
 template <class T>
-void report(const Case& c, Loop<T> f) {
+void report(const Case& c, Loop<T> f, const BenchmarkOptions& options) {
+  const std::int64_t count = options.quick ? 1 << 10 : 1 << 20;
   const bool f32 = sizeof(T) == 4;
   const bool binary = std::string_view(c.op) == "pow";
   const std::string type = f32 ? "f32[N]" : "f64[N]";
@@ -73,32 +76,37 @@ void report(const Case& c, Loop<T> f) {
           "graph g {{ %x: {0} = input input {2} %y: {0} = {1} {3} output output \"y\" = %y }}",
           type, c.op, binary ? fmt::format("%e: {} = input input", type) : "",
           binary ? "%x, %e" : "%x"),
-      kCount);
+      count);
   std::mt19937 random(1);
   std::uniform_real_distribution<double> numbers(c.low, c.high);
-  std::vector<T> x(kCount), y(kCount);
+  std::vector<T> x(static_cast<std::size_t>(count)), y(x.size());
   for (T& v : x) v = static_cast<T>(numbers(random));
   for (std::size_t k = 0; k < x.size(); ++k) {
     p->tensors.at("x").set(static_cast<std::int64_t>(k), x[k]);
     if (binary) p->tensors.at("e").set(static_cast<std::int64_t>(k), x[x.size() - 1 - k]);
   }
-  const double ours = seconds_per_call([&] { p->executable->run(); }) * 1e9 / kCount;
-  const double library = seconds_per_call([&] { f(x, y); }) * 1e9 / kCount;
-  fmt::print("{} {:<8} {:>8.3f} ns {:>8.3f} ns {:>6.1f} x   compiled in {:.1f} ms\n",
-             f32 ? "f32" : "f64", c.op, ours, library, library / ours, p->compile_seconds * 1e3);
+  CaseReport report(fmt::format("{}{}", c.op, f32 ? "" : " f64"), "ns", false);
+  const auto per_element = [&](auto&& call) {
+    return seconds_per_call(call, options.seconds) * 1e9 / static_cast<double>(count);
+  };
+  for (int round = 0; round < options.rounds; ++round) {
+    report.add("dlc", per_element([&] { p->executable->run(); }));
+    report.add("libm", per_element([&] { f(x, y); }));
+  }
+  report.print();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::set<std::string> wanted(argv + 1, argv + argc);
-  fmt::print("{}\n\n             {:>8}    {:>8}\n", target_description(), "dlc", "libm");
-  for (const bool f32 : {true, false})
-    for (const Case& c : kCases) {
-      if (!wanted.empty() && !wanted.contains(c.op)) continue;
-      if (f32)
-        report<float>(c, c.f32);
-      else
-        report<double>(c, c.f64);
-    }
+  const BenchmarkOptions options = read_options(argc, argv);
+  std::set<std::string> wanted(options.names.begin(), options.names.end());
+  const bool f64 = wanted.erase("f64") > 0;
+  for (const Case& c : kCases) {
+    if (!wanted.empty() && !wanted.contains(c.op)) continue;
+    if (f64)
+      report<double>(c, c.f64, options);
+    else
+      report<float>(c, c.f32, options);
+  }
 }
