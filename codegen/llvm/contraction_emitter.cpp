@@ -132,8 +132,10 @@ class ContractionEmitter {
   llvm::Type* vector() {
     return llvm::FixedVectorType::get(type(), static_cast<unsigned>(t_.lanes));
   }
-  llvm::Align align() const {
-    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(c_.type)));
+  ElementType element(loop::BufferId b) const { return e_.element(b); }
+  llvm::Type* memory(loop::BufferId b) const { return e_.memory_type(element(b)); }
+  llvm::Align align(loop::BufferId b) const {
+    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(element(b))));
   }
 
   // ---- Plain loops: any contraction ----
@@ -160,9 +162,16 @@ class ContractionEmitter {
   }
 
   Value* load(llvm::Type* t, loop::BufferId buffer, Value* offset, Value* mask = nullptr) {
-    Value* at = b_.CreateInBoundsGEP(type(), e_.buffer(buffer), offset);
-    if (mask) return b_.CreateMaskedLoad(t, at, align(), mask, llvm::Constant::getNullValue(t));
-    return b_.CreateAlignedLoad(t, at, align());
+    return load_at(t, buffer, b_.CreateInBoundsGEP(memory(buffer), e_.buffer(buffer), offset),
+                   mask);
+  }
+  /// 16-bit floats are widened.
+  Value* load_at(llvm::Type* t, loop::BufferId buffer, Value* at, Value* mask = nullptr) {
+    llvm::Type* stored = t->getWithNewType(memory(buffer));
+    Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(stored, at, align(buffer), mask,
+                                                              llvm::Constant::getNullValue(stored)))
+                    : b_.CreateAlignedLoad(stored, at, align(buffer));
+    return e_.from_memory(element(buffer), v);
   }
 
   Value* scalar_sum(Value* a, Value* b) {
@@ -332,28 +341,23 @@ class ContractionEmitter {
       sums.push_back(emit_variable(b_, vector(), "c"));
       b_.CreateStore(llvm::Constant::getNullValue(vector()), sums.back());
     }
-    Value* u_buffer = e_.buffer(u_is_a ? c_.a : c_.b);
-    Value* v_buffer = e_.buffer(u_is_a ? c_.b : c_.a);
+    const loop::BufferId u_buffer = u_is_a ? c_.a : c_.b, v_buffer = u_is_a ? c_.b : c_.a;
     sum_loops(0, u_is_a ? u : v, u_is_a ? v : u, [&](Value* pa, Value* pb) {
       Value *pu = u_is_a ? pa : pb, *pv = u_is_a ? pb : pa;
       std::vector<Value*> columns;
-      Value* at = b_.CreateInBoundsGEP(type(), v_buffer, pv);
+      Value* at = b_.CreateInBoundsGEP(memory(v_buffer), e_.buffer(v_buffer), pv);
       for (int s = 0; s < vectors; ++s) {
-        Value* here =
-            b_.CreateConstInBoundsGEP1_64(type(), at, static_cast<std::uint64_t>(s * t_.lanes));
-        const bool masked = last_mask && s == vectors - 1;
-        columns.push_back(masked ? static_cast<Value*>(
-                                       b_.CreateMaskedLoad(vector(), here, align(), last_mask,
-                                                           llvm::Constant::getNullValue(vector())))
-                                 : b_.CreateAlignedLoad(vector(), here, align()));
+        Value* here = b_.CreateConstInBoundsGEP1_64(memory(v_buffer), at,
+                                                    static_cast<std::uint64_t>(s * t_.lanes));
+        columns.push_back(
+            load_at(vector(), v_buffer, here, s == vectors - 1 ? last_mask : nullptr));
       }
       for (int r = 0; r < row_count; ++r) {
         Value* offset =
             r == 0 ? pu
                    : b_.CreateAdd(
                          pu, b_.CreateMul(row_step, b_.getInt64(static_cast<std::uint64_t>(r))));
-        Value* x =
-            b_.CreateAlignedLoad(type(), b_.CreateInBoundsGEP(type(), u_buffer, offset), align());
+        Value* x = load(type(), u_buffer, offset);
         Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(t_.lanes), x);
         for (int s = 0; s < vectors; ++s) {
           llvm::AllocaInst* sum = sums[static_cast<std::size_t>(r * vectors + s)];
