@@ -186,8 +186,11 @@ bool check_program(const Compilation& c, const std::string& name, const RunOptio
                    ThreadPool& pool) {
   CompileOptions options = c.options();
   options.gather_rows = false;
-  const Graph g = run_pipeline(c.graph(name), PipelineEnd::Backward, options);
+  Graph g = run_pipeline(c.graph(name), PipelineEnd::Backward, options);
   if (g.outputs.empty()) return true;
+  // The interpreter rounds the same operands to 16 bits.
+  if (name == "train_step" && options.mixed) g = run_passes(g, {mixed_pass(*options.mixed)}, {});
+  options.mixed.reset();
   const std::int64_t seed = run.seed_of(c.module());
   const TensorMap tensors = sample_inputs(c, g, run, pool);
   const Comparison result = compare_outputs(g, tensors, seed, options, pool);
