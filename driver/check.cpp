@@ -158,6 +158,7 @@ Comparison compare_outputs(const Graph& g, const TensorMap& given, std::int64_t 
     const Literal& want = expected.values[out.value.id];
     const double d = distance(to_literal(got), want);
     const double allowed = want.element == ElementType::F64 ? 1e-11
+                           : is_16_bit_float(want.element)  ? 0x1p-8  // the other side of a tie
                            : is_float(want.element)         ? 1e-4
                                                             : 0;
     result.worst = std::max(result.worst, d);

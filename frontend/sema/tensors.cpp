@@ -403,7 +403,7 @@ std::optional<std::pair<Value, Value>> Evaluator::promoted(Program& p, const Bou
   const ElementType tx = p.type(*x).element, ty = p.type(*y).element;
   ElementType common = rank_of(tx) >= rank_of(ty) ? tx : ty;
   // Neither 16-bit float holds the other.
-  if (tx != ty && rank_of(tx) == rank_of(ty)) common = ElementType::F32;
+  if (tx != ty && rank_of(tx) == rank_of(ty)) common = default_float_;
   if (real && is_integer(common)) common = default_float_;
   p.b.set_loc(loc(span));
   // Only bool with bool has a common type without numbers; the caller says what is wrong.
@@ -416,7 +416,12 @@ Val Evaluator::tensor_binary(const std::string& op, const Bound& a, const Bound&
   // Integers divide into real numbers; `//` keeps integers.
   const auto operands = promoted(p, a, b, op == "/" || op == "@" || op == "^", span);
   if (!operands) return Poison{};
-  const auto [left, right] = *operands;
+  auto [left, right] = *operands;
+  // A product of 16-bit floats is one of the default floats.
+  if (op == "@" && is_16_bit_float(p.type(left).element) && default_float_ == ElementType::F64) {
+    left = converted(p, left, default_float_);
+    right = converted(p, right, default_float_);
+  }
   const bool logic = op == "and" || op == "or";
   const bool equality = op == "==" || op == "!=";
   const bool left_bool = p.type(left).element == ElementType::Bool;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 
 #include "runtime/checkpoint.h"
@@ -123,6 +124,7 @@ TEST_CASE("16-bit parameters: trained, saved as such, loaded again") {
       param  w: bf16[2] = zeros()
       param  b: f16[]   = zeros()
       output price = x @ w + b
+      output rounded = bf16(price)
       loss = mean((price - y) ^ 2) / 2
     }
     train line on points { optimizer = adam(lr: 0.1); batch = 10; epochs = 5 })";
@@ -142,8 +144,26 @@ TEST_CASE("16-bit parameters: trained, saved as such, loaded again") {
   const Finished predict =
       dlc_command({"predict", model, "--load", file, "--output", "price=" + dir.path("p.npy")});
   CHECK_MESSAGE(predict.exit_code == 0, predict.err);
+  const Finished shown = dlc_command({"predict", model, "--load", file, "--rows", "2"});
+  const std::string number = "-?[0-9]+\\.[0-9]+";
+  CHECK_MESSAGE(std::regex_search(shown.out, std::regex("rounded: bf16\\[2\\] = \\[" + number +
+                                                        ", " + number + "\\]")),
+                shown.out);
   const Finished check = dlc_command({"check", model, "--against", "interpreter"});
   CHECK_MESSAGE(check.exit_code == 0, check.out, check.err);
+}
+
+TEST_CASE("the same bits for any number of threads") {
+  TempDir dir;
+  std::vector<std::string> files;
+  for (const char* threads : {"1", "3"}) {
+    const std::string file = dir.path(std::string("p") + threads + ".safetensors");
+    train({example("mlp.dl"), "--steps", "40", "--precision", "bf16", "--threads", threads,
+           "--save", file});
+    files.push_back(read_all(file));
+  }
+  CHECK(files[0].size() > 100);
+  CHECK(files[0] == files[1]);
 }
 
 TEST_CASE("one setting, given twice with two values") {

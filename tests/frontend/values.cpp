@@ -302,4 +302,9 @@ TEST_CASE("precision says what f32 means") {
       compiled("model m { input x: f32[N, 2]; output y = x |> dense(3) |> softmax }", options);
   for (const Node& n : m.predict.nodes) CHECK(n.type.element != ElementType::F32);
   CHECK(m.params[0].type.element == ElementType::F64);
+  const Module narrow = compiled(
+      "model m { input x: bf16[N, 4]; param w: bf16[4, 4] = ones(); output y = x @ w |> dense(3) }",
+      options);
+  for (const Node& n : narrow.predict.nodes) CHECK(n.type.element != ElementType::F32);
+  CHECK(narrow.params[0].type.element == ElementType::BF16);
 }

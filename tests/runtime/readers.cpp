@@ -204,8 +204,7 @@ TEST_CASE("bf16, which NumPy lacks, is written as f32") {
 TEST_CASE("an npy file that was written reads back") {
   const TempDir dir;
   for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 3}, Shape{0, 4}})
-    for (const dlc_dtype type :
-         {DLC_F32, DLC_F64, DLC_F16, DLC_I32, DLC_I64, DLC_U8, DLC_BOOL}) {
+    for (const dlc_dtype type : {DLC_F32, DLC_F64, DLC_F16, DLC_I32, DLC_I64, DLC_U8, DLC_BOOL}) {
       Tensor t(type, shape);
       for (std::int64_t k = 0; k < t.size(); ++k) t.set(k, static_cast<double>(k % 2));
       write_npy(dir.path("a.npy"), t);
