@@ -162,6 +162,7 @@ Comparison compare_outputs(const Graph& g, const TensorMap& given, std::int64_t 
     const Literal& want = expected.values[out.value.id];
     const double d = distance(to_literal(got), want);
     const double allowed = want.element == ElementType::F64 ? 1e-11
+                           : is_16_bit_float(want.element)  ? 0x1p-8  // the other side of a tie
                            : is_float(want.element)         ? 1e-4
                                                             : 0;
     result.worst = std::max(result.worst, d);
@@ -190,8 +191,11 @@ bool check_program(const Compilation& c, const std::string& name, const RunOptio
                    ThreadPool& pool) {
   CompileOptions options = c.options();
   options.gather_rows = false;
-  const Graph g = run_pipeline(c.graph(name), PipelineEnd::Backward, options);
+  Graph g = run_pipeline(c.graph(name), PipelineEnd::Backward, options);
   if (g.outputs.empty()) return true;
+  // The interpreter rounds the same operands to 16 bits.
+  if (name == "train_step" && options.mixed) g = run_passes(g, {mixed_pass(*options.mixed)}, {});
+  options.mixed.reset();
   const std::int64_t seed = run.seed_of(c.module());
   const TensorMap tensors = sample_inputs(c, g, run, pool);
   const Comparison result = compare_outputs(g, tensors, seed, options, pool);

@@ -13,8 +13,9 @@ void ModelOptions::add_to(CLI::App& verb) {
   verb.add_option("--set", sets, "NAME=VALUE: a const or a setting of the train block");
   verb.add_option("--data", data_dirs, "a directory to look for data files in");
   verb.add_option("--model", model, "which model, when the file has several");
-  verb.add_option("--precision", precision, "what f32 means in the file: f32 or f64")
-      ->check(CLI::IsMember({"f32", "f64"}));
+  verb.add_option("--precision", precision,
+                  "the train block's setting `precision`: f32, f64, or bf16 or f16 in training")
+      ->check(CLI::IsMember({"f32", "f64", "bf16", "f16"}));
   verb.add_option("--disable-pass", disabled, "leave a graph pass out")->group("Debugging");
   verb.add_flag("--verify", verify, "verify the graph after every pass")->group("Debugging");
   verb.add_flag("--time-passes", time_passes, "print what each stage of compiling took")
@@ -30,6 +31,11 @@ void ModelOptions::add_to(CLI::App& verb) {
 CompileOptions ModelOptions::compile_options() const {
   CompileOptions o;
   o.sets = split_assignments(sets, "--set");
+  if (const auto set = o.sets.find("precision");
+      set != o.sets.end() && !precision.empty() && set->second != precision)
+    throw UserError(fmt::format(
+        "--precision {} and --set precision={} are the same setting with two values; give one",
+        precision, set->second));
   o.model = model;
   o.precision = precision;
   o.data_dirs = data_dirs;

@@ -8,7 +8,7 @@ namespace {
 
 std::string show_element(const Tensor& t, std::int64_t k) {
   if (t.dtype() == DLC_BOOL) return t.at(k) != 0 ? "true" : "false";
-  if (t.dtype() == DLC_F32 || t.dtype() == DLC_F64) return fmt::format("{:.6g}", t.at(k));
+  if (t.dtype() <= DLC_F16) return fmt::format("{:.6g}", t.at(k));
   return fmt::format("{:.0f}", t.at(k));
 }
 

@@ -29,9 +29,8 @@ using Probe = std::function<Type(const FileSource& file)>;
 struct FrontendOptions {
   Probe probe;
   std::map<std::string, std::string> sets;  // --set name=expression
-  std::string model;  // which model or train block; empty: the only or last one
-  std::string
-      precision;  // "f32" or "f64": what `f32` means in the file; empty: as the train block says
+  std::string model;      // which model or train block; empty: the only or last one
+  std::string precision;  // of the train block's setting, before what it says; empty: as it says
 };
 
 /// A column of a data split: rows along axis 0. Either a file's content as it is, or computed.
@@ -78,6 +77,10 @@ struct TrainSettings {
   std::optional<std::int64_t> epochs, steps;
   std::int64_t seed = 0;
   bool shuffle = true;
+  /// f64: what `f32` means in the file. bf16, f16: what the training step multiplies matrices in.
+  ElementType precision = ElementType::F32;
+  /// Gradients are those of loss * loss_scale, divided by it.
+  double loss_scale = 1;
   Loc loc;
 };
 

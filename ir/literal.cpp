@@ -5,29 +5,20 @@
 #include <cmath>
 
 #include "ir/support/check.h"
+#include "ir/support/float16.h"
 
 namespace dlc {
 
 namespace {
-
-/// Rounds to a float format with fewer mantissa bits (ties to even) and flushes what is too large
-/// to infinity; `min_exponent` is the exponent of the smallest normal number.
-double round_to_format(double v, int mantissa_bits, int min_exponent, double largest) {
-  if (v == 0 || !std::isfinite(v)) return v;
-  const int exponent = std::max(std::ilogb(v), min_exponent);
-  const double ulp = std::ldexp(1.0, exponent - mantissa_bits);
-  const double rounded = std::nearbyint(v / ulp) * ulp;
-  return std::abs(rounded) > largest ? std::copysign(HUGE_VAL, v) : rounded;
-}
 
 double round_float(double v, ElementType t) {
   switch (t) {
     case ElementType::F32:
       return static_cast<float>(v);
     case ElementType::BF16:
-      return round_to_format(v, 7, -126, 0x1.fep127);
+      return bf16_to_f32(f32_to_bf16(static_cast<float>(v)));
     case ElementType::F16:
-      return round_to_format(v, 10, -14, 65504);
+      return f16_to_f32(f32_to_f16(static_cast<float>(v)));
     default:
       return v;
   }

@@ -9,7 +9,8 @@
 namespace dlc {
 
 /// Float types are held as f64 and integer types as i64 in `f` or `i`; `element` says how results
-/// are rounded. Evaluating "in the declared types" rounds to f32 after every node (see round()).
+/// are rounded. Evaluating "in the declared types" rounds after every node (see round()); a 16-bit
+/// float is what f32 gives, rounded once more.
 struct Literal {
   ElementType element = ElementType::F32;
   std::vector<std::int64_t> shape;

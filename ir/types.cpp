@@ -34,6 +34,8 @@ bool is_float(ElementType t) { return t <= ElementType::F16; }
 bool is_integer(ElementType t) {
   return t == ElementType::I32 || t == ElementType::I64 || t == ElementType::U8;
 }
+bool is_16_bit_float(ElementType t) { return t == ElementType::BF16 || t == ElementType::F16; }
+ElementType accumulator_type(ElementType t) { return is_16_bit_float(t) ? ElementType::F32 : t; }
 
 namespace {
 

@@ -16,6 +16,9 @@ std::optional<ElementType> parse_element_type(std::string_view);  // the inverse
 int size_in_bytes(ElementType t);
 bool is_float(ElementType t);
 bool is_integer(ElementType t);  // i32 i64 u8, not bool
+bool is_16_bit_float(ElementType t);
+/// What sums of products of floats of type `t` are kept in: f32 for 16-bit floats, else `t`.
+ElementType accumulator_type(ElementType t);
 
 /// A dimension: a polynomial with integer coefficients over symbols that are bound at run time
 /// (`N`, `2*N`, `N*T+1`). Constants hold no terms. Canonical: equal polynomials compare equal.

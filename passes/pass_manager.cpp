@@ -66,7 +66,10 @@ Graph run_passes(const Graph& g, const std::vector<std::string>& names,
   return result;
 }
 
-std::vector<std::string> default_pipeline(PipelineEnd end, bool gather) {
+std::string mixed_pass(ElementType mixed) { return fmt::format("mixed_{}", name(mixed)); }
+
+std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
+                                          std::optional<ElementType> mixed) {
   // From here no `grad` is left: the graph is forward and backward computation, without the
   // gradients that nobody asked for.
   std::vector<std::string> names{"differentiate", "dce"};
@@ -75,8 +78,10 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather) {
   if (gather) names.push_back("gather_rows");
   // Algebra first, since equal subexpressions are easier to see in simple form; again after, since
   // sharing opens new chances.
-  for (const char* name : {"simplify", "fold", "cse", "simplify", "cse", "dce"})
-    names.push_back(name);
+  names.push_back("simplify");
+  // From here contractions read 16-bit operands, whose conversions are then shared like the rest.
+  if (mixed) names.push_back(mixed_pass(*mixed));
+  for (const char* name : {"fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);
   // From here every stored node has a kernel.
   if (end == PipelineEnd::Fused) names.push_back("fuse");
   return names;

@@ -36,8 +36,12 @@ struct PassOptions {
 Graph run_passes(const Graph& g, const std::vector<std::string>& names, const PassOptions& options);
 
 /// The pass names behind a stage of `dlc dump`: `backward` ends before simplify, `optimized`
-/// before fuse, `fused` after it. `gather` adds gather_rows (training on rows chosen by index).
+/// before fuse, `fused` after it. `gather` adds gather_rows (training on rows chosen by index),
+/// `mixed` (bf16 or f16) contractions with operands of that type.
 enum class PipelineEnd { Backward, Optimized, Fused };
-std::vector<std::string> default_pipeline(PipelineEnd end, bool gather);
+std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
+                                          std::optional<ElementType> mixed = {});
+/// The pass behind `mixed`.
+std::string mixed_pass(ElementType mixed);
 
 }  // namespace dlc

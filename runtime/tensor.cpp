@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "ir/support/check.h"
+#include "ir/support/float16.h"
 
 namespace dlc {
 
@@ -86,9 +87,12 @@ double Tensor::at(std::int64_t k) const {
       return as<std::uint8_t>()[k];
     case DLC_BOOL:
       return as<std::uint8_t>()[k] != 0;
-    default:
-      throw UserError(fmt::format("{} is a type of storage only", dtype_name(dtype_)));
+    case DLC_BF16:
+      return bf16_to_f32(as<std::uint16_t>()[k]);
+    case DLC_F16:
+      return f16_to_f32(as<std::uint16_t>()[k]);
   }
+  throw InternalError("a tensor without an element type");
 }
 
 void Tensor::set(std::int64_t k, double v) {
@@ -111,8 +115,12 @@ void Tensor::set(std::int64_t k, double v) {
     case DLC_BOOL:
       as<std::uint8_t>()[k] = v != 0;
       break;
-    default:
-      throw UserError(fmt::format("{} is a type of storage only", dtype_name(dtype_)));
+    case DLC_BF16:
+      as<std::uint16_t>()[k] = f32_to_bf16(static_cast<float>(v));
+      break;
+    case DLC_F16:
+      as<std::uint16_t>()[k] = f32_to_f16(static_cast<float>(v));
+      break;
   }
 }
 

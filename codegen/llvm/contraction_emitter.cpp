@@ -73,22 +73,19 @@ class ContractionEmitter {
 
   loop::BufferId u_buffer() const { return r_.u_is_a ? c_.a : c_.b; }
   loop::BufferId v_buffer() const { return r_.u_is_a ? c_.b : c_.a; }
-  ElementType element(loop::BufferId b) const {
-    return scope_.program.buffers[static_cast<std::size_t>(b)].type.element;
-  }
   llvm::Align align(ElementType t) const {
     return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(t)));
   }
   /// Memory read as `lanes` elements (0: one) of a buffer's type, as numbers of the accumulator's.
   Value* load(loop::BufferId buffer, Value* offset, int lanes, Value* mask = nullptr) {
-    const ElementType t = element(buffer);
+    const ElementType t = e_.element(buffer);
     llvm::Type* memory = e_.memory_type(t);
     Value* at = b_.CreateInBoundsGEP(memory, e_.buffer(buffer), offset);
     llvm::Type* whole = lanes ? vector_of(memory, lanes) : memory;
     Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(whole, at, align(t), mask,
                                                               llvm::Constant::getNullValue(whole)))
                     : b_.CreateAlignedLoad(whole, at, align(t));
-    return t == c_.type ? v : b_.CreateFPExt(v, lanes ? vector() : type());
+    return e_.from_memory(t, v);
   }
   Value* fma(Value* x, Value* y, Value* z) {
     return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
@@ -439,7 +436,7 @@ class ContractionEmitter {
 
   /// A vector of V as it is in memory.
   Value* load_raw(Value* offset, Value* mask) {
-    const ElementType t = element(v_buffer());
+    const ElementType t = e_.element(v_buffer());
     llvm::Type* whole = vector_of(e_.memory_type(t), r_.lanes);
     Value* at = b_.CreateInBoundsGEP(e_.memory_type(t), e_.buffer(v_buffer()), offset);
     if (!mask) return b_.CreateAlignedLoad(whole, at, align(t));
@@ -458,10 +455,7 @@ class ContractionEmitter {
   /// Rows k and k + 1 of V side by side; behind the last one comes a row of zeros.
   void pack_pairs(const Panel& p, Value* count,
                   const std::function<Value*(Value*, int, Value*)>& read) {
-    const auto wide = [&](Value* row) {
-      Value* bits = b_.CreateBitCast(row, vector_of(b_.getInt16Ty(), r_.lanes));
-      return b_.CreateZExt(bits, pairs());
-    };
+    const auto wide = [&](Value* row) { return b_.CreateZExt(row, pairs()); };
     emit_loop(b_, number(0), count, 2, "pack", [&](Value* k) {
       Value* next = b_.CreateAdd(k, number(1));
       Value* exists =

@@ -20,6 +20,24 @@ namespace {
 
 bool is_unsigned(ElementType t) { return t == ElementType::U8 || t == ElementType::Bool; }
 
+/// Of operands that are 16-bit floats the result is one without rounding.
+bool keeps_16_bits(ScalarOp op) {
+  switch (op) {
+    case ScalarOp::Max:
+    case ScalarOp::Min:
+    case ScalarOp::Neg:
+    case ScalarOp::Abs:
+    case ScalarOp::Sign:
+    case ScalarOp::Floor:
+    case ScalarOp::Ceil:
+    case ScalarOp::Round:
+    case ScalarOp::Select:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 int ProgramScope::symbol_index(const std::string& name) const {
@@ -72,17 +90,67 @@ llvm::Type* ExpressionEmitter::memory_type(ElementType t) const {
       return b_.getInt32Ty();
     case ElementType::I64:
       return b_.getInt64Ty();
+    case ElementType::BF16:
+    case ElementType::F16:
+      return b_.getInt16Ty();
     case ElementType::U8:
     case ElementType::Bool:
       return b_.getInt8Ty();
-    default:
-      throw UserError(
-          fmt::format("{} is a type of storage that programs do not compute with", name(t)));
   }
+  throw InternalError("an element type without a type in memory");
 }
 
 llvm::Type* ExpressionEmitter::value_type(ElementType t) const {
+  if (is_16_bit_float(t)) return b_.getFloatTy();
   return t == ElementType::Bool ? b_.getInt1Ty() : memory_type(t);
+}
+
+Value* ExpressionEmitter::from_memory(ElementType t, Value* v) {
+  llvm::Type* type = v->getType();
+  const auto like = [&](llvm::Type* element) { return type->getWithNewType(element); };
+  switch (t) {
+    case ElementType::Bool:
+      return b_.CreateICmpNE(v, llvm::Constant::getNullValue(type));
+    case ElementType::BF16:
+      return b_.CreateBitCast(b_.CreateShl(b_.CreateZExt(v, like(b_.getInt32Ty())), 16),
+                              like(b_.getFloatTy()));
+    case ElementType::F16:
+      return b_.CreateFPExt(b_.CreateBitCast(v, like(b_.getHalfTy())), like(b_.getFloatTy()));
+    default:
+      return v;
+  }
+}
+
+Value* ExpressionEmitter::to_memory(ElementType t, Value* v) {
+  const auto like = [&](llvm::Type* element) { return v->getType()->getWithNewType(element); };
+  switch (t) {
+    case ElementType::Bool:
+      return b_.CreateZExt(v, like(b_.getInt8Ty()));
+    case ElementType::BF16:
+      return b_.CreateTrunc(b_.CreateLShr(b_.CreateBitCast(v, like(b_.getInt32Ty())), 16),
+                            like(b_.getInt16Ty()));
+    case ElementType::F16:
+      return b_.CreateBitCast(b_.CreateFPTrunc(v, like(b_.getHalfTy())), like(b_.getInt16Ty()));
+    default:
+      return v;
+  }
+}
+
+/// bf16 in integers (as in ir/support/float16.h): the instruction for it, vcvtneps2bf16, takes
+/// denormals for zeros.
+Value* ExpressionEmitter::rounded(ElementType t, Value* v) {
+  if (!is_16_bit_float(t)) return v;
+  llvm::Type* type = v->getType();
+  if (t == ElementType::F16)
+    return b_.CreateFPExt(b_.CreateFPTrunc(v, type->getWithNewType(b_.getHalfTy())), type);
+  llvm::Type* word = type->getWithNewType(b_.getInt32Ty());
+  const auto bits = [&](std::uint32_t k) { return llvm::ConstantInt::get(word, k); };
+  Value* u = b_.CreateBitCast(v, word);
+  Value* odd = b_.CreateAnd(b_.CreateLShr(u, 16), bits(1));
+  Value* nearest = b_.CreateAdd(b_.CreateAdd(u, bits(0x7FFF)), odd);
+  Value* quiet_nan = b_.CreateOr(u, bits(0x400000));
+  Value* chosen = b_.CreateSelect(b_.CreateFCmpUNO(v, v), quiet_nan, nearest);
+  return b_.CreateBitCast(b_.CreateAnd(chosen, bits(0xFFFF0000U)), type);
 }
 
 Value* ExpressionEmitter::splat(Value* v, int lanes) {
@@ -190,7 +258,8 @@ Value* ExpressionEmitter::emit(const loop::Expr& e, bool vector) {
     Value* v = evaluate_at(o, vector && is_vector(o));
     operands.push_back(vector ? splat(v, lanes_) : v);
   }
-  return emit_scalar_op(e, std::move(operands));
+  Value* v = emit_scalar_op(e, std::move(operands));
+  return keeps_16_bits(e.op) ? v : rounded(e.type, v);
 }
 
 Value* ExpressionEmitter::address(loop::BufferId b, ElementType t, Value* offset) {
@@ -219,9 +288,7 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
                                 llvm::Constant::getNullValue(vector_type));
     }
   }
-  if (e.type == ElementType::Bool)
-    v = b_.CreateICmpNE(v, llvm::Constant::getNullValue(v->getType()));
-  return v;
+  return from_memory(e.type, v);
 }
 
 void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool accumulate) {
@@ -239,11 +306,7 @@ void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
   Value* v = varies ? evaluate_vector(s.value) : evaluate(s.value);
   // Along a vector axis of one element sums are vectors, though the offset does not vary.
   if (!varies && v->getType()->isVectorTy()) v = b_.CreateExtractElement(v, std::uint64_t{0});
-  if (t == ElementType::Bool) {
-    llvm::Type* byte = b_.getInt8Ty();
-    v = b_.CreateZExt(
-        v, varies ? llvm::FixedVectorType::get(byte, static_cast<unsigned>(lanes_)) : byte);
-  }
+  v = to_memory(t, v);
   const auto step = coefficient(s.offset, vector_axis_);
   if (!varies || (step && *step == Dim(1))) {
     Value* at = address(s.buffer, t, evaluate_at(s.offset, false));

@@ -55,8 +55,18 @@ class ExpressionEmitter {
   // ---- Pieces for the loops ----
   llvm::Value* dim(const Dim& d);  // i64
   llvm::Value* buffer(loop::BufferId b);
-  llvm::Type* memory_type(ElementType t) const;  // bool is a byte
-  llvm::Type* value_type(ElementType t) const;   // bool is i1
+  ElementType element(loop::BufferId b) const {
+    return scope_.program.buffers[static_cast<std::size_t>(b)].type.element;
+  }
+  /// In memory: bool is a byte, a 16-bit float an i16. As a value: bool is i1, a 16-bit float an
+  /// f32 that a 16-bit float can hold.
+  llvm::Type* memory_type(ElementType t) const;
+  llvm::Type* value_type(ElementType t) const;
+  /// Between the two, for what was loaded and for what is to be stored.
+  llvm::Value* from_memory(ElementType t, llvm::Value* v);
+  llvm::Value* to_memory(ElementType t, llvm::Value* v);
+  /// To the nearest value of a 16-bit float type; other types' values as they are.
+  llvm::Value* rounded(ElementType t, llvm::Value* v);
   llvm::Value* splat(llvm::Value* v, int lanes);
   int lanes() const { return lanes_; }
   llvm::Value* mask() const { return mask_; }

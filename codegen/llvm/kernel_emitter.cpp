@@ -369,7 +369,8 @@ class KernelEmitter {
   Value* finish(const loop::Reduction& r, const Variables& v, bool across_lanes) {
     if (is_arg(r.kind)) return b_.CreateLoad(v.place->getAllocatedType(), v.place);
     Value* value = b_.CreateLoad(v.value->getAllocatedType(), v.value);
-    return across_lanes ? e_.combine_lanes(r.kind, type_of(r), value) : value;
+    if (across_lanes) value = e_.combine_lanes(r.kind, type_of(r), value);
+    return e_.rounded(type_of(r), value);  // sums of 16-bit floats are kept in f32
   }
 
   const ProgramScope& scope_;

@@ -37,6 +37,7 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   const int source = c.sources_->add(name, std::move(text));
   c.module_ = compile_source(*c.sources_, source, frontend, diagnostics);
   if (!diagnostics.empty()) throw SourceError(diagnostics.render(*c.sources_, options.color));
+  if (is_16_bit_float(c.module_.train.precision)) c.options_.mixed = c.module_.train.precision;
   if (options.times) {
     options.times->add("", "parse and sema", clock.ms());
     options.times->add_total("", clock.ms());
@@ -74,8 +75,11 @@ Graph run_pipeline(const Graph& g, PipelineEnd end, const CompileOptions& option
   passes.after_each = options.after_each;
   std::vector<PassTiming> timings;
   if (options.times) passes.timings = &timings;
-  Graph result =
-      run_passes(g, default_pipeline(end, options.gather_rows && g.name == "train_step"), passes);
+  const bool trains = g.name == "train_step";
+  Graph result = run_passes(
+      g,
+      default_pipeline(end, trains && options.gather_rows, trains ? options.mixed : std::nullopt),
+      passes);
   for (const PassTiming& t : timings) options.times->add(g.name, t.pass, t.milliseconds);
   return result;
 }

@@ -25,6 +25,9 @@ struct SourceError : UserError {
 struct CompileOptions {
   std::map<std::string, std::string> sets;
   std::string model, precision;
+  /// bf16 or f16 where the module's training step multiplies in 16 bits; from the module, not the
+  /// user.
+  std::optional<ElementType> mixed;
   std::vector<std::string> data_dirs;
   std::vector<std::string> disabled_passes;
   bool verify = false;

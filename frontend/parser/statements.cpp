@@ -13,21 +13,19 @@ TypeExpr Parser::type(int& height) {
   const Name element = name("an element type");
   t.element_span = element.span;
   t.element = parse_element_type(element.text);
-  if (t.element == ElementType::BF16 || t.element == ElementType::F16) {
-    report(Diag::unsupported, element.span, fmt::format("`{}` is not supported yet", element.text),
-           "use f32");
-    t.element.reset();
-  } else if (!t.element) {
+  if (!t.element) {
     static const std::map<std::string, std::string> foreign = {
-        {"float", "f32"}, {"float32", "f32"}, {"double", "f64"},  {"float64", "f64"},
-        {"int", "i32"},   {"int32", "i32"},   {"int64", "i64"},   {"long", "i64"},
-        {"uint8", "u8"},  {"byte", "u8"},     {"boolean", "bool"}};
+        {"float", "f32"},   {"float32", "f32"}, {"double", "f64"},    {"float64", "f64"},
+        {"int", "i32"},     {"int32", "i32"},   {"int64", "i64"},     {"long", "i64"},
+        {"uint8", "u8"},    {"byte", "u8"},     {"boolean", "bool"},  {"half", "f16"},
+        {"float16", "f16"}, {"fp16", "f16"},    {"bfloat16", "bf16"}, {"bfloat", "bf16"}};
     const auto at = foreign.find(element.text);
     const std::string near =
-        at != foreign.end() ? at->second
-                            : nearest(element.text, {"f32", "f64", "i32", "i64", "u8", "bool"});
+        at != foreign.end()
+            ? at->second
+            : nearest(element.text, {"f32", "f64", "bf16", "f16", "i32", "i64", "u8", "bool"});
     report(Diag::unknown_type, element.span, fmt::format("`{}` is no element type", element.text),
-           near.empty() ? "the element types are f32 f64 i32 i64 u8 bool"
+           near.empty() ? "the element types are f32 f64 bf16 f16 i32 i64 u8 bool"
                         : fmt::format("did you mean `{}`?", near));
   }
   if (is(Tok::LParen) && !on_new_line())

@@ -21,18 +21,8 @@ Module ModuleBuilder::build(int source) {
   choose();
   read_overrides();
   // What f32 means must be known before anything is evaluated.
-  std::string precision = options_.precision;
-  if (const ast::Expr* e = setting("precision"); e && precision.empty()) {
-    precision = std::string(sources_.text(e->span));
-    if (precision != "f32" && precision != "f64")
-      diagnostics_.report({Diag::bad_setting,
-                           e->span,
-                           fmt::format("`precision` is f32 or f64, not `{}`", precision),
-                           {},
-                           {},
-                           ""});
-  }
-  if (precision == "f64") default_float_ = ElementType::F64;
+  read_precision();
+  if (module_.train.precision == ElementType::F64) default_float_ = ElementType::F64;
   ev_ = std::make_unique<Evaluator>(sources_, diagnostics_, definitions_, options_, default_float_);
   init_ = std::make_unique<Program>("init", false, "init");
   ev_->module = &module_;

@@ -18,6 +18,7 @@ class ModuleBuilder {
   // ---- settings.cpp: what is built, and the settings of the train block and of --set ----
   void choose();
   void read_overrides();
+  void read_precision();
   void read_settings();
   void override_consts();
   /// The expression of a setting: --set first, then the train block; null when neither has it.
@@ -29,6 +30,8 @@ class ModuleBuilder {
   bool run_model(Program& p);
   Val optimizer_setting(Program& p);
   void add_optimizer(Program& p, const Function& optimizer);
+  Value scaled_loss(Program& p, Value loss, Span span);
+  Val gradient(Program& p, Value scaled_loss, Value w, Span span);
   void watch_parameters(Program& p);
 
   // ---- data.cpp ----

@@ -123,6 +123,28 @@ Val ModuleBuilder::optimizer_setting(Program& p) {
   return v;
 }
 
+/// The loss as it is differentiated: loss * loss_scale.
+Value ModuleBuilder::scaled_loss(Program& p, Value loss, Span span) {
+  const double scale = module_.train.loss_scale;
+  if (scale == 1) return loss;
+  p.b.set_loc(ev_->loc(span));
+  const Value factor = p.b.scalar(p.type(loss).element, scale);
+  const Value scaled = p.b.mul(loss, factor);
+  p.graph[scaled].name = "scaled_loss";
+  return scaled;
+}
+
+/// What an optimizer gets: the gradient of the loss itself, in f32 for a 16-bit parameter.
+Val ModuleBuilder::gradient(Program& p, Value scaled_loss, Value w, Span span) {
+  const Val g = ev_->emit(p, Op::grad, {scaled_loss, w}, {}, span);
+  if (g.poisoned()) return g;
+  Value v = g.get<TensorRef>()->value;
+  v = p.b.convert(v, accumulator_type(p.type(v).element));
+  if (module_.train.loss_scale != 1)
+    v = p.b.div(v, p.b.splat(Type(p.type(v)), module_.train.loss_scale));
+  return p.ref(v);
+}
+
 void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
   const GraphOutput* loss = nullptr;
   for (const GraphOutput& out : p.graph.outputs)
@@ -149,15 +171,17 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
                             model_->name.text));
     return;
   }
+  const Value scaled = scaled_loss(p, y, span);
   for (const auto& [path, w] : params) {
     if (!ev_->check_gradient(p, y, w, span, fmt::format("the gradient of `{}`", path))) return;
-    const Val g = ev_->emit(p, Op::grad, {y, w}, {}, span);
+    const Val g = gradient(p, scaled, w, span);
     Frame body;
     body.program = &p;
     body.place = Place::Optimizer;
     body.from_std = fn.from_std;
     body.slot_prefix = def.name.text + "." + path;
     body.slot_type = p.type(w);
+    body.slot_type->element = accumulator_type(body.slot_type->element);
     if (g.poisoned() || !ev_->run_optimizer(fn, body, path, g, span)) return;
     if (p.current.at(path) == w) {
       ev_->report(Diag::optimizer_without_update, def.name.span,

@@ -8,8 +8,8 @@ namespace dlc::sema {
 namespace {
 
 const std::vector<std::string>& setting_names() {
-  static const std::vector<std::string> names = {"batch", "epochs",  "optimizer", "precision",
-                                                 "seed",  "shuffle", "steps"};
+  static const std::vector<std::string> names = {"batch",     "epochs", "loss_scale", "optimizer",
+                                                 "precision", "seed",   "shuffle",    "steps"};
   return names;
 }
 
@@ -134,6 +134,31 @@ const ast::Expr* ModuleBuilder::setting(const std::string& name) const {
   return found;
 }
 
+void ModuleBuilder::read_precision() {
+  const ast::Expr* e = options_.precision.empty() ? setting("precision") : nullptr;
+  const std::string text = e ? std::string(sources_.text(e->span)) : options_.precision;
+  if (text.empty()) return;
+  const auto type = parse_element_type(text);
+  if (type && is_float(*type)) {
+    module_.train.precision = *type;
+    return;
+  }
+  static const std::map<std::string, std::string> foreign = {
+      {"double", "f64"},    {"float64", "f64"}, {"float", "f32"}, {"float32", "f32"},
+      {"bfloat16", "bf16"}, {"bfloat", "bf16"}, {"half", "f16"},  {"float16", "f16"},
+      {"fp16", "f16"},      {"mixed", "bf16"},  {"fp32", "f32"},  {"fp64", "f64"}};
+  const auto near = foreign.find(text);
+  diagnostics_.report({Diag::bad_setting,
+                       e ? e->span : Span{},
+                       fmt::format("`precision` is f32, f64, bf16 or f16, not `{}`", text),
+                       {},
+                       {},
+                       near != foreign.end() ? fmt::format("did you mean `{}`?", near->second)
+                                             : "f64 makes every f32 of the file 64 bits wide; bf16 "
+                                               "and f16 train with matrix products "
+                                               "of 16-bit numbers, summed in f32"});
+}
+
 void ModuleBuilder::read_settings() {
   std::map<std::string, Span> seen;
   for (const ast::Stmt& s : train_->body.stmts) {
@@ -183,6 +208,20 @@ void ModuleBuilder::read_settings() {
   t.epochs = integer("epochs", 0);
   t.steps = integer("steps", 0);
   if (const auto v = integer("seed", 0)) t.seed = *v;
+  // The gradients of a mean over a batch are small, and f16 has nothing below 2^-24.
+  if (t.precision == ElementType::F16) t.loss_scale = 1024;
+  if (const ast::Expr* e = setting("loss_scale")) {
+    const Val v = ev_->eval(*e, constant);
+    const auto scale = number(v);
+    if (scale && *scale > 0 && *scale <= 0x1p60)
+      t.loss_scale = *scale;
+    else if (!v.poisoned())
+      ev_->report(
+          Diag::bad_setting, e->span,
+          scale ? fmt::format("`loss_scale` is a number above 0, at most 2^60; not {}", *scale)
+                : fmt::format("`loss_scale` is a number, not {}", describe(v)),
+          "gradients are computed of loss * loss_scale and divided by it");
+  }
   if (const ast::Expr* e = setting("shuffle")) {
     const Val v = ev_->eval(*e, constant);
     if (const bool* b = v.get<bool>())

@@ -204,7 +204,8 @@ bool Evaluator::match_type(const ast::TypeExpr& t, const TensorRef& value, Span 
     report(Diag::element_type_mismatch, value_span,
            fmt::format("{} is {}, elements of type {} are expected", what, actual.str(),
                        name(element_of(*t.element))),
-           is_float(actual.element) && is_float(*t.element)
+           is_float(actual.element) && is_float(*t.element) && !is_16_bit_float(actual.element) &&
+                   !is_16_bit_float(*t.element)
                ? "f64 throughout a model: `precision = f64` in the train block, or --precision f64"
                : fmt::format("`{}(...)` converts{}", expected,
                              actual.element == ElementType::U8 && is_float(*t.element)

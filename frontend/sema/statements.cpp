@@ -366,7 +366,12 @@ void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
   }
   const Type type = p.type(p.current.at(at->second));
   p.b.set_loc(loc(span));
-  const auto value = value_of_type(p, v, type, u.value->span, f, u.name.span);
+  // An optimizer computes in f32 for a 16-bit parameter; only the result is rounded.
+  const auto* t = f.place == Place::Optimizer ? v.get<TensorRef>() : nullptr;
+  const bool narrows = t && is_16_bit_float(type.element) && is_float(p.type(t->value).element);
+  const auto value =
+      value_of_type(p, narrows ? Val(p.ref(converted(p, t->value, type.element))) : v, type,
+                    u.value->span, f, u.name.span);
   if (value && p.training) p.current[at->second] = *value;
 }
 
@@ -425,7 +430,8 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
              fmt::format("a loss is a real number, this is {}", type.str()), "`f32(...)` converts");
       return;
     }
-    if (!is_float(type.element)) value = converted(p, value, default_float_);
+    if (!is_float(type.element) || is_16_bit_float(type.element))
+      value = converted(p, value, default_float_);
   }
   static constexpr OutputKind kKinds[] = {OutputKind::Loss, OutputKind::Metric, OutputKind::Output};
   if (r.value) bind(f, r.name.text, p.ref(value), r.name.span);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxNodes = 100'000;
 
-/// Where promotion leads: u8 < i32 < i64 < f32 < f64. bool is no number.
+/// Where promotion leads: u8 < i32 < i64 < bf16, f16 < f32 < f64. bool is no number.
 int rank_of(ElementType t) {
   switch (t) {
     case ElementType::Bool:
@@ -298,7 +298,8 @@ std::optional<Value> Evaluator::value_of_type(Program& p, const Val& v, const Ty
     Arguments given = fn->def->has_config ? Arguments{} : fn->given;
     given["shape"] = {shape_value(type), span};
     const auto outer = p.wanted;
-    p.wanted = type.element;
+    // 16-bit floats are computed in the default float and rounded at last.
+    p.wanted = is_16_bit_float(type.element) ? default_float_ : type.element;
     const Val made = call_body(*fn, std::move(given), fn->span, f);
     const auto result = value_of_type(p, made, type, span, f, type_span);
     p.wanted = outer;
@@ -401,6 +402,8 @@ std::optional<std::pair<Value, Value>> Evaluator::promoted(Program& p, const Bou
   if (!x || !y) return std::nullopt;
   const ElementType tx = p.type(*x).element, ty = p.type(*y).element;
   ElementType common = rank_of(tx) >= rank_of(ty) ? tx : ty;
+  // Neither 16-bit float holds the other.
+  if (tx != ty && rank_of(tx) == rank_of(ty)) common = default_float_;
   if (real && is_integer(common)) common = default_float_;
   p.b.set_loc(loc(span));
   // Only bool with bool has a common type without numbers; the caller says what is wrong.
@@ -413,7 +416,12 @@ Val Evaluator::tensor_binary(const std::string& op, const Bound& a, const Bound&
   // Integers divide into real numbers; `//` keeps integers.
   const auto operands = promoted(p, a, b, op == "/" || op == "@" || op == "^", span);
   if (!operands) return Poison{};
-  const auto [left, right] = *operands;
+  auto [left, right] = *operands;
+  // A product of 16-bit floats is one of the default floats.
+  if (op == "@" && is_16_bit_float(p.type(left).element) && default_float_ == ElementType::F64) {
+    left = converted(p, left, default_float_);
+    right = converted(p, right, default_float_);
+  }
   const bool logic = op == "and" || op == "or";
   const bool equality = op == "==" || op == "!=";
   const bool left_bool = p.type(left).element == ElementType::Bool;

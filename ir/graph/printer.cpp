@@ -23,7 +23,7 @@ std::string quoted(std::string_view text) {
 
 std::string number(double v, ElementType element = ElementType::F64) {
   const auto f = static_cast<float>(v);
-  const bool single = element == ElementType::F32;
+  const bool single = element == ElementType::F32 || is_16_bit_float(element);
   if (std::isnan(v)) return "nan";
   if (std::isinf(single ? f : v)) return v > 0 ? "inf" : "-inf";
   // The shortest text that reads back as v.

@@ -124,7 +124,8 @@ struct ContractSchedule {
 };
 struct Contraction {
   BufferId a, b;
-  ElementType type;  // of the accumulator: f32 or f64
+  ElementType type;  // of the accumulator: f32 or f64. a and b have this type, or both are bf16 or
+                     // f16 (then it is f32)
   std::vector<ContractIndex> indices;
   Dim a_base, b_base;  // the element offset of the first product's operands
   ContractSchedule schedule;

@@ -122,7 +122,8 @@ class KernelPrinter {
       return fmt::format("v{}", id);
     switch (e.kind) {
       case ExprKind::Constant:
-        if (e.type == ElementType::F32) return fmt::format("{}", static_cast<float>(e.value));
+        if (e.type == ElementType::F32 || is_16_bit_float(e.type))
+          return fmt::format("{}", static_cast<float>(e.value));
         return is_float(e.type) ? fmt::format("{}", e.value) : fmt::format("{}", e.integer);
       case ExprKind::Axis:
         return axis(e.axis).name;

@@ -140,10 +140,12 @@ void verify_kernel(const Program& p, const Kernel& k) {
     }
   }
   DLC_CHECK(k.contraction.size() <= 1, "kernel {} has several contractions", k.name);
-  for (const Contraction& c : k.contraction)
-    for (const BufferId b : {c.a, c.b})
-      DLC_CHECK(buffer_at(p, k, b).type.element == c.type, "kernel {}: {} is multiplied as {}",
-                k.name, buffer_at(p, k, b).name, dlc::name(c.type));
+  for (const Contraction& c : k.contraction) {
+    const ElementType a = buffer_at(p, k, c.a).type.element, b = buffer_at(p, k, c.b).type.element;
+    DLC_CHECK(a == b && accumulator_type(a) == c.type, "kernel {}: {} of {} times {} of {} in {}",
+              k.name, buffer_at(p, k, c.a).name, dlc::name(a), buffer_at(p, k, c.b).name,
+              dlc::name(b), dlc::name(c.type));
+  }
 }
 
 }  // namespace

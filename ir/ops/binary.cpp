@@ -53,7 +53,7 @@ extern const OpDef add_def{
               [](std::int64_t a, std::int64_t b) { return wrap(u(a) + u(b)); });
         },
     .lowering = LowerElementwise{ScalarOp::Add},
-    .samples = binary_samples(-2, 2, {F32, F64, I32, I64, U8}),
+    .samples = binary_samples(-2, 2, {F32, F64, BF16, F16, I32, I64, U8}),
 };
 
 extern const OpDef sub_def{
@@ -90,7 +90,7 @@ extern const OpDef mul_def{
               [](std::int64_t a, std::int64_t b) { return wrap(u(a) * u(b)); });
         },
     .lowering = LowerElementwise{ScalarOp::Mul},
-    .samples = binary_samples(-2, 2, {F32, F64, I32, I64}),
+    .samples = binary_samples(-2, 2, {F32, F64, BF16, F16, I32, I64}),
 };
 
 extern const OpDef div_def{
@@ -109,7 +109,7 @@ extern const OpDef div_def{
               r, o[0], o[1], [](double a, double b) { return a / b; }, floor_div);
         },
     .lowering = LowerElementwise{ScalarOp::Div},
-    .samples = binary_samples(0.5, 9, {F32, F64, I32, I64, U8}),
+    .samples = binary_samples(0.5, 9, {F32, F64, BF16, F16, I32, I64, U8}),
 };
 
 extern const OpDef rem_def{
@@ -178,7 +178,7 @@ extern const OpDef max_def{
               [](std::int64_t a, std::int64_t b) { return a > b ? a : b; });
         },
     .lowering = LowerElementwise{ScalarOp::Max},
-    .samples = binary_samples(-2, 2, {F32, F64, I32, U8}),
+    .samples = binary_samples(-2, 2, {F32, F64, BF16, F16, I32, U8}),
 };
 
 extern const OpDef min_def{
@@ -243,7 +243,7 @@ extern const OpDef lt_def{
               [](std::int64_t a, std::int64_t b) { return std::int64_t(a < b); });
         },
     .lowering = LowerElementwise{ScalarOp::Lt},
-    .samples = binary_samples(0, 3, {F32, F64, I32, I64, U8}),
+    .samples = binary_samples(0, 3, {F32, F64, BF16, F16, I32, I64, U8}),
 };
 
 extern const OpDef le_def{

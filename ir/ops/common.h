@@ -71,8 +71,10 @@ Value sum_to(GraphBuilder& b, Value v, const Type& type);    // sums broadcast a
 
 // ---- Samples ----
 Type t(ElementType e, Shape shape);
-inline constexpr ElementType F32 = ElementType::F32, F64 = ElementType::F64, I32 = ElementType::I32,
-                             I64 = ElementType::I64, U8 = ElementType::U8, Bool = ElementType::Bool;
+inline constexpr ElementType F32 = ElementType::F32, F64 = ElementType::F64,
+                             BF16 = ElementType::BF16, F16 = ElementType::F16,
+                             I32 = ElementType::I32, I64 = ElementType::I64, U8 = ElementType::U8,
+                             Bool = ElementType::Bool;
 std::vector<Sample> unary_samples(double lo, double hi,
                                   std::vector<ElementType> elements = {F32, F64});
 std::vector<Sample> binary_samples(double lo, double hi,

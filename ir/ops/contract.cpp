@@ -53,7 +53,9 @@ std::optional<std::map<char, Dim>> letter_extents(Operands o, const Attrs& attrs
 /// broadcast. With each letter in at least two of the three places that never happens.
 Value gradient_of(GraphBuilder& b, Value dy, Value other, const std::string& out,
                   const std::string& other_letters, const std::string& wanted) {
-  return b.contract(dy, other, out, other_letters, wanted);
+  const ElementType element = b.type(other).element;
+  const Value wide = b.convert(other, b.type(dy).element);
+  return b.convert(b.contract(dy, wide, out, other_letters, wanted), element);
 }
 
 }  // namespace
@@ -61,7 +63,9 @@ Value gradient_of(GraphBuilder& b, Value dy, Value other, const std::string& out
 extern const OpDef contract_def{
     .name = "contract",
     .doc =
-        "einsum {lhs},{rhs}->{out}: the sum of products over the letters that `out` lacks; floats",
+        "einsum {lhs},{rhs}->{out}: the sum of products over the letters that `out` lacks; floats; "
+        "of "
+        "bf16 or f16 in f32, which the result is, too",
     .infer = [](Operands o, const Attrs& attrs) -> Inferred {
       if (o.size() != 2) return wrong("2 operands expected, {} given", o.size());
       if (o[0].element != o[1].element || !is_float(o[0].element))
@@ -73,9 +77,10 @@ extern const OpDef contract_def{
       Shape shape;
       for (const char ch : *attr<std::string>(attrs, "out")) shape.push_back(extents->at(ch));
       if (!shape_is_sane(shape, error)) return wrong("{}", error);
-      return ok({o[0].element, shape});
+      return ok({accumulator_type(o[0].element), shape});
     },
-    // da = contract(dy, b) onto a's letters, db = contract(dy, a) onto b's letters
+    // da = contract(dy, b) onto a's letters, db = contract(dy, a) onto b's letters; in dy's type,
+    // then converted to the operand's
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Node n = b.graph()[y];
       const std::string &lhs = n.str_attr("lhs"), &rhs = n.str_attr("rhs"),
@@ -139,7 +144,7 @@ extern const OpDef contract_def{
                 {"lhs", std::string(lhs)}, {"rhs", std::string(rhs)}, {"out", std::string(out)}};
           };
           std::vector<Sample> samples;
-          for (const ElementType e : {F32, F64}) {
+          for (const ElementType e : {F32, F64, BF16, F16}) {
             samples.push_back({{t(e, {n, 5}), t(e, {5, 19})}, letters("nk", "km", "nm")});
             samples.push_back({{t(e, {n, 5}), t(e, {n, 3})}, letters("nk", "nm", "km")});
             samples.push_back({{t(e, {n, 4}), t(e, {6, 4})}, letters("nm", "km", "nk")});

@@ -45,13 +45,16 @@ extern const OpDef gather_def{
       if (!shape_is_sane(shape, error)) return wrong("{}", error);
       return ok({o[0].element, shape});
     },
-    // dx = zeros, with dy added at the places
+    // dx = zeros, with dy added at the places; in f32 where x is a 16-bit float
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Node n = b.graph()[y];
       const std::int64_t axis = n.int_attr("axis");
       const Dim size = b.type(n.operands[0]).shape[static_cast<std::size_t>(axis)];
-      return {b.node(Op::scatter_add, {n.operands[1], dy}, {{"axis", axis}, {"size", Shape{size}}}),
-              Value{}};
+      const ElementType element = b.type(dy).element;
+      const Value wide = b.convert(dy, accumulator_type(element));
+      const Value sum =
+          b.node(Op::scatter_add, {n.operands[1], wide}, {{"axis", axis}, {"size", Shape{size}}});
+      return {b.convert(sum, element), Value{}};
     }),
     .evaluate =
         [](const Node& n, Literals o, const Type& r) {
@@ -90,7 +93,8 @@ extern const OpDef gather_def{
     .samples = {{{t(F64, {5, 3}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 4},
                 {{t(F32, {2, 6}), t(I64, {3, 2})}, {{"axis", std::int64_t{1}}}, 0, 5},
                 {{t(F64, {4, 3}), t(I32, {})}, {{"axis", std::int64_t{0}}}, 0, 3},
-                {{t(U8, {9, 20}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8}},
+                {{t(U8, {9, 20}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8},
+                {{t(BF16, {9, 20}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8}},
 };
 
 extern const OpDef scatter_add_def{
@@ -109,6 +113,8 @@ extern const OpDef scatter_add_def{
         return wrong("the places are {}; integers are expected", o[0].str());
       if (!is_number(o[1].element))
         return wrong("the updates are {}; numbers are expected", o[1].str());
+      if (is_16_bit_float(o[1].element))
+        return wrong("the updates are {}; sums are kept in f32: convert them first", o[1].str());
       if (!axis || *axis < 0 || static_cast<std::size_t>(*axis) + rank > o[1].shape.size())
         return wrong("the places {} do not fit the updates {} at `axis`", o[0].str(), o[1].str());
       const auto at = static_cast<std::size_t>(*axis);

@@ -167,7 +167,7 @@ extern const OpDef reduce_sum_def{
                                   }});
         },
     .lowering = LowerReduce{loop::ReduceKind::Sum},
-    .samples = reduce_samples(-2, 2, {F32, F64, I32, I64, U8}),
+    .samples = reduce_samples(-2, 2, {F32, F64, BF16, F16, I32, I64, U8}),
 };
 
 extern const OpDef reduce_prod_def{
@@ -217,7 +217,7 @@ extern const OpDef reduce_max_def{
                                   [](std::int64_t a, std::int64_t b) { return std::max(a, b); }});
         },
     .lowering = LowerReduce{loop::ReduceKind::Max},
-    .samples = reduce_samples(-2, 2, {F32, F64, I32, I64, U8}),
+    .samples = reduce_samples(-2, 2, {F32, F64, BF16, I32, I64, U8}),
 };
 
 extern const OpDef reduce_min_def{

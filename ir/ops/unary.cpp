@@ -37,7 +37,7 @@ extern const OpDef abs_def{
               });
         },
     .lowering = LowerElementwise{ScalarOp::Abs},
-    .samples = unary_samples(0.2, 2, {F32, F64, I32, I64, U8}),
+    .samples = unary_samples(0.2, 2, {F32, F64, BF16, F16, I32, I64, U8}),
 };
 
 extern const OpDef neg_def{
@@ -55,7 +55,7 @@ extern const OpDef neg_def{
               });
         },
     .lowering = LowerElementwise{ScalarOp::Neg},
-    .samples = unary_samples(-2, 2, {F32, F64, I32}),
+    .samples = unary_samples(-2, 2, {F32, F64, BF16, F16, I32}),
 };
 
 extern const OpDef sign_def{
@@ -85,7 +85,7 @@ extern const OpDef floor_def{
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::floor(x); }); },
     .lowering = LowerElementwise{ScalarOp::Floor},
-    .samples = unary_samples(-5, 5),
+    .samples = unary_samples(-5, 5, {F32, F64, BF16, F16}),
 };
 
 extern const OpDef ceil_def{
@@ -166,7 +166,7 @@ extern const OpDef exp_def{
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::exp(x); }); },
     .lowering = LowerElementwise{ScalarOp::Exp},
-    .samples = unary_samples(-2, 2),
+    .samples = unary_samples(-2, 2, {F32, F64, BF16, F16}),
 };
 
 extern const OpDef exp2_def{
@@ -280,7 +280,7 @@ extern const OpDef tanh_def{
     .evaluate = [](const Node&, Literals o,
                    const Type& r) { return map1(r, o[0], [](double x) { return std::tanh(x); }); },
     .lowering = LowerElementwise{ScalarOp::Tanh},
-    .samples = unary_samples(-3, 3),
+    .samples = unary_samples(-3, 3, {F32, F64, BF16, F16}),
 };
 
 extern const OpDef sigmoid_def{
@@ -358,20 +358,21 @@ static std::int64_t saturate(double v, ElementType to) {
   return static_cast<std::int64_t>(v);
 }
 
-/// Element k as a float of type `to`. An i64 that f64 cannot hold is rounded once, to `to` itself.
+/// Element k as a float of type `to`. An i64 that f64 cannot hold is rounded once, to `to` itself
+/// (to f32 where that is a 16-bit float).
 static double to_float(const Literal& from, std::int64_t k, ElementType to) {
   constexpr std::int64_t kExact = std::int64_t{1} << 53;
   if (is_float(from.element)) return from.at(k);
   const std::int64_t v = from.i[static_cast<std::size_t>(k)];
   const bool exact = -kExact <= v && v <= kExact;
-  return to == F32 && !exact ? static_cast<double>(static_cast<float>(v)) : static_cast<double>(v);
+  return to != F64 && !exact ? static_cast<double>(static_cast<float>(v)) : static_cast<double>(v);
 }
 
 extern const OpDef convert_def{
     .name = "convert",
     .doc =
         "to another element type {element}; float to integer truncates and saturates, to bool is x "
-        "!= 0",
+        "!= 0; f64 and integers become bf16 or f16 by way of f32",
     .infer = [](Operands o, const Attrs& attrs) -> Inferred {
       if (o.size() != 1) return wrong("1 operand expected, {} given", o.size());
       const auto e = element_attr(attrs);
@@ -403,8 +404,8 @@ extern const OpDef convert_def{
     .samples =
         [] {
           std::vector<Sample> samples;
-          for (const ElementType from : {F32, F64, I32, I64, U8, Bool})
-            for (const ElementType to : {F32, F64, I32, I64, U8, Bool})
+          for (const ElementType from : {F32, F64, BF16, F16, I32, I64, U8, Bool})
+            for (const ElementType to : {F32, F64, BF16, F16, I32, I64, U8, Bool})
               if (from != to)
                 samples.push_back({{t(from, {Dim::symbol("N"), 5})},
                                    {{"element", std::string(name(to))}},

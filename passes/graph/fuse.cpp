@@ -149,6 +149,8 @@ class StoredNodes {
           cost[id].operations > kOperationsLimit)
         stored_[id] = true;
       if (n.op == Op::contract)
+        for (const Value o : n.operands) store_conversion(o);
+      if (n.op == Op::contract)
         for (const Value o : n.operands)
           if (g.nodes[o.id].op == Op::transpose || !is_strided_view(o))
             stored_[o.id] = !is_given(o);
@@ -164,6 +166,13 @@ class StoredNodes {
  private:
   /// In memory before any kernel runs.
   bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
+
+  /// What a contraction reads through views is stored below them where it is a conversion: once for
+  /// all its readers.
+  void store_conversion(Value v) {
+    while (!stored_[v.id] && lowers_as<LowerView>(g_[v])) v = g_[v].operands[0];
+    if (g_[v].op == Op::convert) stored_[v.id] = true;
+  }
 
   InlineCost inline_cost(const Node& n, const std::vector<InlineCost>& cost) const {
     InlineCost sum{lowers_as<LowerElementwise>(n) ? 1 : 0, 0};

@@ -163,7 +163,7 @@ bool is_widening(ElementType from, ElementType to) {
     case ElementType::Bool:
       return true;
     case ElementType::U8:
-      return to != ElementType::Bool && to != ElementType::BF16;
+      return to != ElementType::Bool;
     case ElementType::I32:
       return to == ElementType::I64 || to == ElementType::F64;
     case ElementType::F32:
@@ -176,9 +176,12 @@ bool is_widening(ElementType from, ElementType to) {
   }
 }
 
-bool is_power_of_two(double v) {
+/// Of which 1 / v is a number of the type, too.
+bool is_power_of_two(double v, ElementType t) {
   int exponent;
-  return std::isnormal(v) && std::abs(std::frexp(v, &exponent)) == 0.5 && std::abs(exponent) < 100;
+  const int limit = t == ElementType::F16 ? 15 : 100;
+  return std::isnormal(v) && std::abs(std::frexp(v, &exponent)) == 0.5 &&
+         std::abs(exponent) < limit;
 }
 
 Value power(const Here& h) {
@@ -186,6 +189,8 @@ Value power(const Here& h) {
   if (!p) return kNone;
   if (*p == 1) return h.a();
   if (*p == 2) return h.b.mul(h.a(), h.a());
+  // One rounding more is one too many where numbers have 8 or 11 bits.
+  if (is_16_bit_float(h.n.type.element) && std::abs(*p) > 1) return kNone;
   if (*p == 3) return h.b.mul(h.b.mul(h.a(), h.a()), h.a());
   if (*p == 4) {
     const Value square = h.b.mul(h.a(), h.a());
@@ -237,8 +242,9 @@ const Rule kRules[] = {
     {Op::div, "x / 2^k = x * 2^-k",
      [](const Here& h) {
        const auto d = h.splat(h.c());
-       return h.floats() && d && is_power_of_two(*d) ? h.b.mul(h.a(), h.b.splat(h.n.type, 1 / *d))
-                                                     : kNone;
+       return h.floats() && d && is_power_of_two(*d, h.n.type.element)
+                  ? h.b.mul(h.a(), h.b.splat(h.n.type, 1 / *d))
+                  : kNone;
      }},
     {Op::neg, "--x = x", [](const Here& h) { return h.is(h.a(), Op::neg) ? h.in(h.a()) : kNone; }},
     {Op::neg, "-(x - y) = y - x",

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "ir/op_def.h"
+#include "ir/support/float16.h"
 #include "passes/lower/kernel_maker.h"
 
 namespace dlc {
@@ -61,8 +62,12 @@ std::vector<std::uint8_t> bytes_of(const Literal& l) {
       case ElementType::Bool:
         append(bytes, static_cast<std::uint8_t>(l.i[at]));
         break;
-      default:
-        throw InternalError(fmt::format("constants of {} are not stored", name(l.element)));
+      case ElementType::BF16:
+        append(bytes, f32_to_bf16(static_cast<float>(l.f[at])));
+        break;
+      case ElementType::F16:
+        append(bytes, f32_to_f16(static_cast<float>(l.f[at])));
+        break;
     }
   }
   return bytes;

@@ -125,23 +125,6 @@ class HeaderParser {
   bool seen_descr_ = false, seen_order_ = false, seen_shape_ = false;
 };
 
-float half_to_float(std::uint16_t h) {
-  const std::uint32_t sign = (h & 0x8000U) << 16;
-  const int exponent = h >> 10 & 0x1F;
-  const std::uint32_t fraction = h & 0x3FFU;
-  float v = 0;
-  if (exponent == 0) {
-    v = static_cast<float>(fraction) * 0x1p-24F;
-    return sign ? -v : v;
-  }
-  const std::uint32_t bits =
-      sign |
-      (exponent == 31 ? 0x7F800000U : static_cast<std::uint32_t>(exponent + 127 - 15) << 23) |
-      fraction << 13;
-  std::memcpy(&v, &bits, sizeof v);
-  return v;
-}
-
 template <class From, class To>
 void widen(const char* from, std::size_t count, char* to) {
   for (std::size_t k = 0; k < count; ++k) {
@@ -161,21 +144,13 @@ struct ElementKind {
 constexpr ElementKind kKinds[] = {
     {"f4", 4, DLC_F32, nullptr},
     {"f8", 8, DLC_F64, nullptr},
+    {"f2", 2, DLC_F16, nullptr},
     {"i4", 4, DLC_I32, nullptr},
     {"i8", 8, DLC_I64, nullptr},
     {"u1", 1, DLC_U8, nullptr},
     {"b1", 1, DLC_BOOL,
      [](const char* from, std::size_t n, char* to) {
        for (std::size_t k = 0; k < n; ++k) to[k] = from[k] != 0;
-     }},
-    {"f2", 2, DLC_F32,
-     [](const char* from, std::size_t n, char* to) {
-       for (std::size_t k = 0; k < n; ++k) {
-         std::uint16_t half;
-         std::memcpy(&half, from + 2 * k, 2);
-         const float v = half_to_float(half);
-         std::memcpy(to + 4 * k, &v, 4);
-       }
      }},
     {"i1", 1, DLC_I32, widen<std::int8_t, std::int32_t>},
     {"i2", 2, DLC_I32, widen<std::int16_t, std::int32_t>},
@@ -269,9 +244,8 @@ FileContent read_npy(const std::string& path, bool only_header) {
 void write_npy(const std::string& path, const Tensor& t) {
   static constexpr std::string_view kDescr[] = {"<f4", "<f8", "",    "<f2",
                                                 "<i4", "<i8", "|u1", "|b1"};
+  if (t.dtype() == DLC_BF16) return write_npy(path, t.convert(DLC_F32));  // NumPy has no bf16
   const std::string_view descr = kDescr[t.dtype()];
-  if (descr.empty())
-    throw UserError(fmt::format("{}: NumPy has no type for {}", path, dtype_name(t.dtype())));
   std::string header =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
                   fmt::join(t.shape(), ", "), t.shape().size() == 1 ? "," : "");

@@ -59,14 +59,17 @@ Graph graph_of_form(const Form& f, ElementType e, const Dim& n,
     for (const char* l = letters; *l; ++l) t.shape.push_back(extent(*l, n, sizes));
     return t.str();
   };
-  const std::string out = type(f.out);
+  const ElementType sum = accumulator_type(e);
+  Type result{sum, {}};
+  for (const char* l = f.out; *l; ++l) result.shape.push_back(extent(*l, n, sizes));
+  const std::string out = result.str();
   const std::string shape = out.substr(out.find('[') + 1, out.find(']') - out.find('[') - 1);
   return graph_of(fmt::format(
       "graph g {{ %size: u8[N] = input input %a: {} = input input %b: {} = input input "
       "%c: {} = contract %a, %b {{lhs = \"{}\", rhs = \"{}\", out = \"{}\"}} "
       "%one: {}[] = constant 1.0 %ones: {} = broadcast %one {{shape = ({}), dims = []}} "
       "%d: {} = add %c, %ones output output \"c\" = %c output output \"d\" = %d }}",
-      type(f.lhs), type(f.rhs), out, f.lhs, f.rhs, f.out, name(e), out, shape, out));
+      type(f.lhs), type(f.rhs), out, f.lhs, f.rhs, f.out, name(sum), out, shape, out));
 }
 
 void check(const Form& f, ElementType e, const Dim& n, const std::vector<std::int64_t>& sizes,
@@ -102,6 +105,17 @@ TEST_CASE("constant rows, f64, narrower vectors") {
   }
   check(kForms[0], ElementType::F32, n, {37, 19}, 128);
   check(kForms[4], ElementType::F64, n, {37, 19}, 128);
+}
+
+TEST_CASE("16-bit operands, summed in f32") {
+  const Dim n = Dim::symbol("N");
+  for (const Form& f : kForms) {
+    check(f, ElementType::BF16, n, {70, 33}, 0);
+    check(f, ElementType::BF16, 23, {64, 64}, 0);
+    check(f, ElementType::F16, n, {37, 19}, 0);
+    check(f, ElementType::BF16, n, {37, 19}, 256);
+  }
+  check(kForms[0], ElementType::F16, n, {37, 19}, 128);
 }
 
 TEST_CASE("a row's result does not depend on the batch that it is in, nor on the threads") {

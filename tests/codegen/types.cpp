@@ -15,13 +15,14 @@ using namespace dlc;
 
 namespace {
 
-constexpr ElementType kTypes[] = {ElementType::F32, ElementType::F64, ElementType::I32,
-                                  ElementType::I64, ElementType::U8,  ElementType::Bool};
+constexpr ElementType kTypes[] = {ElementType::F32, ElementType::F64, ElementType::BF16,
+                                  ElementType::F16, ElementType::I32, ElementType::I64,
+                                  ElementType::U8,  ElementType::Bool};
 
 Literal edges(ElementType e) {
   Literal l{e, {}, {}, {}};
   if (is_float(e)) {
-    const bool f32 = e == ElementType::F32;
+    const bool f64 = e == ElementType::F64;
     l.f = {0.0,
            -0.0,
            1.0,
@@ -37,8 +38,10 @@ Literal edges(ElementType e) {
            1e10,
            -1e19,
            9223372036854775807.0,
-           f32 ? 1e-40 : 1e-310,
-           f32 ? 3e38 : 1e308,
+           f64                     ? 1e-310
+           : e == ElementType::F16 ? 1e-7
+                                   : 1e-40,
+           f64 ? 1e308 : 3e38,
            HUGE_VAL,
            -HUGE_VAL,
            std::nan("")};
@@ -87,9 +90,22 @@ Literal combination(const Literal& from, int k, int count, std::int64_t total) {
 double ulps(double got, double want, ElementType e) {
   if (got == want || (std::isnan(got) && std::isnan(want))) return 0;
   if (!std::isfinite(got) || !std::isfinite(want)) return HUGE_VAL;
-  const bool f32 = e == ElementType::F32;
-  const int exponent = std::max(want == 0 ? -2000 : std::ilogb(want), f32 ? -126 : -1022);
-  return std::abs(got - want) / std::ldexp(1.0, exponent - (f32 ? 23 : 52));
+  const auto [least, bits] = e == ElementType::F64    ? std::pair(-1022, 52)
+                             : e == ElementType::F32  ? std::pair(-126, 23)
+                             : e == ElementType::BF16 ? std::pair(-126, 7)
+                                                      : std::pair(-14, 10);
+  const int exponent = std::max(want == 0 ? -2000 : std::ilogb(want), least);
+  return std::abs(got - want) / std::ldexp(1.0, exponent - bits);
+}
+
+/// What f32 computes to the last bit, its 16-bit result is, too; else it may lie on the other side
+/// of a tie.
+double allowed_ulps(Op op, ElementType e) {
+  if (!is_16_bit_float(e)) return 4;
+  return op == Op::add || op == Op::sub || op == Op::mul || op == Op::div || op == Op::sqrt ||
+                 op == Op::convert
+             ? 0
+             : 1;
 }
 
 void check(Op op, const std::vector<Literal>& operands, const Attrs& attrs) {
@@ -123,7 +139,7 @@ void check(Op op, const std::vector<Literal>& operands, const Attrs& attrs) {
     else if (!is_float(want.element))
       CHECK(got.at(k) == want.at(k));
     else
-      CHECK(ulps(got.at(k), want.at(k), want.element) <= 4);
+      CHECK(ulps(got.at(k), want.at(k), want.element) <= allowed_ulps(op, want.element));
   }
 }
 

@@ -243,7 +243,13 @@ TEST_CASE("malformed values from outside") {
   CHECK(kinds("batch", "\"x\"") == Kinds{not_static});
   CHECK(kinds("optimizer", "relu") == Kinds{bad_optimizer});
   CHECK(kinds("optimizer", "sgd") == Kinds{missing_argument});
-  CHECK(kinds("precision", "f16") == Kinds{bad_setting});
+  CHECK(kinds("precision", "f16") == Kinds{});
+  CHECK(kinds("precision", "f8") == Kinds{bad_setting});
+  CHECK(kinds("precision", "i32") == Kinds{bad_setting});
+  CHECK(kinds("loss_scale", "2.0 ^ 10") == Kinds{});
+  CHECK(kinds("loss_scale", "0") == Kinds{bad_setting});
+  CHECK(kinds("loss_scale", "1e30") == Kinds{bad_setting});
+  CHECK(kinds("loss_scale", "\"x\"") == Kinds{bad_setting});
   CHECK(kinds("w", "3") == Kinds{unknown_setting});
   CHECK(kinds("", "3") == Kinds{unknown_setting});
 }

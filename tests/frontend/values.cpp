@@ -58,6 +58,16 @@ const Case kCases[] = {
     {"sqrt(16) + abs(-2.5) + floor(1.5)", "f32[]", {7.5}},
     {"5000000000 + 1", "i64[]", {5000000001}},
     // Element types and promotion.
+    {"bf16(0.1)", "bf16[]", {0.10009765625}},
+    {"f16([0.1, 65519.0])", "f16[2]", {0.0999755859375, 65504}},
+    {"bf16([1, 2]) + 0.25", "bf16[2]", {1.25, 2.25}},
+    {"bf16([256.0]) + 1", "bf16[1]", {256}},
+    {"bf16([256.0]) + f32([1])", "f32[1]", {257}},
+    {"bf16([256.0]) + f16([1.0])", "f32[1]", {257}},
+    {"f16([2048.0]) * i32([3])", "f16[1]", {6144}},
+    {"bf16([256.0, 1]) @ bf16([1.0, 1])", "f32[]", {257}},
+    {"exp(bf16([1.0]))", "bf16[1]", {2.71875}},
+    {"f32(bf16([1.0, 2.0])) == f64(f16([1.0, 3.0]))", "bool[2]", {1, 0}},
     {"f32([1, 2]) + 1", "f32[2]", {2, 3}},
     {"u8([250, 5]) + 10", "u8[2]", {4, 15}},
     {"u8([250, 5]) + 0.5", "f32[2]", {250.5, 5.5}},
@@ -228,6 +238,63 @@ TEST_CASE("states, training and optimizers reach the step and nothing else") {
   CHECK(m.predict.inputs.empty());
 }
 
+TEST_CASE("parameters of 16 bits: drawn and updated in f32, then rounded") {
+  const Module m = compiled(R"(
+    model m {
+      input x: bf16[N, 4]
+      param w: bf16[4, 3] = normal(std: 0.3)
+      param b: f16[3] = [0.1, 0.2, 0.3]
+      loss = mean(x @ w + b)
+    }
+    train m { optimizer = adam() }
+  )");
+  CHECK(m.train_step.type(m.train_step.find_output("w")->value).str() == "bf16[4, 3]");
+  CHECK(m.train_step.type(m.train_step.find_output("adam.w.m")->value).str() == "f32[4, 3]");
+  CHECK(m.train_step.type(m.train_step.find_output("adam.b.v")->value).str() == "f32[3]");
+  CHECK(m.train_step.type(m.train_step.find_output("loss")->value).str() == "f32[]");
+  Literal seed = Literal::scalar(ElementType::I64, 1);
+  const Evaluation init = interpret(m.init, {{"seed", seed}}, Precision::Declared);
+  const Literal& b = init.values[m.init.find_output("b")->value.id];
+  CHECK(b.type().str() == "f16[3]");
+  CHECK(b.f[0] == 0.0999755859375);
+  const Literal& w = init.values[m.init.find_output("w")->value.id];
+  CHECK(w.type().str() == "bf16[4, 3]");
+  for (const double v : w.f) CHECK((v != 0 && std::abs(v) < 1.5));
+}
+
+TEST_CASE("a 16-bit precision leaves the types as they are; f16 scales the loss") {
+  const std::string text = R"(
+    model m { param x: f32[3] = ones(); loss = sum(x ^ 2) }
+    train m { optimizer = sgd(lr: 0.5); SETTINGS })";
+  const auto step = [&](const std::string& settings, double& loss_scale) {
+    std::string t = text;
+    const Module m = compiled(t.replace(t.find("SETTINGS"), 8, settings));
+    loss_scale = m.train.loss_scale;
+    const Graph g = run_passes(m.train_step, {"differentiate"}, {});
+    for (const Node& n : g.nodes) CHECK(!is_16_bit_float(n.type.element));
+    bool scales = false;
+    for (const Node& n : g.nodes) scales = scales || n.name == "scaled_loss";
+    CHECK(scales == (loss_scale != 1));
+    Literal x = Literal::zeros(ElementType::F32, {3});
+    x.f = {1, -2, 1e-3};
+    const Evaluation e = interpret(g, {{"x", x}}, Precision::Declared);
+    CHECK(e.values[g.find_output("loss")->value.id].f[0] == doctest::Approx(5.000001));
+    for (const double v : e.values[g.outputs.back().value.id].f)
+      CHECK(std::abs(v) <= 1e-10);  // x - 0.5 * 2 x
+  };
+  double scale = 0;
+  step("precision = f32", scale);
+  CHECK(scale == 1);
+  step("precision = bf16", scale);
+  CHECK(scale == 1);
+  step("precision = f16", scale);
+  CHECK(scale == 1024);
+  step("precision = f16; loss_scale = 100.0", scale);
+  CHECK(scale == 100);
+  step("precision = bf16; loss_scale = 2", scale);
+  CHECK(scale == 2);
+}
+
 TEST_CASE("precision says what f32 means") {
   FrontendOptions options;
   options.precision = "f64";
@@ -235,4 +302,9 @@ TEST_CASE("precision says what f32 means") {
       compiled("model m { input x: f32[N, 2]; output y = x |> dense(3) |> softmax }", options);
   for (const Node& n : m.predict.nodes) CHECK(n.type.element != ElementType::F32);
   CHECK(m.params[0].type.element == ElementType::F64);
+  const Module narrow = compiled(
+      "model m { input x: bf16[N, 4]; param w: bf16[4, 4] = ones(); output y = x @ w |> dense(3) }",
+      options);
+  for (const Node& n : narrow.predict.nodes) CHECK(n.type.element != ElementType::F32);
+  CHECK(narrow.params[0].type.element == ElementType::BF16);
 }

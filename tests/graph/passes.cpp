@@ -101,8 +101,11 @@ TEST_CASE("the pass manager: order, disabling, timings, dumps, errors") {
   CHECK(find_graph_pass("no") == nullptr);
   for (const PipelineEnd end : {PipelineEnd::Backward, PipelineEnd::Optimized, PipelineEnd::Fused})
     for (const bool gather : {false, true})
-      for (const std::string& name : default_pipeline(end, gather))
-        CHECK(find_graph_pass(name) != nullptr);
+      for (const std::optional<ElementType> mixed :
+           {std::optional<ElementType>(), std::optional(ElementType::BF16),
+            std::optional(ElementType::F16)})
+        for (const std::string& name : default_pipeline(end, gather, mixed))
+          CHECK(find_graph_pass(name) != nullptr);
 }
 
 TEST_CASE("what goes wrong inside a pass names the pass and shows its graph") {

@@ -116,6 +116,22 @@ TEST_CASE("expressions refer backwards to what there is") {
   complains(p, "an accumulator without a contraction");
 }
 
+TEST_CASE("a contraction is summed in the type of its operands, or f32") {
+  Program p = sound();
+  p.kernels[0].contraction.push_back({0, 0, ElementType::F32, {}, 0, 0});
+  CHECK_NOTHROW(verify(p));
+  p.kernels[0].contraction[0].type = ElementType::F64;
+  complains(p, "in of f32 times in of f32 in f64");
+  p = sound();
+  const Type narrow{ElementType::BF16, {Dim::symbol("N")}};
+  for (const char* name : {"a", "b"})
+    p.buffers.push_back({name, BufferKind::Input, narrow, {}, {}, -1});
+  p.kernels[0].contraction.push_back({2, 3, ElementType::F32, {}, 0, 0});
+  CHECK_NOTHROW(verify(p));
+  p.kernels[0].contraction[0].b = 0;
+  complains(p, "a of bf16 times in of f32");
+}
+
 TEST_CASE("offsets are i64, symbols are declared, aliases fit") {
   Program p = sound();
   p.kernels[0].stages[1].stores[0].offset = p.kernels[0].stages[1].stores[0].value;

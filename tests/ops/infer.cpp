@@ -141,3 +141,15 @@ TEST_CASE("operations without samples: dim, input, grad") {
   CHECK(refused(Op::grad, {f, i}, {}));
   CHECK(refused(Op::grad, {i, f}, {}));
 }
+
+TEST_CASE("16-bit floats are not added up in place, and products are of one type") {
+  const auto type = [](ElementType e, Shape shape) { return Type{e, std::move(shape)}; };
+  const Attrs places{{"axis", std::int64_t{0}}, {"size", Shape{4}}};
+  for (const ElementType e : {ElementType::BF16, ElementType::F16}) {
+    CHECK(refused(Op::scatter_add, {type(ElementType::I32, {3}), type(e, {3})}, places));
+    const Attrs dot{{"lhs", std::string("k")}, {"rhs", std::string("k")}, {"out", std::string()}};
+    CHECK(refused(Op::contract, {type(e, {3}), type(ElementType::F32, {3})}, dot));
+    const std::vector<Type> two{type(e, {3}), type(e, {3})};
+    CHECK(infer_type(Op::contract, two, dot).type == type(ElementType::F32, {}));
+  }
+}

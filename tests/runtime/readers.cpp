@@ -172,8 +172,8 @@ TEST_CASE("npy of every element type, version and order") {
   CHECK(one("<i2", little<std::int16_t>({7, -2})) == "i32[2] 7 -2");
   CHECK(one("<u2", little<std::uint16_t>({7, 65535})) == "i32[2] 7 65535");
   CHECK(one("<u4", little<std::uint32_t>({7, 4294967295U})) == "i64[2] 7 4294967295");
-  CHECK(one("<f2", little<std::uint16_t>({0x3C00, 0xC100})) == "f32[2] 1 -2.5");
-  CHECK(one("<f2", little<std::uint16_t>({0x0001, 0x7C00})) == "f32[2] 5.960464477539063e-08 inf");
+  CHECK(one("<f2", little<std::uint16_t>({0x3C00, 0xC100})) == "f16[2] 1 -2.5");
+  CHECK(one("<f2", little<std::uint16_t>({0x0001, 0x7C00})) == "f16[2] 5.960464477539063e-08 inf");
 
   const char* header = "{\"shape\": (2, 3), 'fortran_order': False, 'descr': '<i4'}";
   const std::string six = little<std::int32_t>({1, 2, 3, 4, 5, 6});
@@ -190,10 +190,21 @@ TEST_CASE("npy of every element type, version and order") {
   CHECK(read("npy", npy_of("<f4", "(0, 5)", "")).type_str() == "f32[0, 5]");
 }
 
+TEST_CASE("bf16, which NumPy lacks, is written as f32") {
+  const TempDir dir;
+  Tensor t(DLC_BF16, {3});
+  for (const int k : {0, 1, 2}) t.set(k, 0.1 * k);
+  CHECK(t.at(1) == 0.10009765625);
+  write_npy(dir.path("a.npy"), t);
+  const Tensor back = read_file("npy", dir.path("a.npy"), {});
+  CHECK(back.type_str() == "f32[3]");
+  CHECK(values(back) == values(t));
+}
+
 TEST_CASE("an npy file that was written reads back") {
   const TempDir dir;
   for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 3}, Shape{0, 4}})
-    for (const dlc_dtype type : {DLC_F32, DLC_F64, DLC_I32, DLC_I64, DLC_U8, DLC_BOOL}) {
+    for (const dlc_dtype type : {DLC_F32, DLC_F64, DLC_F16, DLC_I32, DLC_I64, DLC_U8, DLC_BOOL}) {
       Tensor t(type, shape);
       for (std::int64_t k = 0; k < t.size(); ++k) t.set(k, static_cast<double>(k % 2));
       write_npy(dir.path("a.npy"), t);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "codegen/reference/interpreter.h"
+#include "ir/support/float16.h"
 #include "passes/lower/lower.h"
 #include "passes/pass_manager.h"
 #include "runtime/executable.h"
@@ -51,7 +52,15 @@ void fill(void* to, const Literal& l) {
 }
 
 void fill(void* to, const Literal& l) {
+  for (std::int64_t k = 0; is_16_bit_float(l.element) && k < l.size(); ++k) {
+    const auto v = static_cast<float>(l.f[static_cast<std::size_t>(k)]);
+    static_cast<std::uint16_t*>(to)[k] =
+        l.element == ElementType::BF16 ? f32_to_bf16(v) : f32_to_f16(v);
+  }
   switch (l.element) {
+    case ElementType::BF16:
+    case ElementType::F16:
+      return;
     case ElementType::F32:
       return fill<float>(to, l);
     case ElementType::F64:
