@@ -83,7 +83,7 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
   if (mixed) names.push_back(mixed_pass(*mixed));
   for (const char* name : {"fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);
   // From here every stored node has a kernel.
-  if (end == PipelineEnd::Fused) names.push_back("fuse");
+  if (end == PipelineEnd::Fused) names.insert(names.end(), {"split_reductions", "fuse"});
   return names;
 }
 

@@ -365,14 +365,42 @@ Value* ExpressionEmitter::combine(ReduceKind kind, ElementType t, Value* a, Valu
   return b_.CreateSelect(keep, a, b);
 }
 
+namespace {
+
+std::pair<Value*, Value*> halves(llvm::IRBuilder<>& b, Value* v) {
+  const int half =
+      static_cast<int>(llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements()) / 2;
+  std::vector<int> low, high;
+  for (int k = 0; k < half; ++k) low.push_back(k), high.push_back(k + half);
+  return {b.CreateShuffleVector(v, low), b.CreateShuffleVector(v, high)};
+}
+
+bool is_one_lane(Value* v) {
+  return llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements() == 1;
+}
+
+}  // namespace
+
 Value* ExpressionEmitter::combine_lanes(ReduceKind kind, ElementType t, Value* v) {
-  const auto lanes = llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements();
-  for (int half = static_cast<int>(lanes) / 2; half >= 1; half /= 2) {
-    std::vector<int> low, high;
-    for (int k = 0; k < half; ++k) low.push_back(k), high.push_back(k + half);
-    v = combine(kind, t, b_.CreateShuffleVector(v, low), b_.CreateShuffleVector(v, high));
+  while (!is_one_lane(v)) {
+    const auto [low, high] = halves(b_, v);
+    v = combine(kind, t, low, high);
   }
   return b_.CreateExtractElement(v, std::uint64_t{0});
+}
+
+Value* ExpressionEmitter::best_of_lanes(ReduceKind kind, ElementType t, Value* values,
+                                        Value* places) {
+  while (!is_one_lane(values)) {
+    const auto [a, b] = halves(b_, values);
+    const auto [place_a, place_b] = halves(b_, places);
+    Value* equal_but_earlier =
+        b_.CreateAnd(b_.CreateNot(is_better(kind, t, a, b)), b_.CreateICmpSLT(place_b, place_a));
+    Value* take_b = b_.CreateOr(is_better(kind, t, b, a), equal_but_earlier);
+    values = b_.CreateSelect(take_b, b, a);
+    places = b_.CreateSelect(take_b, place_b, place_a);
+  }
+  return b_.CreateExtractElement(places, std::uint64_t{0});
 }
 
 Value* ExpressionEmitter::is_better(ReduceKind kind, ElementType t, Value* candidate, Value* best) {

@@ -69,6 +69,7 @@ class ExpressionEmitter {
   llvm::Value* rounded(ElementType t, llvm::Value* v);
   llvm::Value* splat(llvm::Value* v, int lanes);
   int lanes() const { return lanes_; }
+  loop::AxisId vector_axis() const { return vector_axis_; }
   llvm::Value* mask() const { return mask_; }
   /// How fast an offset grows along an axis, when that is one number; nullopt when it is not
   /// linear.
@@ -80,6 +81,9 @@ class ExpressionEmitter {
   llvm::Value* combine_lanes(loop::ReduceKind kind, ElementType t, llvm::Value* v);
   llvm::Value* is_better(loop::ReduceKind kind, ElementType t, llvm::Value* candidate,
                          llvm::Value* best);
+  /// The place of the best lane; of equals the smallest.
+  llvm::Value* best_of_lanes(loop::ReduceKind kind, ElementType t, llvm::Value* values,
+                             llvm::Value* places);
   llvm::Constant* identity(loop::ReduceKind kind, ElementType t);
 
  private:

@@ -299,9 +299,7 @@ class KernelEmitter {
     const loop::Stage& s = k_.stages[static_cast<std::size_t>(number)];
     e_.forget();
     const bool columns = e_.lanes() > 1;
-    bool has_arg = false;
-    for (const loop::Reduction& r : s.reductions) has_arg = has_arg || is_arg(r.kind);
-    const bool rows = !columns && !s.axes.empty() && !has_arg;
+    const bool rows = !columns && !s.axes.empty();
     const int lanes = columns || rows ? width_ : 1;
     std::vector<Variables> variables;
     for (const loop::Reduction& r : s.reductions) variables.push_back(start(r, lanes));
@@ -351,26 +349,32 @@ class KernelEmitter {
       return;
     }
     Value* better = e_.is_better(r.kind, t, element, old);
+    if (e_.mask() && type->isVectorTy()) better = b_.CreateAnd(better, e_.mask());
     Value* place = linear_place(s);
     b_.CreateStore(b_.CreateSelect(better, element, old), v.value);
     llvm::Type* place_type = v.place->getAllocatedType();
-    Value* here = place_type->isVectorTy() ? e_.splat(place, e_.lanes()) : place;
-    b_.CreateStore(b_.CreateSelect(better, here, b_.CreateLoad(place_type, v.place)), v.place);
+    b_.CreateStore(b_.CreateSelect(better, place, b_.CreateLoad(place_type, v.place)), v.place);
   }
 
-  /// The index over all axes of a stage in row-major order.
+  /// The index over all axes of a stage in row-major order, in vectors where there are lanes.
   Value* linear_place(const loop::Stage& s) {
     Value* place = b_.getInt64(0);
     for (const AxisId a : s.axes)
       place = b_.CreateAdd(b_.CreateMul(place, e_.dim(axis(a).extent)), e_.axis_index(a));
-    return place;
+    place = e_.splat(place, e_.lanes());
+    if (e_.lanes() == 1 || s.axes.empty() || s.axes.back() != e_.vector_axis()) return place;
+    return b_.CreateAdd(place, b_.CreateStepVector(place->getType()));
   }
 
   Value* finish(const loop::Reduction& r, const Variables& v, bool across_lanes) {
-    if (is_arg(r.kind)) return b_.CreateLoad(v.place->getAllocatedType(), v.place);
+    const ElementType t = type_of(r);
     Value* value = b_.CreateLoad(v.value->getAllocatedType(), v.value);
-    if (across_lanes) value = e_.combine_lanes(r.kind, type_of(r), value);
-    return e_.rounded(type_of(r), value);  // sums of 16-bit floats are kept in f32
+    if (is_arg(r.kind)) {
+      Value* place = b_.CreateLoad(v.place->getAllocatedType(), v.place);
+      return across_lanes ? e_.best_of_lanes(r.kind, t, value, place) : place;
+    }
+    if (across_lanes) value = e_.combine_lanes(r.kind, t, value);
+    return e_.rounded(t, value);  // sums of 16-bit floats are kept in f32
   }
 
   const ProgramScope& scope_;

@@ -138,10 +138,12 @@ class StoredNodes {
       const Node& n = g.nodes[id];
       if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n))
         stored_[id] = true;
-      costly[id] = is_costly(n.op) && is_float(n.type.element);
+      cost[id] = inline_cost(n, cost);
+      // Once for a kernel rather than for each element: a number made of sizes and constants.
+      const bool is_number = element_count(n.type.shape) == Dim(1) && cost[id].loads == 0;
+      costly[id] = is_costly(n.op) && is_float(n.type.element) && !is_number;
       for (const Value o : n.operands)
         if (!stored_[o.id]) costly[id] = costly[id] || costly[o.id];
-      cost[id] = inline_cost(n, cost);
       const bool shared = uses_[id] > 1 || stretched[id];
       const bool large =
           cost[id].operations > kSharedLimit.operations || cost[id].loads > kSharedLimit.loads;

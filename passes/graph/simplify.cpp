@@ -109,6 +109,31 @@ Value broadcast_after(const Here& h) {
   return h.b.broadcast(h.b.node(h.n.op, inner, h.n.attrs), h.n.type.shape, first.ints_attr("dims"));
 }
 
+bool is_unit_reshape(const Here& h, const Node& n) {
+  if (n.op != Op::reshape) return false;
+  const auto kept = [](Shape s) {
+    std::erase(s, Dim(1));
+    return s;
+  };
+  return kept(n.type.shape) == kept(h.b.type(n.operands[0]).shape);
+}
+
+/// An elementwise operation on operands that all have the same axes of extent 1 added or dropped
+/// comes before that: [N] has kernels in common with other rows, [N, 1] has not.
+Value unit_reshape_after(const Here& h) {
+  std::vector<Value> inner;
+  const Shape* shape = nullptr;
+  for (const Value o : h.operands) {
+    const Node& n = h.at(o);
+    if (!is_unit_reshape(h, n)) return kNone;
+    inner.push_back(n.operands[0]);
+    const Shape& from = h.b.type(n.operands[0]).shape;
+    if (shape && !(*shape == from)) return kNone;
+    shape = &from;
+  }
+  return h.b.reshape(h.b.node(h.n.op, inner, h.n.attrs), h.n.type.shape);
+}
+
 // ---- Reductions ----
 
 Value reduce_of_ones(const Here& h) {
@@ -349,8 +374,9 @@ Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& op
   for (const Rule& rule : kRules)
     if (rule.op == n.op)
       if (const Value v = rule.apply(here); v.valid()) return v;
-  if (is_elementwise(n.op) && !operands.empty()) return broadcast_after(here);
-  return {};
+  if (!is_elementwise(n.op) || operands.empty()) return {};
+  if (const Value v = broadcast_after(here); v.valid()) return v;
+  return unit_reshape_after(here);
 }
 
 }  // namespace

@@ -209,6 +209,27 @@ TEST_CASE("extremes with NaN and infinities, in rows, in columns and as places")
   }
 }
 
+TEST_CASE("of equals in different lanes the first is the extreme's place") {
+  const double nan = std::nan("");
+  for (const ElementType e : {ElementType::F32, ElementType::I32})
+    for (const std::int64_t length : {3, 16, 37, 100}) {
+      Literal l = Literal::zeros(e, {6, length});
+      const auto set = [&](std::int64_t row, std::int64_t column, double v) {
+        const auto at = static_cast<std::size_t>(row * length + column);
+        if (e == ElementType::F32)
+          l.f[at] = v;
+        else
+          l.i[at] = std::isnan(v) ? 9 : static_cast<std::int64_t>(v);
+      };
+      set(1, length - 1, 7);
+      set(2, length - 1, 7), set(2, length / 2, 7);
+      set(3, length - 1, nan), set(3, length / 2, nan), set(3, 0, 8);
+      set(4, 2, -5), set(4, length - 1, -5);
+      for (std::int64_t k = 0; k < length; ++k) set(5, k, e == ElementType::F32 ? -HUGE_VAL : -3);
+      for (const Op op : {Op::argmax, Op::argmin}) check(op, {l}, {{"axis", std::int64_t{1}}});
+    }
+}
+
 TEST_CASE("0 and -0 are two constants") {
   Graph g;
   GraphBuilder b(g);
