@@ -18,7 +18,7 @@ struct DumpOptions {
   ModelOptions model;
   LimitOptions limit;
   std::string stage = "graph", of, format = "text";
-  bool each = false;
+  bool each = false, why = false;
 };
 
 std::string dump_ast(const DumpOptions& o) {
@@ -38,6 +38,22 @@ std::string render_graph(const Graph& g, const std::string& format, const Source
   return sources ? print(g, comments(g, *sources)) : print(g);
 }
 
+/// Which neighbours among the kernels did not become one, and why.
+std::string render_barriers(const loop::Program& p, const std::vector<FusionBarrier>& barriers) {
+  const auto name_of = [&](int number) -> std::string {
+    const std::string start = fmt::format("k{}_", number);
+    for (const loop::Kernel& k : p.kernels)
+      if (k.name.starts_with(start)) return k.name;
+    return fmt::format("k{}", number);
+  };
+  std::string text = "\nwhy kernels stayed apart (->: reads its result; |: only comes next)\n";
+  for (const FusionBarrier& b : barriers)
+    text += fmt::format(
+        "  {} {} {}{}\n    {}\n", name_of(b.from), b.reads ? "->" : "|", name_of(b.to),
+        b.loc.known() ? fmt::format("  @ {}:{}", b.loc.file, b.loc.line) : "", b.reason);
+  return text;
+}
+
 /// The program that shows most: the training step where there is one.
 std::string default_program(const Module& m) {
   if (m.has_train) return "train_step";
@@ -52,6 +68,9 @@ std::string dump(const DumpOptions& o) {
     throw UserError(fmt::format(
         "--mem-limit {}: memory is planned after stage {}; use --stage kernels, llvm or asm",
         o.limit.mem_limit, o.stage));
+  if (o.why && o.stage != "kernels")
+    throw UserError(
+        fmt::format("--why: stage {} has no kernels yet; use --stage kernels", o.stage));
   if (o.stage == "ast") return dump_ast(o);
   const Compilation c = o.model.compile();
   CompileOptions options = c.options();
@@ -68,7 +87,8 @@ std::string dump(const DumpOptions& o) {
   const Module& m = c.module();
   const loop::Program kernels =
       kernels_of(g, o.limit.apply_to(options, g, train_split(m), m.train.batch));
-  if (o.stage == "kernels") return loop::print(kernels);
+  if (o.stage == "kernels")
+    return loop::print(kernels) + (o.why ? render_barriers(kernels, barriers_of(g, options)) : "");
   return llvm_text(kernels, o.stage == "llvm" ? LlvmText::Optimized : LlvmText::Assembly);
 }
 
@@ -87,6 +107,8 @@ void add_dump(CLI::App& app) {
   verb->add_option("--format", o->format, "text, dot, svg or json")
       ->check(CLI::IsMember({"text", "dot", "svg", "json"}))
       ->capture_default_str();
+  verb->add_flag("--why", o->why,
+                 "with stage kernels: for neighbours that are two, what kept them apart");
   verb->add_flag("--after-each-pass", o->each, "print the graph after every pass as well");
   verb->callback([o] { fmt::print("{}", dump(*o)); });
 }

@@ -116,6 +116,12 @@ loop::Program kernels_of(const Graph& g, const CompileOptions& options) {
   return program;
 }
 
+std::vector<FusionBarrier> barriers_of(const Graph& g, const CompileOptions& options) {
+  CompileOptions before_fuse = options;
+  before_fuse.disabled_passes.push_back("fuse");
+  return fusion_barriers(run_pipeline(g, PipelineEnd::Fused, before_fuse));
+}
+
 std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options) {
   const StageClock clock;
   CodegenOptions codegen;

@@ -12,6 +12,7 @@
 #include "driver/api/memory_limit.h"
 #include "frontend/frontend.h"
 #include "ir/loop/loop.h"
+#include "passes/graph/fuse.h"
 #include "passes/pass_manager.h"
 #include "runtime/tensor.h"
 
@@ -72,6 +73,8 @@ class Compilation {
 Graph run_pipeline(const Graph& g, PipelineEnd end, const CompileOptions& options);
 /// Lowered and planned.
 loop::Program kernels_of(const Graph& g, const CompileOptions& options);
+/// What kept those kernels apart.
+std::vector<FusionBarrier> barriers_of(const Graph& g, const CompileOptions& options);
 std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options);
 
 dlc_dtype to_dtype(ElementType t);

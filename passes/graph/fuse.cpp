@@ -12,6 +12,8 @@
 //
 // Everything else is computed where it is used. At last the kernels are ordered so that whoever
 // reads a parameter's old value comes before the kernel that updates it in place.
+#include "passes/graph/fuse.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -256,7 +258,49 @@ class Fusion {
     return result;
   }
 
+  /// Of every two kernels that are neighbours what kept the second one's nodes out of the first.
+  std::vector<FusionBarrier> barriers() const {
+    const std::vector<int> position = schedule();
+    std::vector<int> at(position.size());  // the group in each position
+    for (std::size_t k = 0; k < position.size(); ++k)
+      at[static_cast<std::size_t>(position[k])] = static_cast<int>(k);
+    std::vector<FusionBarrier> result;
+    for (int to = 1; to < static_cast<int>(at.size()); ++to) {
+      const int second = at[static_cast<std::size_t>(to)];
+      const std::vector<Value>& items = groups_[static_cast<std::size_t>(second)].items;
+      for (int from = 0; from < to; ++from) {
+        const int first = at[static_cast<std::size_t>(from)];
+        const auto reads_first = [&](Value v) {
+          const std::vector<Read> all = reads(v, groups_[static_cast<std::size_t>(second)].domain);
+          return std::any_of(all.begin(), all.end(),
+                             [&](const Read& r) { return group_of_[r.leaf.id] == first; });
+        };
+        const auto reader = std::find_if(items.begin(), items.end(), reads_first);
+        if (reader == items.end() && from + 1 < to) continue;
+        const Value v = reader == items.end() ? items.front() : *reader;
+        const Obstacle o = obstacle(v, first);
+        result.push_back({from, to, reader != items.end(), g_[v].loc, describe(v, first, o)});
+      }
+    }
+    return result;
+  }
+
  private:
+  /// What keeps a node out of a kernel.
+  struct Obstacle {
+    enum Kind {
+      None,
+      Scatter,      // the kernel adds to memory at places that data gives
+      OwnKernel,    // the node is a contraction or a scatter
+      RowsOfTile,   // the node reduces, the kernel is a contraction
+      OtherDomain,  // their points are not the same
+      Later,        // the node needs what a later kernel computes
+      OtherPoints,  // the node reads what the kernel computes at other points
+      Stranger,     // the kernel is a contraction, and the node reads nothing of it
+    } kind = None;
+    Value needs{};
+  };
+
   void place(Value v) {
     const Node& n = g_[v];
     if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) {
@@ -267,7 +311,7 @@ class Fusion {
       return add_group(std::move(group), v);
     }
     for (std::size_t k = first_possible(v); k < groups_.size(); ++k)
-      if (can_join(v, static_cast<int>(k))) {
+      if (obstacle(v, static_cast<int>(k)).kind == Obstacle::None) {
         if (is_reduction(n) && !groups_[k].reduces) set_row(groups_[k], n);
         groups_[k].items.push_back(v);
         group_of_[v.id] = static_cast<int>(k);
@@ -298,29 +342,80 @@ class Fusion {
     return static_cast<std::size_t>(last);
   }
 
-  bool can_join(Value v, int k) const {
+  Obstacle obstacle(Value v, int k) const {
     const Group& group = groups_[static_cast<std::size_t>(k)];
     const Node& n = g_[v];
-    if (group.scatters) return false;
+    if (group.scatters) return {Obstacle::Scatter};
+    if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) return {Obstacle::OwnKernel};
     const Shape& shape = n.type.shape;
     if (is_reduction(n)) {
-      if (group.contracts || shape != group.domain) return false;
+      if (group.contracts) return {Obstacle::RowsOfTile};
+      if (shape != group.domain) return {Obstacle::OtherDomain};
     } else if (shape != group.domain) {
       // Rows of the node beside a reduction over rows of the same extents.
       if (!group.reduces || group.domain.empty() ||
           shape.size() != group.domain.size() + group.row.size())
-        return false;
+        return {Obstacle::OtherDomain};
       Shape whole = group.domain;
       whole.insert(whole.end(), group.row.begin(), group.row.end());
-      if (shape != whole) return false;
+      if (shape != whole) return {Obstacle::OtherDomain};
     }
     bool reads_group = false;
     for (const Read& r : reads(v, group.domain)) {
       const int from = group_of_[r.leaf.id];
-      if (from > k || (from == k && !r.aligned)) return false;
+      if (from > k) return {Obstacle::Later, r.leaf};
+      if (from == k && !r.aligned) return {Obstacle::OtherPoints, r.leaf};
       reads_group = reads_group || from == k;
     }
-    return reads_group || !group.contracts;
+    if (!reads_group && group.contracts) return {Obstacle::Stranger};
+    return {};
+  }
+
+  std::string label(Value v) const {
+    const Node& n = g_[v];
+    if (!n.name.empty()) return fmt::format("`{}`", n.name);
+    return n.loc.known() ? fmt::format("the {} of {}:{}", op_name(n.op), n.loc.file, n.loc.line)
+                         : fmt::format("the {}", op_name(n.op));
+  }
+
+  std::string describe(Value v, int k, const Obstacle& o) const {
+    const Group& group = groups_[static_cast<std::size_t>(k)];
+    const Node& n = g_[v];
+    const auto points = [](const Shape& s) { return Type{ElementType::F32, s}.str().substr(3); };
+    switch (o.kind) {
+      case Obstacle::Scatter:
+        return "the first one adds to memory at places that data gives; nothing else runs in it";
+      case Obstacle::OwnKernel:
+        return n.op == Op::contract
+                   ? fmt::format(
+                         "{} uses each element of its operands many times, in tiles of its "
+                         "own: they are computed once, before it",
+                         label(v))
+                   : fmt::format(
+                         "{} adds to memory at places that data gives, which takes a kernel "
+                         "of its own",
+                         label(v));
+      case Obstacle::RowsOfTile:
+        return fmt::format("{} needs whole rows, and a tile of the contraction holds parts of them",
+                           label(v));
+      case Obstacle::OtherDomain:
+        return fmt::format("{} has {} points, the first kernel {}", label(v), points(n.type.shape),
+                           points(group.domain));
+      case Obstacle::Later:
+        return fmt::format("{} also needs {}, which is computed after the first kernel", label(v),
+                           label(o.needs));
+      case Obstacle::OtherPoints:
+        return fmt::format("{} reads {} at other points than its own, so all of it comes first",
+                           label(v), label(o.needs));
+      case Obstacle::Stranger:
+        return fmt::format(
+            "{} reads nothing of the first one, a contraction, whose points only "
+            "its result's readers share",
+            label(v));
+      case Obstacle::None:
+        break;
+    }
+    return "they would have had to be one, but the second one's other nodes could not join";
   }
 
   /// What computing `v` over `domain` reads, and where.
@@ -426,5 +521,7 @@ Graph run_fuse(const Graph& old) {
   for (std::size_t id = 0; id < numbers.size(); ++id) g.nodes[id].kernel = numbers[id];
   return g;
 }
+
+std::vector<FusionBarrier> fusion_barriers(const Graph& g) { return Fusion(lay_out(g)).barriers(); }
 
 }  // namespace dlc

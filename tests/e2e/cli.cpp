@@ -84,6 +84,16 @@ TEST_CASE("every stage of a dump, and a dumped graph parses back") {
   CHECK(contains(passes.out, "# after cse"));
 }
 
+TEST_CASE("dump says why kernels stayed apart") {
+  const Finished f = dlc_command({"dump", example("mlp.dl"), "--stage", "kernels", "--why"});
+  CHECK(f.exit_code == 0);
+  CHECK(contains(f.out, "why kernels stayed apart"));
+  CHECK(contains(f.out, "k0_reshape -> k1_contract  @ std/layers.dl:7\n"));
+  const Finished early = dlc_command({"dump", example("mlp.dl"), "--why"});
+  CHECK(early.exit_code == 1);
+  CHECK(early.err == "error: --why: stage graph has no kernels yet; use --stage kernels\n");
+}
+
 TEST_CASE("dump formats") {
   const Finished svg = dlc_command({"dump", example("mlp.dl"), "--format", "svg"});
   CHECK(contains(svg.out, "<svg"));
