@@ -11,8 +11,7 @@
 // Blocked: k runs in blocks; the sums of a panel wait in memory between them (the function's
 // stack), for at most kBlockRows rows at a time, and the epilogue follows the last block.
 //
-// Without such an n (a dot product, a matrix times a vector) each element of C is a sum in plain
-// loops, in vectors along k where both operands step by 1 there.
+// Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp.
 #include "codegen/llvm/contraction_emitter.h"
 
 #include <llvm/IR/Intrinsics.h>
@@ -20,15 +19,13 @@
 
 #include <algorithm>
 
-#include "codegen/llvm/loops.h"
+#include "codegen/llvm/contraction_base.h"
+#include "codegen/llvm/dot_emitter.h"
 #include "ir/support/check.h"
 
 namespace dlc {
 
 using llvm::Value;
-using loop::AxisId;
-using loop::ContractIndex;
-
 namespace {
 
 // A multiple of every height of a tile. 480 rows of 4 vectors are 120 KiB of stack.
@@ -36,157 +33,16 @@ constexpr int kBlockRows = 480;
 // With fewer rows than this packing V costs more than it saves.
 constexpr int kLeastPackedRows = 48;
 
-class ContractionEmitter {
+class ContractionEmitter : ContractionBase {
  public:
   ContractionEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                      ExpressionEmitter& e, Value* begin, Value* end)
-      : scope_(scope),
-        k_(k),
-        c_(k.contraction[0]),
-        r_(contract_roles(scope.program, k, scope.unit)),
-        b_(b),
-        e_(e),
-        begin_(begin),
-        end_(end) {
-    if (r_.n) s_ = contract_schedule(scope.program, k, scope.unit);
-  }
+      : ContractionBase(scope, k, b, e, begin, end),
+        s_(contract_schedule(scope.program, k, scope.unit)) {}
 
-  void emit() {
-    if (!r_.n) return plain(0);
-    others(0);
-  }
+  void emit() { others(0); }
 
  private:
-  const loop::Axis& axis(AxisId a) const { return k_.axes[static_cast<std::size_t>(a)]; }
-  bool is_range(const ContractIndex& i) const { return i.axis >= 0 && i.axis == k_.outer[0]; }
-  Value* number(std::int64_t v) { return b_.getInt64(static_cast<std::uint64_t>(v)); }
-  Value* low(const ContractIndex& i) { return is_range(i) ? begin_ : number(0); }
-  Value* high(const ContractIndex& i) { return is_range(i) ? end_ : e_.dim(i.extent); }
-  llvm::Type* type() { return e_.value_type(c_.type); }
-  llvm::FixedVectorType* vector_of(llvm::Type* t, int lanes) {
-    return llvm::FixedVectorType::get(t, static_cast<unsigned>(lanes));
-  }
-  llvm::Type* vector() { return vector_of(type(), r_.lanes); }
-  Value* zeros() { return llvm::Constant::getNullValue(vector()); }
-
-  // ---- Memory ----
-
-  loop::BufferId u_buffer() const { return r_.u_is_a ? c_.a : c_.b; }
-  loop::BufferId v_buffer() const { return r_.u_is_a ? c_.b : c_.a; }
-  llvm::Align align(ElementType t) const {
-    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(t)));
-  }
-  /// Memory read as `lanes` elements (0: one) of a buffer's type, as numbers of the accumulator's.
-  Value* load(loop::BufferId buffer, Value* offset, int lanes, Value* mask = nullptr) {
-    const ElementType t = e_.element(buffer);
-    llvm::Type* memory = e_.memory_type(t);
-    Value* at = b_.CreateInBoundsGEP(memory, e_.buffer(buffer), offset);
-    llvm::Type* whole = lanes ? vector_of(memory, lanes) : memory;
-    Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(whole, at, align(t), mask,
-                                                              llvm::Constant::getNullValue(whole)))
-                    : b_.CreateAlignedLoad(whole, at, align(t));
-    return e_.from_memory(t, v);
-  }
-  Value* fma(Value* x, Value* y, Value* z) {
-    return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
-  }
-  Value* lanes_below(Value* count) {
-    Value* step = b_.CreateStepVector(vector_of(b_.getInt64Ty(), r_.lanes));
-    return b_.CreateICmpSLT(step, e_.splat(count, r_.lanes));
-  }
-  llvm::AllocaInst* array(llvm::Type* t, std::int64_t count, const char* name) {
-    llvm::AllocaInst* a =
-        emit_variable(b_, llvm::ArrayType::get(t, static_cast<std::uint64_t>(count)), name);
-    a->setAlignment(llvm::Align(64));
-    return a;
-  }
-
-  // ---- Plain loops: any contraction ----
-
-  void plain(std::size_t at) {
-    if (at < k_.outer.size()) {
-      const AxisId a = k_.outer[at];
-      Value* from = at == 0 ? begin_ : number(0);
-      Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
-      emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
-        e_.set_axis(a, i);
-        plain(at + 1);
-      });
-      return;
-    }
-    Value *a = e_.dim(c_.a_base), *b = e_.dim(c_.b_base);
-    for (const ContractIndex& i : c_.indices) {
-      if (i.axis < 0) continue;
-      a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
-      b = b_.CreateAdd(b, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.b_stride)));
-    }
-    e_.set_accumulator(r_.dot ? dot_product(a, b) : scalar_sum(a, b));
-    epilogue();
-  }
-
-  Value* scalar_sum(Value* a, Value* b) {
-    llvm::AllocaInst* sum = emit_variable(b_, type(), "sum");
-    b_.CreateStore(llvm::Constant::getNullValue(type()), sum);
-    sum_loops(r_.k, 0, a, b, [&](Value* pa, Value* pb) {
-      Value *x = load(c_.a, pa, 0), *y = load(c_.b, pb, 0);
-      b_.CreateStore(fma(x, y, b_.CreateLoad(type(), sum)), sum);
-    });
-    return b_.CreateLoad(type(), sum);
-  }
-
-  /// Four vectors of sums (so that one need not wait for the last), added up in a fixed tree.
-  Value* dot_product(Value* a, Value* b) {
-    constexpr int kSums = 4;
-    std::vector<llvm::AllocaInst*> sums;
-    for (int s = 0; s < kSums; ++s) {
-      sums.push_back(emit_variable(b_, vector(), "sum"));
-      b_.CreateStore(zeros(), sums.back());
-    }
-    const auto step = [&](int s, Value* pa, Value* pb, Value* mask) {
-      Value *x = load(c_.a, pa, r_.lanes, mask), *y = load(c_.b, pb, r_.lanes, mask);
-      b_.CreateStore(fma(x, y, b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)])),
-                     sums[static_cast<std::size_t>(s)]);
-    };
-    std::vector<const ContractIndex*> rest = r_.k;
-    std::erase(rest, r_.dot);
-    sum_loops(rest, 0, a, b, [&](Value* pa, Value* pb) {
-      Value* extent = e_.dim(r_.dot->extent);
-      const std::int64_t whole = static_cast<std::int64_t>(kSums) * r_.lanes;
-      Value* middle = b_.CreateAnd(extent, number(-whole));
-      emit_loop(b_, number(0), middle, whole, "dot", [&](Value* i) {
-        for (int s = 0; s < kSums; ++s) {
-          Value* at = b_.CreateAdd(i, number(s * r_.lanes));
-          step(s, b_.CreateAdd(pa, at), b_.CreateAdd(pb, at), nullptr);
-        }
-      });
-      emit_loop(b_, middle, extent, r_.lanes, "rest", [&](Value* i) {
-        step(0, b_.CreateAdd(pa, i), b_.CreateAdd(pb, i), lanes_below(b_.CreateSub(extent, i)));
-      });
-    });
-    const auto sum = [&](int s) {
-      return b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)]);
-    };
-    Value* total = b_.CreateFAdd(b_.CreateFAdd(sum(0), sum(1)), b_.CreateFAdd(sum(2), sum(3)));
-    return e_.combine_lanes(loop::ReduceKind::Sum, c_.type, total);
-  }
-
-  /// Loops over summed indices; the body gets two offsets, which step by the strides in a and b.
-  void sum_loops(const std::vector<const ContractIndex*>& indices, std::size_t at, Value* a,
-                 Value* b, const std::function<void(Value*, Value*)>& body) {
-    if (at == indices.size()) return body(a, b);
-    const ContractIndex& k = *indices[at];
-    Value *a_step = e_.dim(k.a_stride), *b_step = e_.dim(k.b_stride);
-    emit_loop(b_, number(0), e_.dim(k.extent), 1, "k", [&](Value* i) {
-      sum_loops(indices, at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
-                b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);
-    });
-  }
-
-  void epilogue() {
-    e_.forget();
-    for (const loop::Stage& s : k_.stages) e_.store_all(s.stores);
-  }
-
   // ---- Loops over C ----
 
   void others(std::size_t at) {
@@ -511,14 +367,7 @@ class ContractionEmitter {
     emit_loop(b_, even, count, 2, "last", [&](Value* k) { products(k, false); });
   }
 
-  const ProgramScope& scope_;
-  const loop::Kernel& k_;
-  const loop::Contraction& c_;
-  const ContractRoles r_;
-  loop::ContractSchedule s_;
-  llvm::IRBuilder<>& b_;
-  ExpressionEmitter& e_;
-  Value *begin_, *end_;
+  const loop::ContractSchedule s_;
   llvm::AllocaInst *waiting_ = nullptr, *packed_ = nullptr;
 };
 
@@ -526,12 +375,15 @@ class ContractionEmitter {
 
 void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                       ExpressionEmitter& e, Value* begin, Value* end) {
-  ContractionEmitter(scope, k, b, e, begin, end).emit();
+  if (contract_roles(scope.program, k, scope.unit).n)
+    ContractionEmitter(scope, k, b, e, begin, end).emit();
+  else
+    emit_dot(scope, k, b, e, begin, end);
 }
 
 int contraction_rows(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit) {
   const ContractRoles r = contract_roles(p, k, unit);
-  if (!r.n) return 1;
+  if (!r.n) return r.short_rows && r.short_rows->axis == k.outer[0] ? r.lanes : 1;
   const loop::ContractSchedule s = contract_schedule(p, k, unit);
   if (r.m && r.m->axis == k.outer[0]) return s.rows;
   return r.n->axis == k.outer[0] ? s.vectors * r.lanes : 1;

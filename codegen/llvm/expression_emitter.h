@@ -12,6 +12,8 @@
 
 namespace dlc {
 
+inline bool is_unsigned(ElementType t) { return t == ElementType::U8 || t == ElementType::Bool; }
+
 /// What a program's kernels share while they are emitted.
 struct ProgramScope {
   const loop::Program& program;
@@ -68,6 +70,8 @@ class ExpressionEmitter {
   /// To the nearest value of a 16-bit float type; other types' values as they are.
   llvm::Value* rounded(ElementType t, llvm::Value* v);
   llvm::Value* splat(llvm::Value* v, int lanes);
+  /// Which of the lanes are among the first `count` (i64, of any size).
+  llvm::Value* lanes_below(llvm::Value* count, int lanes);
   int lanes() const { return lanes_; }
   loop::AxisId vector_axis() const { return vector_axis_; }
   llvm::Value* mask() const { return mask_; }

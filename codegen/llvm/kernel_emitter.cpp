@@ -127,11 +127,7 @@ class KernelEmitter {
     e_.forget();
   }
 
-  Value* lanes_below(Value* count) {
-    Value* step = b_.CreateStepVector(
-        llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(width_)));
-    return b_.CreateICmpSLT(step, e_.splat(count, width_));
-  }
+  Value* lanes_below(Value* count) { return e_.lanes_below(count, width_); }
 
   /// Steps of the vector width along an axis, and a masked one for the rest.
   void vectorised(AxisId a, bool is_range, const std::function<void()>& body) {

@@ -39,6 +39,20 @@ double fill(const ContractIndex& i, int lanes) {
   return extent / (std::ceil(extent / lanes) * lanes);
 }
 
+/// Along `i`, rows of a few k's each follow one another in memory.
+bool has_short_rows(const ContractIndex& i, const std::vector<const ContractIndex*>& k) {
+  constexpr std::int64_t kLongest = 8;
+  if (i.in_a == i.in_b || i.extent == Dim(1) || k.size() != 1) return false;
+  if (!k[0]->extent.is_constant() || k[0]->extent.value() < 1 || k[0]->extent.value() > kLongest)
+    return false;
+  return (i.in_a ? i.a_stride : i.b_stride) == k[0]->extent &&
+         (i.in_a ? k[0]->a_stride : k[0]->b_stride) == Dim(1);
+}
+
+bool is_longer(const ContractIndex& a, const ContractIndex& b) {
+  return extent_of(a) > extent_of(b);
+}
+
 /// Registers hold the sums, a row of V, and one element of U: 32 of 512 bits, else 16.
 int most_rows(int vectors, int bits) {
   if (bits >= 512) {
@@ -156,6 +170,10 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
     if (score > best) best = score, r.n = &i;
   }
   if (!r.n) {
+    for (const ContractIndex* i : r.other)
+      if (has_short_rows(*i, r.k) && (!r.short_rows || is_longer(*i, *r.short_rows)))
+        r.short_rows = i;
+    if (r.short_rows) return r;
     for (const ContractIndex* i : r.k)
       if (i->a_stride == Dim(1) && i->b_stride == Dim(1) &&
           !(i->extent.is_constant() && i->extent.value() < r.lanes / 2))

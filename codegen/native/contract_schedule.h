@@ -38,8 +38,10 @@ struct ContractRoles {
   const loop::ContractIndex* m = nullptr;  // may be absent
   std::vector<const loop::ContractIndex*> other, k;
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
-  bool u_is_a = true;                        // and V is b; else the other way round
-  bool pairs = false;                        // products are taken two at a time (bf16)
+  // Without n: an axis of C along which one operand has rows of a few elements side by side.
+  const loop::ContractIndex* short_rows = nullptr;
+  bool u_is_a = true;  // and V is b; else the other way round
+  bool pairs = false;  // products are taken two at a time (bf16)
 
   const Dim& u_stride(const loop::ContractIndex& i) const {
     return u_is_a ? i.a_stride : i.b_stride;

@@ -107,6 +107,17 @@ TEST_CASE("constant rows, f64, narrower vectors") {
   check(kForms[4], ElementType::F64, n, {37, 19}, 128);
 }
 
+TEST_CASE("rows of a few elements side by side") {
+  const Form matrix_vector{"nk", "k", "n"}, vector_matrix{"k", "mk", "m"}, layer{"nk", "km", "nm"},
+      batched{"bnk", "bk", "bn"};
+  for (const Form& f : {matrix_vector, vector_matrix, layer, batched})
+    for (const std::int64_t k : {1, 2, 3, 4, 7, 8}) {
+      check(f, ElementType::F32, Dim::symbol("N"), {k, f.out == layer.out ? 1 : 45}, 0);
+      check(f, ElementType::F64, Dim::symbol("N"), {k, 1}, 256);
+      check(f, ElementType::BF16, 21, {k, 1}, 128);
+    }
+}
+
 TEST_CASE("16-bit operands, summed in f32") {
   const Dim n = Dim::symbol("N");
   for (const Form& f : kForms) {

@@ -1,0 +1,174 @@
+// A contraction of which no axis of C runs in vectors: each element of C is a sum of its own.
+//
+//   dot         k runs in vectors where both operands step by 1 along it
+//   short rows  one operand has rows of a few elements side by side (two features a row): as many
+//               rows as a vector has lanes are read whole and dealt out, so that the lanes are rows
+//   plain       anything else, element by element
+#include "codegen/llvm/dot_emitter.h"
+
+#include "codegen/llvm/contraction_base.h"
+
+namespace dlc {
+
+namespace {
+
+class DotEmitter : ContractionBase {
+ public:
+  using ContractionBase::ContractionBase;
+
+  void emit() {
+    if (r_.short_rows)
+      short_rows(0);
+    else
+      plain(0);
+  }
+
+ private:
+  /// Where the first product of the current point of C has its operand.
+  Value* offset_here(const Dim& base, Dim ContractIndex::*stride) {
+    Value* offset = e_.dim(base);
+    for (const ContractIndex& i : c_.indices)
+      if (i.axis >= 0)
+        offset = b_.CreateAdd(offset, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.*stride)));
+    return offset;
+  }
+
+  void plain(std::size_t at) {
+    if (at < k_.outer.size()) {
+      const AxisId a = k_.outer[at];
+      Value* from = at == 0 ? begin_ : number(0);
+      Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
+      emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
+        e_.set_axis(a, i);
+        plain(at + 1);
+      });
+      return;
+    }
+    Value *a = offset_here(c_.a_base, &ContractIndex::a_stride),
+          *b = offset_here(c_.b_base, &ContractIndex::b_stride);
+    e_.set_accumulator(r_.dot ? dot_product(a, b) : scalar_sum(a, b));
+    epilogue();
+  }
+
+  Value* scalar_sum(Value* a, Value* b) {
+    llvm::AllocaInst* sum = emit_variable(b_, type(), "sum");
+    b_.CreateStore(llvm::Constant::getNullValue(type()), sum);
+    sum_loops(r_.k, 0, a, b, [&](Value* pa, Value* pb) {
+      Value *x = load(c_.a, pa, 0), *y = load(c_.b, pb, 0);
+      b_.CreateStore(fma(x, y, b_.CreateLoad(type(), sum)), sum);
+    });
+    return b_.CreateLoad(type(), sum);
+  }
+
+  /// Four vectors of sums (so that one need not wait for the last), added up in a fixed tree.
+  Value* dot_product(Value* a, Value* b) {
+    constexpr int kSums = 4;
+    std::vector<llvm::AllocaInst*> sums;
+    for (int s = 0; s < kSums; ++s) {
+      sums.push_back(emit_variable(b_, vector(), "sum"));
+      b_.CreateStore(zeros(), sums.back());
+    }
+    const auto step = [&](int s, Value* pa, Value* pb, Value* mask) {
+      Value *x = load(c_.a, pa, r_.lanes, mask), *y = load(c_.b, pb, r_.lanes, mask);
+      b_.CreateStore(fma(x, y, b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)])),
+                     sums[static_cast<std::size_t>(s)]);
+    };
+    std::vector<const ContractIndex*> rest = r_.k;
+    std::erase(rest, r_.dot);
+    sum_loops(rest, 0, a, b, [&](Value* pa, Value* pb) {
+      Value* extent = e_.dim(r_.dot->extent);
+      const std::int64_t whole = static_cast<std::int64_t>(kSums) * r_.lanes;
+      Value* middle = b_.CreateAnd(extent, number(-whole));
+      emit_loop(b_, number(0), middle, whole, "dot", [&](Value* i) {
+        for (int s = 0; s < kSums; ++s) {
+          Value* at = b_.CreateAdd(i, number(s * r_.lanes));
+          step(s, b_.CreateAdd(pa, at), b_.CreateAdd(pb, at), nullptr);
+        }
+      });
+      emit_loop(b_, middle, extent, r_.lanes, "rest", [&](Value* i) {
+        step(0, b_.CreateAdd(pa, i), b_.CreateAdd(pb, i), lanes_below(b_.CreateSub(extent, i)));
+      });
+    });
+    const auto sum = [&](int s) {
+      return b_.CreateLoad(vector(), sums[static_cast<std::size_t>(s)]);
+    };
+    Value* total = b_.CreateFAdd(b_.CreateFAdd(sum(0), sum(1)), b_.CreateFAdd(sum(2), sum(3)));
+    return e_.combine_lanes(loop::ReduceKind::Sum, c_.type, total);
+  }
+
+  // ---- Short rows ----
+
+  void short_rows(std::size_t at) {
+    if (at == k_.outer.size()) return rows_in_lanes();
+    const AxisId a = k_.outer[at];
+    if (a == r_.short_rows->axis) return short_rows(at + 1);
+    Value* from = at == 0 ? begin_ : number(0);
+    Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
+    emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
+      e_.set_axis(a, i);
+      short_rows(at + 1);
+    });
+  }
+
+  void rows_in_lanes() {
+    const ContractIndex& m = *r_.short_rows;
+    Value *from = low(m), *to = high(m);
+    Value* whole = b_.CreateAnd(b_.CreateSub(to, from), number(-r_.lanes));
+    Value* middle = b_.CreateAdd(from, whole);
+    emit_loop(b_, from, middle, r_.lanes, "rows", [&](Value* i) { some_rows(i, nullptr); });
+    emit_loop(b_, middle, to, r_.lanes, "rest",
+              [&](Value* i) { some_rows(i, b_.CreateSub(to, i)); });
+  }
+
+  /// Rows from `i` on: a vector of them, or the first `count`.
+  void some_rows(Value* i, Value* count) {
+    const ContractIndex &m = *r_.short_rows, &k = *r_.k[0];
+    const bool in_a = m.in_a;
+    const auto size = static_cast<int>(k.extent.value());
+    e_.set_axis(m.axis, i);
+    Value *a = offset_here(c_.a_base, &ContractIndex::a_stride),
+          *b = offset_here(c_.b_base, &ContractIndex::b_stride);
+    Value *rows = in_a ? a : b, *other = in_a ? b : a;
+    std::vector<Value*> vectors;
+    for (int v = 0; v < size; ++v) {
+      Value* skipped = number(v * r_.lanes);
+      Value* mask =
+          count ? lanes_below(b_.CreateSub(b_.CreateMul(count, number(size)), skipped)) : nullptr;
+      vectors.push_back(load(in_a ? c_.a : c_.b, b_.CreateAdd(rows, skipped), r_.lanes, mask));
+    }
+    Value* sum = zeros();
+    for (int p = 0; p < size; ++p) {
+      Value* at =
+          b_.CreateAdd(other, b_.CreateMul(number(p), e_.dim(in_a ? k.b_stride : k.a_stride)));
+      sum = fma(dealt(vectors, p), e_.splat(load(in_a ? c_.b : c_.a, at, 0), r_.lanes), sum);
+    }
+    e_.set_vector(m.axis, r_.lanes, count ? lanes_below(count) : nullptr);
+    e_.set_accumulator(sum);
+    epilogue();
+    e_.set_vector(-1, 1, nullptr);
+  }
+
+  /// Element `p` of each row, where the rows lie behind one another in the vectors.
+  Value* dealt(const std::vector<Value*>& vectors, int p) {
+    const auto size = static_cast<int>(vectors.size());
+    Value* result = llvm::PoisonValue::get(vector());
+    for (int v = 0; v < size; ++v) {
+      std::vector<int> lanes;
+      for (int lane = 0; lane < r_.lanes; ++lane) {
+        const int place = lane * size + p;
+        lanes.push_back(place / r_.lanes == v ? r_.lanes + place % r_.lanes : lane);
+      }
+      result = b_.CreateShuffleVector(result, vectors[static_cast<std::size_t>(v)], lanes);
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+void emit_dot(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
+              ExpressionEmitter& e, llvm::Value* begin, llvm::Value* end) {
+  DotEmitter(scope, k, b, e, begin, end).emit();
+}
+
+}  // namespace dlc
