@@ -108,20 +108,20 @@ class Monitor {
     if (!has_rows && !options.epochs) line_every_ = (steps + kMostLines - 1) / kMostLines;
   }
 
-  TrainObserver observer(bool watches) {
+  TrainObserver observer() {
     TrainObserver result;
     result.on_epoch = [this](const EpochReport& r) { epoch(r); };
-    if (watches || bar_.shown() || line_every_ > 0)
+    if (bar_.shown()) result.on_progress = [this](const ProgressReport& r) { bar_.draw(r.last); };
+    if (line_every_ > 0) {
       result.on_step = [this](const StepReport& r) { step(r); };
+      result.step_every = line_every_;
+    }
     return result;
   }
   std::int64_t steps() const { return steps_; }
 
  private:
   void step(const StepReport& r) {
-    watched_ = &r.watched;
-    if (bar_.shown()) bar_.step(r);
-    if (line_every_ == 0 || (r.step - 1) % line_every_ != 0) return;
     bar_.clear();
     fmt::print("step {}  loss {:.4g}{}\n", r.step, r.loss, show_watched(r.watched));
     std::fflush(stdout);
@@ -137,10 +137,10 @@ class Monitor {
     else
       fmt::print("{}, on average {}", plural(r.step, "step"), show(r.train));
     if (!r.test.empty()) fmt::print("  test {}", show(r.test));
-    if (watched_) fmt::print("{}", show_watched(*watched_));
+    fmt::print("{}", show_watched(*r.watched));
     fmt::print("  {:.3g} s\n", r.seconds);
     std::fflush(stdout);
-    log_.write(r, watched_);
+    log_.write(r);
   }
 
   const TrainOptions& options_;
@@ -149,7 +149,6 @@ class Monitor {
   ProgressBar bar_;
   std::int64_t line_every_ = 0;  // 0: no lines for steps
   std::int64_t steps_ = 0;
-  const std::vector<std::pair<std::string, const Tensor*>>* watched_ = nullptr;
 };
 
 /// Learned values beside those that the simulated data were made with, in the order of `paths`.
@@ -195,9 +194,6 @@ void train_file(const TrainVerbOptions& o) {
       split ? load_data(c, *split, test_split, options.seed, pool) : LoadedData{};
   const Rows* test = data.test ? &*data.test : nullptr;
 
-  const bool watches =
-      std::any_of(m.train_step.outputs.begin(), m.train_step.outputs.end(),
-                  [](const GraphOutput& out) { return out.kind == OutputKind::Watch; });
   print_start(m, options, data.rows, test, compile_ms);
   log.start();
   std::int64_t steps = 0;
@@ -206,7 +202,7 @@ void train_file(const TrainVerbOptions& o) {
     Monitor monitor(options, data.rows.count > 0, log);
     train(programs.train_step->program(),
           programs.evaluate ? programs.evaluate->program() : nullptr, tensors, data.rows, test,
-          options, pool, monitor.observer(watches));
+          options, pool, monitor.observer());
     steps = monitor.steps();
   }
   if (interrupted) fmt::print("stopped by Ctrl-C after step {}\n", steps);

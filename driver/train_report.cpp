@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::int64_t kLongestRow = 8;       // elements shown in a line
 constexpr std::int64_t kMostLogged = 10'000;  // elements of a watched value in the log
-constexpr auto kBetweenDraws = std::chrono::milliseconds(100);
 constexpr int kBarWidth = 30;
 
 /// JSON has no infinity and no NaN.
@@ -56,24 +55,10 @@ std::string json_watched(const Tensor& t) {
 
 }  // namespace
 
-ProgressBar::ProgressBar()
-    : shown_(isatty(STDERR_FILENO) == 1), last_check_(Clock::now()), last_draw_(last_check_) {}
+ProgressBar::ProgressBar() : shown_(isatty(STDERR_FILENO) == 1) {}
 
-void ProgressBar::check(const StepReport& r) {
-  const Clock::time_point now = Clock::now();
-  if (now - last_check_ < kBetweenDraws / 10)
-    interval_ = std::min<std::int64_t>(interval_ * 2, 1 << 20);
-  else if (now - last_check_ > kBetweenDraws / 2)
-    interval_ = std::max<std::int64_t>(interval_ / 4, 1);
-  last_check_ = now;
-  left_ = interval_;
-  if (now - last_draw_ < kBetweenDraws) return;
-  last_draw_ = now;
-  draw(r);
+void ProgressBar::draw(const StepReport& r) {
   drawn_ = true;
-}
-
-void ProgressBar::draw(const StepReport& r) const {
   const std::int64_t done = (r.step - 1) % r.steps_per_epoch + 1;
   const auto filled =
       static_cast<std::size_t>(static_cast<double>(kBarWidth) * static_cast<double>(done) /
@@ -104,10 +89,9 @@ void TrainLog::start() {
   if (ftruncate(fileno(file_.get()), 0) != 0 && errno != EINVAL) error_ = std::strerror(errno);
 }
 
-void TrainLog::write(const EpochReport& r,
-                     const std::vector<std::pair<std::string, const Tensor*>>* watched) {
+void TrainLog::write(const EpochReport& r) {
   if (!file_) return;
-  const std::string line = log_line(r, watched) + "\n";
+  const std::string line = log_line(r) + "\n";
   if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
       std::fflush(file_.get()) != 0)
     error_ = std::strerror(errno);
@@ -117,14 +101,13 @@ void TrainLog::finish() const {
   if (!error_.empty()) throw UserError(fmt::format("{}: cannot be written: {}", path_, error_));
 }
 
-std::string log_line(const EpochReport& r,
-                     const std::vector<std::pair<std::string, const Tensor*>>* watched) {
+std::string log_line(const EpochReport& r) {
   std::string line = fmt::format(R"({{"epoch": {}, "step": {}, "train": {})", r.epoch, r.step,
                                  json_object(r.train));
   if (!r.test.empty()) line += fmt::format(R"(, "test": {})", json_object(r.test));
-  if (watched && !watched->empty()) {
+  if (r.watched && !r.watched->empty()) {
     std::string values;
-    for (const auto& [name, t] : *watched)
+    for (const auto& [name, t] : *r.watched)
       values += fmt::format("{}{}: {}", values.empty() ? "" : ", ", nlohmann::json(name).dump(),
                             json_watched(*t));
     line += fmt::format(R"(, "watch": {{{}}})", values);
@@ -147,7 +130,7 @@ std::string show_flat(const Tensor& t) {
   return "[" + out + (t.size() > kLongestRow ? ", ...]" : "]");
 }
 
-std::string show_watched(const std::vector<std::pair<std::string, const Tensor*>>& watched) {
+std::string show_watched(const Watched& watched) {
   std::string out;
   for (const auto& [name, t] : watched)
     if (t->size() <= kLongestRow) out += fmt::format("  {} {}", name, show_flat(*t));

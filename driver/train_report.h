@@ -1,7 +1,6 @@
 #pragma once
 // What `dlc train` shows and logs: a progress bar on a terminal, a line an epoch, a line of JSON an
 // epoch.
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -11,27 +10,18 @@
 
 namespace dlc {
 
-/// A bar on stderr when that is a terminal, drawn at most ten times a second; nothing otherwise.
+/// A bar on stderr when that is a terminal; nothing otherwise.
 class ProgressBar {
  public:
   ProgressBar();
   ~ProgressBar() { clear(); }
   bool shown() const { return shown_; }
-  void step(const StepReport& r) {
-    if (--left_ <= 0) check(r);
-  }
+  void draw(const StepReport& r);
   /// Takes the bar off the screen, so that a line can be printed.
   void clear();
 
  private:
-  using Clock = std::chrono::steady_clock;
-  void check(const StepReport& r);
-  void draw(const StepReport& r) const;
-
   bool shown_, drawn_ = false;
-  // The clock is read every `interval_` steps only.
-  std::int64_t interval_ = 1, left_ = 1;
-  Clock::time_point last_check_, last_draw_;
 };
 
 /// The file of --log: one JSON object a line. Opened at once (a UserError when that fails), emptied
@@ -40,9 +30,7 @@ class TrainLog {
  public:
   explicit TrainLog(const std::string& path);  // empty: no log
   void start();
-  /// `watched` may be null.
-  void write(const EpochReport& r,
-             const std::vector<std::pair<std::string, const Tensor*>>* watched);
+  void write(const EpochReport& r);
   /// A UserError when some line could not be written.
   void finish() const;
 
@@ -55,13 +43,12 @@ class TrainLog {
 };
 
 /// "{"epoch": 1, "step": 235, "train": {"loss": 0.78}, "test": {"loss": 0.63}, "seconds": 0.41}"
-std::string log_line(const EpochReport& r,
-                     const std::vector<std::pair<std::string, const Tensor*>>* watched);
+std::string log_line(const EpochReport& r);
 /// "loss 0.7812 accuracy 0.7503"
 std::string show(const Metrics& metrics);
 /// "[1.9998, -3.4003]", "4.2001": up to eight elements in a row, whatever the shape.
 std::string show_flat(const Tensor& t);
 /// "  w [1.9998, -3.4003]" for each small watched value.
-std::string show_watched(const std::vector<std::pair<std::string, const Tensor*>>& watched);
+std::string show_watched(const Watched& watched);
 
 }  // namespace dlc

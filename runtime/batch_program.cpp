@@ -1,30 +1,29 @@
 #include "runtime/batch_program.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "ir/support/check.h"
 
 namespace dlc {
 
 namespace {
 
-constexpr std::string_view kIndex = "rows", kAllRows = "rows.count", kWatch = "watch.";
-
-bool is_index(const dlc_buffer& b) {
-  return b.kind == DLC_INPUT && b.dtype == DLC_I32 && b.rank == 1 && b.name == kIndex;
-}
+constexpr std::string_view kAllRows = "rows.count", kWatch = "watch.";
 
 }  // namespace
 
 BatchProgram::BatchProgram(const dlc_program* program, TensorMap& tensors, const Rows& rows,
                            ThreadPool& pool)
-    : program_(program), executable_(program, &pool) {
+    : program_(program), executable_(program, &pool), index_(program->rows_buffer) {
+  if (index_ >= 0) {
+    batch_symbol_ = lone_symbol(program->buffers[index_].shape[0]);
+    DLC_CHECK(batch_symbol_ >= 0, "the extent of the row index of {} is a symbol", program->name);
+  }
   for (int b = 0; b < program->num_buffers; ++b) {
     const dlc_buffer& buffer = program->buffers[b];
     const std::string_view name = buffer.name;
-    if (index_ < 0 && is_index(buffer)) {
-      index_ = b;
-      batch_symbol_ = lone_symbol(buffer.shape[0]);
-      DLC_CHECK(batch_symbol_ >= 0, "the extent of the row index of {} is a symbol", program->name);
-    } else if (buffer.kind == DLC_PARAM || buffer.kind == DLC_STATE) {
+    if (buffer.kind == DLC_PARAM || buffer.kind == DLC_STATE) {
       const auto at = tensors.find(name);
       DLC_CHECK(at != tensors.end(), "{}: no tensor for the parameter {}", program->name, name);
       Tensor& t = at->second;
@@ -121,12 +120,13 @@ void BatchProgram::bind_outputs() {
     const dlc_buffer& buffer = program_->buffers[b];
     if (buffer.kind != DLC_OUTPUT || buffer.alias >= 0) continue;
     const std::string_view name = buffer.name;
-    if (name.starts_with(kWatch)) {
-      const Tensor& t = add_output(others_, b, name);
-      watched_.emplace_back(name.substr(kWatch.size()), &t);
-    } else {
-      add_output(buffer.rank == 0 ? metrics_ : others_, b, name);
+    const std::int32_t* end = program_->metrics + program_->num_metrics;
+    if (std::find(program_->metrics, end, b) != end) {
+      add_output(metrics_, b, name);
+      continue;
     }
+    const Tensor& t = add_output(others_, b, name);
+    if (name.starts_with(kWatch)) watched_.emplace_back(name.substr(kWatch.size()), &t);
   }
 }
 
@@ -145,6 +145,25 @@ void BatchProgram::set_batch(std::int64_t rows) {
 
 void BatchProgram::set_first(std::int64_t first) {
   for (const Sliced& s : sliced_) executable_.bind(s.buffer, s.data + first * s.row_bytes);
+}
+
+void BatchProgram::run_steps(dlc_steps& steps) {
+  if (program_->run_steps) return executable_.run_steps(steps);
+  auto* const first = index_ >= 0 ? static_cast<std::int32_t*>(executable_.bound(index_)) : nullptr;
+  const std::int64_t rows = index_ >= 0 ? batch_ : 1;
+  steps.loss = 0;
+  for (steps.done = 0; steps.done < steps.max_steps;) {
+    if (first) set_index(first + steps.done * rows);
+    run();
+    ++steps.done;
+    ++step_;
+    steps.loss_before = steps.loss;
+    steps.loss = metric(0);
+    if (!std::isfinite(steps.loss)) return;
+    for (std::size_t k = 0; k < metrics_.size(); ++k)
+      steps.sums[k] += static_cast<double>(rows) * metric(k);
+    if (__atomic_load_n(steps.stop, __ATOMIC_RELAXED) != 0) return;
+  }
 }
 
 void BatchProgram::set_scalars(std::int64_t seed, std::int64_t step, std::int64_t epoch) {

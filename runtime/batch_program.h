@@ -32,6 +32,8 @@ class BatchProgram {
   void set_scalars(std::int64_t seed, std::int64_t step, std::int64_t epoch);
   void set_step(std::int64_t step) { step_ = step; }
   void run() { executable_.run(); }
+  /// As dlc_program.run_steps says, also of a program without it.
+  void run_steps(dlc_steps& steps);
 
   /// Loss first, then the metrics; their values after the last run.
   std::size_t num_metrics() const { return metrics_.size(); }
@@ -40,7 +42,7 @@ class BatchProgram {
     const Output& m = metrics_[k];
     return m.dtype == DLC_F32 ? *m.value.as<float>() : m.value.at(0);
   }
-  const std::vector<std::pair<std::string, const Tensor*>>& watched() const { return watched_; }
+  const Watched& watched() const { return watched_; }
 
  private:
   struct Sliced {
@@ -62,14 +64,14 @@ class BatchProgram {
 
   const dlc_program* program_;
   Executable executable_;
-  int index_ = -1;         // the buffer "rows"
+  int index_;              // the buffer "rows"
   int batch_symbol_ = -1;  // the rows of a batch
   std::int64_t batch_ = -1;
   std::int64_t seed_ = 0, step_ = 0, epoch_ = 0;
   std::vector<Sliced> sliced_;
   // The addresses of what is bound stay as these grow.
   std::deque<Output> metrics_, others_;
-  std::vector<std::pair<std::string, const Tensor*>> watched_;
+  Watched watched_;
 };
 
 }  // namespace dlc

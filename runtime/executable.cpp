@@ -36,6 +36,7 @@ Executable::Executable(const dlc_program* program, ThreadPool* pool)
         "program {} was compiled for version {} of the runtime interface, this is version {}",
         program->name, program->abi_version, DLC_ABI_VERSION));
   pointers_.assign(static_cast<std::size_t>(program->num_buffers), nullptr);
+  tables_.assign(static_cast<std::size_t>(program->table_entries), nullptr);
   symbols_.assign(static_cast<std::size_t>(program->num_symbols), 0);
   for (int b = 0; b < program->num_buffers; ++b)
     if (program->buffers[b].kind == DLC_CONSTANT)
@@ -91,9 +92,19 @@ void Executable::prepare() {
           arena_.as<char>() + evaluate(program_->buffers[b].arena_offset, symbols_);
 }
 
+dlc_call Executable::call() {
+  return {pointers_.data(),         symbols_.data(), tables_.data(), pool_,
+          ThreadPool::parallel_for, hook_,           hook_data_};
+}
+
 void Executable::run() {
-  const dlc_call call{pointers_.data(), symbols_.data(), pool_, ThreadPool::parallel_for};
-  program_->run(&call);
+  const dlc_call c = call();
+  program_->run(&c);
+}
+
+void Executable::run_steps(dlc_steps& steps) {
+  const dlc_call c = call();
+  program_->run_steps(&c, &steps);
 }
 
 TensorMap run_once(const dlc_program* program, ThreadPool& pool,

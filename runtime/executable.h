@@ -26,6 +26,7 @@ class Executable {
   /// Points a buffer at memory that holds at least its size when run. An aliased output is bound
   /// with the parameter or state that it updates.
   void bind(int buffer, void* data);
+  void* bound(int buffer) const { return pointers_.at(static_cast<std::size_t>(buffer)); }
   void set_symbol(std::string_view name, std::int64_t value);
   void set_symbol(int symbol, std::int64_t value);
   /// Bytes that a buffer needs under the symbols as they are set.
@@ -38,11 +39,19 @@ class Executable {
   /// One call of the program. Every buffer is bound and prepare() has been called for these
   /// symbols.
   void run();
+  /// dlc_program.run_steps, of a program that has it.
+  void run_steps(dlc_steps& steps);
+  /// A program compiled with profiling calls this after each kernel of a run.
+  void set_hook(dlc_kernel_hook hook, void* data) { hook_ = hook, hook_data_ = data; }
 
  private:
+  dlc_call call();
+
   const dlc_program* program_;
   ThreadPool* pool_;
-  std::vector<void*> pointers_;
+  dlc_kernel_hook hook_ = nullptr;
+  void* hook_data_ = nullptr;
+  std::vector<void*> pointers_, tables_;
   std::vector<std::int64_t> symbols_;
   Tensor arena_;
 };

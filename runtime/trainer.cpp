@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "ir/support/check.h"
 #include "runtime/batch_program.h"
@@ -62,6 +63,9 @@ class Averages {
     for (std::size_t k = 0; k < sums_.size(); ++k) sums_[k] += weight * program_.metric(k);
     weight_ += weight;
   }
+  /// Where run_steps() adds to; then weigh() says for how many rows it did.
+  double* sums() { return sums_.data(); }
+  void weigh(std::int64_t rows) { weight_ += static_cast<double>(rows); }
   Metrics means() const {
     Metrics result;
     for (std::size_t k = 0; k < sums_.size(); ++k)
@@ -106,6 +110,46 @@ class Evaluator {
   std::int64_t rows_, batch_ = 1;
 };
 
+/// Steps in one piece between two readings of the clock, so many that on_progress is called about
+/// when it wants to be.
+class Pace {
+ public:
+  Pace(const TrainObserver& observer)
+      : wanted_(observer.on_progress ? observer.progress_ms / 1000 : -1) {}
+
+  std::int64_t span() const { return wanted_ < 0 ? kNoLimit : span_; }
+  void start() {
+    if (wanted_ >= 0) start_ = Clock::now();
+  }
+  /// True when it is time for a report.
+  bool end(std::int64_t steps) {
+    if (wanted_ < 0) return false;
+    const Clock::time_point now = Clock::now();
+    const double took = std::chrono::duration<double>(now - start_).count();
+    steps_ += steps;
+    seconds_ += took;
+    if (steps == span_ && took < wanted_ / 4)
+      span_ = std::min(span_ * 2, kLongest);
+    else if (took > wanted_ / 2)
+      span_ = std::max<std::int64_t>(span_ / 2, 1);
+    if (std::chrono::duration<double>(now - last_report_).count() < wanted_) return false;
+    last_report_ = now;
+    return true;
+  }
+  ProgressReport report(const StepReport& last) {
+    return {last, std::exchange(steps_, 0), std::exchange(seconds_, 0)};
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::int64_t kLongest = std::int64_t{1} << 40;
+  double wanted_;  // seconds; negative: nobody wants reports
+  std::int64_t span_ = 1;
+  Clock::time_point start_, last_report_ = Clock::now();
+  std::int64_t steps_ = 0;
+  double seconds_ = 0;
+};
+
 class Trainer {
  public:
   Trainer(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
@@ -114,7 +158,11 @@ class Trainer {
       : options_(options),
         observer_(observer),
         program_(train_step, tensors, train_rows, pool),
-        averages_(program_) {
+        averages_(program_),
+        pace_(observer) {
+    static_assert(sizeof(std::atomic<bool>) == 1 && std::atomic<bool>::is_always_lock_free);
+    static constexpr unsigned char kNever = 0;
+    call_.stop = options.stop ? reinterpret_cast<const unsigned char*>(options.stop) : &kNever;
     if (program_.num_metrics() == 0) throw UserError("the training step has no loss");
     if (program_.reads_rows() && !program_.reads_index())
       throw UserError("the training step reads batches: it was compiled without gather_rows");
@@ -164,22 +212,45 @@ class Trainer {
     if (indexed) fill_order(order, all_rows_, options_.seed, epoch_, options_.shuffle);
     program_.set_scalars(options_.seed, step_, epoch_ - 1);
     averages_.reset();
-    for (std::int64_t first = 0; first < used_rows_; first += batch_) {
+    for (std::int64_t first = 0; first < used_rows_;) {
+      // Steps of equal batches in one piece, up to where somebody wants to be called.
       const std::int64_t n = std::min(batch_, used_rows_ - first);
+      std::int64_t most = std::min({(used_rows_ - first) / n, steps_ - step_, pace_.span()});
+      if (observer_.on_step) most = std::min(most, to_report());
       program_.set_batch(n);
       if (indexed) program_.set_index(order + first);
       program_.set_step(step_);
-      program_.run();
-      ++step_;
-      const double loss = program_.metric(0);
-      if (!std::isfinite(loss)) refuse(loss);
-      last_loss_ = loss;
-      averages_.add(n);
-      if (observer_.on_step)
-        observer_.on_step({epoch_, step_, steps_per_epoch_, loss, program_.watched()});
-      if (step_ >= steps_ || stopped()) return first + batch_ >= used_rows_;
+      pace_.start();
+      first += n * run_steps(most, n);
+      observe(pace_.end(call_.done));
+      if (step_ >= steps_ || stopped()) return first >= used_rows_;
     }
     return true;
+  }
+
+  std::int64_t run_steps(std::int64_t most, std::int64_t rows) {
+    call_.max_steps = most;
+    call_.sums = averages_.sums();
+    program_.run_steps(call_);
+    if (call_.done > 1) last_loss_ = call_.loss_before;
+    step_ += call_.done;
+    if (!std::isfinite(call_.loss)) refuse(call_.loss);
+    averages_.weigh(rows * call_.done);
+    last_loss_ = call_.loss;
+    return call_.done;
+  }
+
+  /// Steps until on_step is to be called.
+  std::int64_t to_report() const {
+    const std::int64_t every = std::max<std::int64_t>(1, observer_.step_every);
+    return step_ == 0 ? 1 : every - (step_ - 1) % every;
+  }
+
+  void observe(bool progress) {
+    const StepReport report{epoch_, step_, steps_per_epoch_, last_loss_, program_.watched()};
+    if (observer_.on_step && (step_ - 1) % std::max<std::int64_t>(1, observer_.step_every) == 0)
+      observer_.on_step(report);
+    if (progress) observer_.on_progress(pace_.report(report));
   }
 
   [[noreturn]] void refuse(double loss) const {
@@ -197,6 +268,7 @@ class Trainer {
     r.train = averages_.means();
     r.seconds = seconds_;
     r.complete = complete;
+    r.watched = &program_.watched();
     // Who stopped the run does not want to wait for the test rows.
     if (evaluator_ && !stopped()) r.test = evaluator_->run(options_.seed);
     observer_.on_epoch(r);
@@ -206,6 +278,8 @@ class Trainer {
   const TrainObserver& observer_;
   BatchProgram program_;
   Averages averages_;
+  Pace pace_;
+  dlc_steps call_{};
   std::optional<Evaluator> evaluator_;
   Tensor order_;
   std::int64_t batch_ = 1, all_rows_ = 0, used_rows_ = 0;  // without rows, steps stand for them

@@ -29,22 +29,37 @@ struct TrainOptions {
 
 /// Loss first, then the metrics: means over rows.
 using Metrics = std::vector<std::pair<std::string, double>>;
+/// Watched values by name (the train step's outputs "watch.<name>"); they stay where they are for
+/// the whole run.
+using Watched = std::vector<std::pair<std::string, const Tensor*>>;
 struct EpochReport {
   std::int64_t epoch = 0;  // from 1
   std::int64_t step = 0;   // steps done so far
   Metrics train, test;     // test is empty without a test split
   double seconds = 0;      // of training, without evaluation, since the start
   bool complete = true;    // false when stopped inside the epoch
+  const Watched* watched = nullptr;  // after the last step
 };
 struct StepReport {
   std::int64_t epoch, step, steps_per_epoch;
   double loss;
-  /// Watched values by name (kind Output buffers named "watch.<name>" of the train step).
-  /// They stay where they are for the whole run: those after the last step are there in on_epoch.
-  const std::vector<std::pair<std::string, const Tensor*>>& watched;
+  const Watched& watched;
 };
+/// Where training has come to, and how long the steps since the last such report took; shuffling
+/// and what observers did in between do not count.
+struct ProgressReport {
+  StepReport last;
+  std::int64_t steps;
+  double seconds;
+};
+/// The steps between two calls run in one piece: the fewer calls, the less a small step costs.
 struct TrainObserver {
+  /// After the steps 1, 1 + step_every, 1 + 2 step_every, ...
   std::function<void(const StepReport&)> on_step;
+  std::int64_t step_every = 1;
+  /// About every so many milliseconds, after some step.
+  std::function<void(const ProgressReport&)> on_progress;
+  double progress_ms = 50;
   std::function<void(const EpochReport&)> on_epoch;
 };
 
@@ -55,7 +70,8 @@ struct TrainObserver {
 /// counter-based generator of (seed, epoch). A step that reads no rows trains, too: an epoch is one
 /// step, or all of them when only `steps` is given. The scalars "step" and "epoch" count from 0.
 /// UserError: a column is missing or has another type, there are no rows, or the loss is not finite
-/// (names epoch and step). The loop allocates nothing per step.
+/// (names epoch and step). Between two calls of observers the steps
+/// of an epoch are one call of the compiled program; nothing is allocated per step.
 void train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
            const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
            ThreadPool& pool, const TrainObserver& observer);

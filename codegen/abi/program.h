@@ -50,12 +50,27 @@ typedef void (*dlc_kernel_fn)(void* const* buffers, const int64_t* dims, int64_t
 typedef void (*dlc_parallel_for)(void* pool, dlc_kernel_fn fn, void* const* buffers,
                                  const int64_t* dims, int64_t count, int64_t grain);
 
+/* Told when kernel number `kernel` is done. Called only by programs that are compiled for it. */
+typedef void (*dlc_kernel_hook)(void* data, int32_t kernel);
+
 typedef struct dlc_call {
   void* const* buffers; /* num_buffers pointers, arena and constants included */
   const int64_t* dims;  /* num_symbols values */
+  void** tables;        /* table_entries pointers of working memory */
   void* pool;
   dlc_parallel_for parallel_for;
+  dlc_kernel_hook on_kernel;
+  void* hook_data;
 } dlc_call;
+
+/* Steps in a row: how run_steps() is told what to do, and tells what it did. */
+typedef struct dlc_steps {
+  int64_t max_steps;         /* at least 1 */
+  const unsigned char* stop; /* ends the call after the step during which it becomes non-zero */
+  double* sums;              /* for each metric: its sum over steps, times the rows of a step */
+  int64_t done;              /* out: steps done, the one with the bad loss included */
+  double loss, loss_before;  /* out: of the last step, and of the one before if there was one */
+} dlc_steps;
 
 typedef struct dlc_program {
   uint32_t abi_version; /* DLC_ABI_VERSION */
@@ -65,10 +80,20 @@ typedef struct dlc_program {
   int32_t num_symbols;
   const char* const* symbols;
   dlc_dim arena_bytes;
+  int64_t table_entries;  /* of dlc_call.tables */
+  int32_t rows_buffer;    /* the row numbers of the batch (i32[rows of the batch]), or -1 */
+  int32_t step_buffer;    /* the scalar "step", or -1 */
+  int32_t num_metrics;    /* the scalar outputs, loss first, but for those that are watched */
+  const int32_t* metrics; /* their buffers */
   void (*run)(const dlc_call* call);
+  /* run() up to max_steps times. After each step the row numbers of the next one begin where its
+   * own ended, "step" is one more, and each metric is added to its sum (in f64: the rows, or 1
+   * without row numbers, times the metric). Ends early after a step with a loss that is not finite,
+   * whose metrics are not added. NULL for a program that is not made to be repeated. */
+  void (*run_steps)(const dlc_call* call, dlc_steps* steps);
 } dlc_program;
 
-#define DLC_ABI_VERSION 1u
+#define DLC_ABI_VERSION 2u
 
 #ifdef __cplusplus
 }

@@ -51,6 +51,7 @@ struct Work {
   UniqueKernels kernels;
   std::vector<std::vector<std::size_t>> groups;
   int vector_bits;
+  bool profile;
 
   std::string compile(std::size_t group, const Target& target, Times& times) const {
     ThreadClock clock;
@@ -58,7 +59,7 @@ struct Work {
     context.setDiscardValueNames(true);
     const auto module = make_module(p.name, context, target);
     emit_kernels(kernels, groups[group], *module, target.unit);
-    if (group + 1 == groups.size()) emit_run(p, kernels, *module, target.unit);
+    if (group + 1 == groups.size()) emit_entries(p, kernels, *module, target.unit, profile);
     finish_module(*module, target);
     times.emission += clock.ms();
     clock = {};
@@ -95,7 +96,7 @@ std::string file_of_llvm() {
 }  // namespace
 
 ObjectCode compile_objects(const loop::Program& p, const CodegenOptions& options) {
-  Work work{p, unique_kernels(p), {}, options.vector_bits};
+  Work work{p, unique_kernels(p), {}, options.vector_bits, options.profile};
   work.groups = compile_groups(work.kernels, kMaxGroups);
   const std::size_t count = work.groups.size();
   const std::size_t threads = options.threads > 0

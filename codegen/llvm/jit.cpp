@@ -26,8 +26,8 @@ T checked(llvm::Expected<T> v, const char* what) {
 class JitProgram : public CompiledProgram {
  public:
   JitProgram(std::unique_ptr<llvm::orc::LLJIT> jit, const loop::Program& p,
-             void (*run)(const dlc_call*))
-      : jit_(std::move(jit)), tables_(p, run) {}
+             const EntryPoints& entries)
+      : jit_(std::move(jit)), tables_(p, entries) {}
   const dlc_program* program() const override { return tables_.program(); }
 
  private:
@@ -43,7 +43,7 @@ std::unique_ptr<llvm::Module> whole_module(const loop::Program& p, llvm::LLVMCon
   for (std::size_t k = 0; k < all.size(); ++k) all[k] = k;
   std::unique_ptr<llvm::Module> module = make_module(p.name, context, target);
   emit_kernels(kernels, all, *module, target.unit);
-  emit_run(p, kernels, *module, target.unit);
+  emit_entries(p, kernels, *module, target.unit, false);
   finish_module(*module, target);
   return module;
 }
@@ -60,8 +60,10 @@ std::unique_ptr<CompiledProgram> link_with_llvm(const loop::Program& p, const Ob
               "symbols"));
   for (const std::string& object : code.objects)
     check(jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object)), "adding the code");
-  const llvm::orc::ExecutorAddr run = checked(jit->lookup(kRunSymbol), "linking the code");
-  return std::make_unique<JitProgram>(std::move(jit), p, run.toPtr<void (*)(const dlc_call*)>());
+  const EntryPoints entries = entry_points(p, [&](const char* symbol) {
+    return checked(jit->lookup(symbol), "linking the code").toPtr<void*>();
+  });
+  return std::make_unique<JitProgram>(std::move(jit), p, entries);
 }
 
 std::unique_ptr<CompiledProgram> jit_compile(const loop::Program& p, int vector_bits) {

@@ -1,11 +1,22 @@
-// dlc_run(call): for each kernel the number of points of its outermost axis is known at run time.
-// Little work is done by a direct call; else the call's parallel_for splits it. Both thresholds and
-// chunks follow from sizes alone. The table of a kernel's buffers is filled before each call.
+// Three functions:
+//
+//   dlc_kernels(call, tables)   the kernels in order, each with its table of buffers
+//   dlc_run(call)               fills the tables, then that
+//   dlc_run_steps(call, steps)  fills the tables once, then repeats that; what changes from step to
+//                               step is the place of the row numbers and the scalar "step"
+//
+// For each kernel the number of points of its outermost axis is known at run time. Little work is
+// done by a direct call; else the call's parallel_for splits it. Both thresholds and chunks follow
+// from sizes alone.
 #include "codegen/llvm/program_emitter.h"
+
+#include <cstddef>
+#include <limits>
 
 #include "codegen/llvm/kernel_emitter.h"
 #include "codegen/llvm/loops.h"
 #include "codegen/native/compiled_program.h"
+#include "codegen/native/step_buffers.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -19,30 +30,77 @@ namespace {
 constexpr std::uint64_t kParallelWork = 20000;
 constexpr std::uint64_t kChunkWork = 10000;
 
-class RunEmitter {
+/// What the functions of a program have in common.
+class FunctionEmitter {
  public:
-  RunEmitter(const ProgramScope& scope, const UniqueKernels& kernels, llvm::Function* f)
-      : scope_(scope), b_(llvm::BasicBlock::Create(scope.module.getContext(), "entry", f)) {
-    Value* call = f->getArg(0);
-    llvm::Type* ptr = b_.getPtrTy();
-    buffers_ = b_.CreateLoad(ptr, call, "buffers");
-    dims_ = b_.CreateLoad(ptr, field(call, 1), "dims");
-    pool_ = b_.CreateLoad(ptr, field(call, 2), "pool");
-    parallel_for_ = b_.CreateLoad(ptr, field(call, 3), "parallel_for");
-    for (std::size_t k = 0; k < scope.program.symbols.size(); ++k)
-      symbols_.push_back(
-          b_.CreateLoad(b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), dims_, k)));
-    // One table for all calls: a call is over before the next one's buffers are filled in.
-    std::size_t most = 0;
-    for (const UniqueKernels::Call& c : kernels.calls) most = std::max(most, c.buffers.size());
-    table_ = b_.CreateAlloca(llvm::ArrayType::get(ptr, most), nullptr, "table");
+  FunctionEmitter(const ProgramScope& scope, llvm::Function* f)
+      : scope_(scope),
+        f_(f),
+        call_(f->getArg(0)),
+        b_(llvm::BasicBlock::Create(scope.module.getContext(), "entry", f)) {}
+
+ protected:
+  Value* at(Value* base, std::size_t bytes) {
+    return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), base, bytes);
+  }
+  Value* load_ptr(Value* base, std::size_t bytes, const char* name = "") {
+    return b_.CreateLoad(b_.getPtrTy(), at(base, bytes), name);
+  }
+  Value* load_int(Value* base, std::size_t bytes, const char* name = "") {
+    return b_.CreateLoad(b_.getInt64Ty(), at(base, bytes), name);
+  }
+  Value* entry(Value* table, std::size_t k) { return at(table, k * sizeof(void*)); }
+
+  Value* dim(const Dim& d) {
+    Value* sum = b_.getInt64(static_cast<std::uint64_t>(d.constant()));
+    for (const auto& [monomial, coefficient] : d.terms()) {
+      Value* product = b_.getInt64(static_cast<std::uint64_t>(coefficient));
+      for (const std::string& s : monomial)
+        product =
+            b_.CreateMul(product, symbols_.at(static_cast<std::size_t>(scope_.symbol_index(s))));
+      sum = b_.CreateAdd(sum, product);
+    }
+    return sum;
+  }
+  void load_symbols() {
+    dims_ = load_ptr(call_, offsetof(dlc_call, dims), "dims");
+    for (std::size_t k = 0; k < scope_.program.symbols.size(); ++k)
+      symbols_.push_back(load_int(dims_, k * sizeof(std::int64_t)));
   }
 
-  void run(const loop::Kernel& k, const std::vector<loop::BufferId>& buffers, llvm::Function* f) {
-    for (std::size_t i = 0; i < buffers.size(); ++i)
-      b_.CreateStore(
-          b_.CreateLoad(b_.getPtrTy(), field(buffers_, static_cast<std::uint64_t>(buffers[i]))),
-          field(table_, i));
+  const ProgramScope& scope_;
+  llvm::Function* f_;
+  Value* call_;
+  llvm::IRBuilder<> b_;
+  Value* dims_ = nullptr;
+  std::vector<Value*> symbols_;
+};
+
+/// dlc_kernels.
+class KernelsEmitter : FunctionEmitter {
+ public:
+  KernelsEmitter(const ProgramScope& scope, llvm::Function* f, bool profile)
+      : FunctionEmitter(scope, f), tables_(f->getArg(1)), profile_(profile) {
+    load_symbols();
+    pool_ = load_ptr(call_, offsetof(dlc_call, pool), "pool");
+    parallel_for_ = load_ptr(call_, offsetof(dlc_call, parallel_for), "parallel_for");
+  }
+
+  /// The next kernel, which has so many buffers.
+  void kernel(const loop::Kernel& k, std::size_t buffers, llvm::Function* f) {
+    table_ = entry(tables_, first_);
+    first_ += buffers;
+    run(k, f);
+    if (!profile_) return;
+    Value* hook = load_ptr(call_, offsetof(dlc_call, on_kernel));
+    Value* data = load_ptr(call_, offsetof(dlc_call, hook_data));
+    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), b_.getInt32Ty()}, false);
+    b_.CreateCall(type, hook, {data, b_.getInt32(number_++)});
+  }
+  void finish() { b_.CreateRetVoid(); }
+
+ private:
+  void run(const loop::Kernel& k, llvm::Function* f) {
     if (k.outer.empty()) {
       b_.CreateCall(f, {table_, dims_, b_.getInt64(0), b_.getInt64(1)});
       return;
@@ -72,30 +130,142 @@ class RunEmitter {
     });
   }
 
-  void finish() { b_.CreateRetVoid(); }
+  Value *tables_, *table_ = nullptr, *pool_, *parallel_for_;
+  bool profile_;
+  std::size_t first_ = 0;  // entry of the next kernel's table
+  std::uint32_t number_ = 0;
+};
+
+/// dlc_run and dlc_run_steps.
+class EntryEmitter : FunctionEmitter {
+ public:
+  EntryEmitter(const ProgramScope& scope, const UniqueKernels& kernels, llvm::Function* f)
+      : FunctionEmitter(scope, f), kernels_(kernels) {
+    buffers_ = load_ptr(call_, offsetof(dlc_call, buffers), "buffers");
+    tables_ = load_ptr(call_, offsetof(dlc_call, tables), "tables");
+    std::size_t to = 0;
+    for (const UniqueKernels::Call& c : kernels_.calls)
+      for (const loop::BufferId id : c.buffers) b_.CreateStore(buffer(id), entry(tables_, to++));
+  }
+
+  void run(llvm::Function* kernels) {
+    b_.CreateCall(kernels, {call_, tables_});
+    b_.CreateRetVoid();
+  }
+
+  void run_steps(llvm::Function* kernels) {
+    const StepBuffers step = step_buffers(scope_.program);
+    Value* steps = f_->getArg(1);
+    load_symbols();
+    Value *one = b_.getInt64(1), *rows = one;
+    if (step.rows >= 0) rows = dim(buffer_type(step.rows).shape[0]);
+    Value* weight = b_.CreateSIToFP(rows, b_.getDoubleTy(), "weight");
+    Value* max_steps = load_int(steps, offsetof(dlc_steps, max_steps));
+    Value* stop = load_ptr(steps, offsetof(dlc_steps, stop));
+    Value* sums = load_ptr(steps, offsetof(dlc_steps, sums));
+    Value* first_rows = step.rows >= 0 ? buffer(step.rows) : nullptr;
+    const auto block = [&](const char* name) {
+      return llvm::BasicBlock::Create(scope_.module.getContext(), name, f_);
+    };
+    llvm::BasicBlock *before = b_.GetInsertBlock(), *loop = block("step"), *add = block("add"),
+                     *leave = block("leave");
+    b_.CreateBr(loop);
+    b_.SetInsertPoint(loop);
+    llvm::PHINode* done = b_.CreatePHI(b_.getInt64Ty(), 2);
+    llvm::PHINode* loss_before = b_.CreatePHI(b_.getDoubleTy(), 2);
+    done->addIncoming(b_.getInt64(0), before);
+    loss_before->addIncoming(llvm::ConstantFP::get(b_.getDoubleTy(), 0), before);
+    if (first_rows)
+      move_rows(step.rows, b_.CreateGEP(b_.getInt32Ty(), first_rows, b_.CreateMul(done, rows)));
+    b_.CreateCall(kernels, {call_, tables_});
+    Value* now_done = b_.CreateAdd(done, one);
+    if (step.step >= 0) {
+      Value* place = buffer(step.step);
+      b_.CreateStore(b_.CreateAdd(b_.CreateLoad(b_.getInt64Ty(), place), one), place);
+    }
+    Value* loss = metric(step.metrics[0]);
+    Value* size = b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, loss);
+    Value* infinite =
+        llvm::ConstantFP::get(b_.getDoubleTy(), std::numeric_limits<double>::infinity());
+    b_.CreateCondBr(b_.CreateFCmpOLT(size, infinite), add, leave);
+
+    b_.SetInsertPoint(add);
+    for (std::size_t k = 0; k < step.metrics.size(); ++k) {
+      Value* value = k == 0 ? loss : metric(step.metrics[k]);
+      Value* sum = at(sums, k * sizeof(double));
+      Value* old = b_.CreateLoad(b_.getDoubleTy(), sum);
+      b_.CreateStore(b_.CreateFAdd(old, b_.CreateFMul(weight, value)), sum);
+    }
+    // A signal handler or another thread sets the flag.
+    llvm::LoadInst* flag = b_.CreateLoad(b_.getInt8Ty(), stop);
+    flag->setAtomic(llvm::AtomicOrdering::Monotonic);
+    flag->setAlignment(llvm::Align(1));
+    Value* more =
+        b_.CreateAnd(b_.CreateICmpEQ(flag, b_.getInt8(0)), b_.CreateICmpSLT(now_done, max_steps));
+    done->addIncoming(now_done, add);
+    loss_before->addIncoming(loss, add);
+    b_.CreateCondBr(more, loop, leave);
+
+    b_.SetInsertPoint(leave);
+    b_.CreateStore(now_done, at(steps, offsetof(dlc_steps, done)));
+    b_.CreateStore(loss, at(steps, offsetof(dlc_steps, loss)));
+    b_.CreateStore(loss_before, at(steps, offsetof(dlc_steps, loss_before)));
+    b_.CreateRetVoid();
+  }
 
  private:
-  Value* field(Value* table, std::uint64_t at) {
-    return b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), table, at);
+  const Type& buffer_type(loop::BufferId id) const {
+    return scope_.program.buffers[static_cast<std::size_t>(id)].type;
+  }
+  Value* buffer(loop::BufferId id) {
+    return load_ptr(buffers_, static_cast<std::size_t>(id) * sizeof(void*));
   }
 
-  Value* dim(const Dim& d) {
-    Value* sum = b_.getInt64(static_cast<std::uint64_t>(d.constant()));
-    for (const auto& [monomial, coefficient] : d.terms()) {
-      Value* product = b_.getInt64(static_cast<std::uint64_t>(coefficient));
-      for (const std::string& s : monomial)
-        product =
-            b_.CreateMul(product, symbols_.at(static_cast<std::size_t>(scope_.symbol_index(s))));
-      sum = b_.CreateAdd(sum, product);
+  /// Points the kernels' tables at the row numbers of a step.
+  void move_rows(loop::BufferId rows, Value* to) {
+    std::size_t at = 0;
+    for (const UniqueKernels::Call& c : kernels_.calls)
+      for (const loop::BufferId id : c.buffers) {
+        if (id == rows) b_.CreateStore(to, entry(tables_, at));
+        ++at;
+      }
+  }
+
+  /// A scalar output's value in f64.
+  Value* metric(loop::BufferId id) {
+    Value* place = buffer(id);
+    llvm::Type* f64 = b_.getDoubleTy();
+    switch (buffer_type(id).element) {
+      case ElementType::F64:
+        return b_.CreateLoad(f64, place);
+      case ElementType::F32:
+        return b_.CreateFPExt(b_.CreateLoad(b_.getFloatTy(), place), f64);
+      case ElementType::BF16:
+        return b_.CreateFPExt(b_.CreateLoad(b_.getBFloatTy(), place), f64);
+      case ElementType::F16:
+        return b_.CreateFPExt(b_.CreateLoad(b_.getHalfTy(), place), f64);
+      case ElementType::I32:
+        return b_.CreateSIToFP(b_.CreateLoad(b_.getInt32Ty(), place), f64);
+      case ElementType::I64:
+        return b_.CreateSIToFP(b_.CreateLoad(b_.getInt64Ty(), place), f64);
+      case ElementType::U8:
+      case ElementType::Bool:
+        return b_.CreateUIToFP(b_.CreateLoad(b_.getInt8Ty(), place), f64);
     }
-    return sum;
+    throw InternalError("a metric of no type");
   }
 
-  const ProgramScope& scope_;
-  llvm::IRBuilder<> b_;
-  Value *buffers_, *dims_, *pool_, *parallel_for_, *table_;
-  std::vector<Value*> symbols_;
+  const UniqueKernels& kernels_;
+  Value *buffers_, *tables_;
 };
+
+llvm::Function* new_function(llvm::Module& module, const std::string& name,
+                             llvm::Function::LinkageTypes linkage,
+                             const std::vector<llvm::Type*>& parameters) {
+  auto* type =
+      llvm::FunctionType::get(llvm::Type::getVoidTy(module.getContext()), parameters, false);
+  return llvm::Function::Create(type, linkage, name, module);
+}
 
 /// The module's function of that name, declared if need be. Other objects of the program call it,
 /// nobody else: no detour through a table of symbols.
@@ -103,8 +273,7 @@ llvm::Function* kernel_function(llvm::Module& module, const std::string& name) {
   if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::LLVMContext& c = module.getContext();
   llvm::Type *ptr = llvm::PointerType::getUnqual(c), *i64 = llvm::Type::getInt64Ty(c);
-  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(c), {ptr, ptr, i64, i64}, false);
-  auto* f = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+  auto* f = new_function(module, name, llvm::Function::ExternalLinkage, {ptr, ptr, i64, i64});
   f->setVisibility(llvm::GlobalValue::HiddenVisibility);
   f->setDSOLocal(true);
   return f;
@@ -120,19 +289,24 @@ void emit_kernels(const UniqueKernels& kernels, const std::vector<std::size_t>& 
   }
 }
 
-void emit_run(const loop::Program& p, const UniqueKernels& kernels, llvm::Module& module,
-              const VectorUnit& unit) {
+void emit_entries(const loop::Program& p, const UniqueKernels& kernels, llvm::Module& module,
+                  const VectorUnit& unit, bool profile) {
   const ProgramScope scope{p, module, unit};
-  llvm::LLVMContext& c = module.getContext();
-  auto* type =
-      llvm::FunctionType::get(llvm::Type::getVoidTy(c), {llvm::PointerType::getUnqual(c)}, false);
-  auto* f = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kRunSymbol, module);
-  RunEmitter run(scope, kernels, f);
+  llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
+  constexpr auto kInside = llvm::Function::InternalLinkage;
+  constexpr auto kOutside = llvm::Function::ExternalLinkage;
+  llvm::Function* in_order = new_function(module, "dlc_kernels", kInside, {ptr, ptr});
+  KernelsEmitter body(scope, in_order, profile);
   for (std::size_t k = 0; k < p.kernels.size(); ++k) {
     const UniqueKernels::Call& call = kernels.calls[k];
-    run.run(p.kernels[k], call.buffers, kernel_function(module, kernels.kernels[call.kernel].name));
+    body.kernel(p.kernels[k], call.buffers.size(),
+                kernel_function(module, kernels.kernels[call.kernel].name));
   }
-  run.finish();
+  body.finish();
+  EntryEmitter(scope, kernels, new_function(module, kRunSymbol, kOutside, {ptr})).run(in_order);
+  if (is_step(p))
+    EntryEmitter(scope, kernels, new_function(module, kRunStepsSymbol, kOutside, {ptr, ptr}))
+        .run_steps(in_order);
 }
 
 }  // namespace dlc

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "codegen/native/unique_kernels.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -38,7 +39,7 @@ dlc_dim AbiTables::dim(const Dim& d, const std::vector<std::string>& symbols) {
   return result;
 }
 
-AbiTables::AbiTables(const loop::Program& p, void (*run)(const dlc_call*)) {
+AbiTables::AbiTables(const loop::Program& p, const EntryPoints& entries) {
   for (const std::string& s : p.symbols) symbols_.push_back(text(s));
   for (const loop::Buffer& b : p.buffers) {
     std::vector<dlc_dim>& shape = shapes_.emplace_back();
@@ -64,7 +65,15 @@ AbiTables::AbiTables(const loop::Program& p, void (*run)(const dlc_call*)) {
   program_.num_symbols = static_cast<std::int32_t>(symbols_.size());
   program_.symbols = symbols_.data();
   program_.arena_bytes = dim(p.arena_bytes, p.symbols);
-  program_.run = run;
+  const StepBuffers step = step_buffers(p);
+  metrics_.assign(step.metrics.begin(), step.metrics.end());
+  program_.table_entries = table_entries(p);
+  program_.rows_buffer = step.rows;
+  program_.step_buffer = step.step;
+  program_.num_metrics = static_cast<std::int32_t>(metrics_.size());
+  program_.metrics = metrics_.data();
+  program_.run = entries.run;
+  program_.run_steps = entries.run_steps;
 }
 
 }  // namespace dlc

@@ -216,18 +216,19 @@ void make_room(int dir, std::uint64_t max_bytes) {
 }  // namespace
 
 Digest cache_key(const loop::Program& p, int vector_bits, const std::string& host,
-                 const std::string& build) {
+                 const std::string& build, bool profile) {
   std::string all;
   put(all, build);
   put(all, std::uint64_t{DLC_ABI_VERSION});
   put(all, host);
   put(all, static_cast<std::uint64_t>(vector_bits));
+  put(all, std::uint64_t{profile});
   put(all, loop::fingerprint(p));
   return sha256(all);
 }
 
-Digest cache_key(const loop::Program& p, int vector_bits) {
-  return cache_key(p, vector_bits, host_fingerprint(), build_id());
+Digest cache_key(const loop::Program& p, int vector_bits, bool profile) {
+  return cache_key(p, vector_bits, host_fingerprint(), build_id(), profile);
 }
 
 std::optional<CodeCache> CodeCache::from_environment() {

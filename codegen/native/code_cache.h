@@ -11,11 +11,12 @@
 
 namespace dlc {
 
-/// Of the program, the machine, the vector width asked for, and this build of dlc.
-Digest cache_key(const loop::Program& p, int vector_bits);
+/// Of the program, the machine, the vector width asked for, whether kernels are told of, and this
+/// build of dlc.
+Digest cache_key(const loop::Program& p, int vector_bits, bool profile = false);
 /// The same for a given machine and build.
 Digest cache_key(const loop::Program& p, int vector_bits, const std::string& host,
-                 const std::string& build);
+                 const std::string& build, bool profile = false);
 
 class CodeCache {
  public:

@@ -25,7 +25,7 @@ std::unique_ptr<CompiledProgram> compile_program(const loop::Program& p,
   Digest key{};
   if (cache) {
     const StageClock clock;
-    key = cache_key(p, options.vector_bits);
+    key = cache_key(p, options.vector_bits, options.profile);
     auto known = from_cache(p, *cache, key);
     options.report(known ? "cache hit" : "cache miss", clock.ms());
     if (known) return known;

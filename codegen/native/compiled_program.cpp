@@ -7,12 +7,11 @@ namespace dlc {
 
 namespace {
 
-using Run = void (*)(const dlc_call*);
-
 class LoadedProgram : public CompiledProgram {
  public:
-  LoadedProgram(std::unique_ptr<LoadedCode> code, const loop::Program& p, Run run)
-      : code_(std::move(code)), tables_(p, run) {}
+  LoadedProgram(std::unique_ptr<LoadedCode> code, const loop::Program& p,
+                const EntryPoints& entries)
+      : code_(std::move(code)), tables_(p, entries) {}
   const dlc_program* program() const override { return tables_.program(); }
 
  private:
@@ -26,9 +25,11 @@ std::unique_ptr<CompiledProgram> load_program(const loop::Program& p,
                                               const std::vector<std::string>& objects) {
   std::string why;
   std::unique_ptr<LoadedCode> code = LoadedCode::load(objects, why);
-  void* run = code ? code->find(kRunSymbol) : nullptr;
-  if (!run) return nullptr;
-  return std::make_unique<LoadedProgram>(std::move(code), p, reinterpret_cast<Run>(run));
+  if (!code) return nullptr;
+  const EntryPoints entries =
+      entry_points(p, [&](const char* symbol) { return code->find(symbol); });
+  if (!entries.run || (is_step(p) && !entries.run_steps)) return nullptr;
+  return std::make_unique<LoadedProgram>(std::move(code), p, entries);
 }
 
 }  // namespace dlc

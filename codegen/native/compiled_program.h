@@ -12,8 +12,9 @@
 
 namespace dlc {
 
-/// The symbol of a program's entry point in its object code.
+/// The symbols of a program's entry points in its object code; the second one of steps only.
 inline constexpr const char* kRunSymbol = "dlc_run";
+inline constexpr const char* kRunStepsSymbol = "dlc_run_steps";
 
 /// Owns the machine code and the tables that `program()` points into; keep it alive while it runs.
 class CompiledProgram {
@@ -23,9 +24,10 @@ class CompiledProgram {
 };
 
 struct CodegenOptions {
-  int vector_bits = 0;  // 128, 256 or 512 limits the width (for tests of narrower machines)
-  int threads = 0;      // that compile at most; 0: one a core, up to four
-  bool cache = true;    // whether compile_program looks on the disk and stores there
+  int vector_bits = 0;   // 128, 256 or 512 limits the width (for tests of narrower machines)
+  int threads = 0;       // that compile at most; 0: one a core, up to four
+  bool profile = false;  // the program tells dlc_call.on_kernel when a kernel is done
+  bool cache = true;     // whether compile_program looks on the disk and stores there
   /// Told what each stage took, in milliseconds; for what threads share, their processor time.
   std::function<void(std::string_view stage, double ms)> on_time;
 
@@ -34,7 +36,7 @@ struct CodegenOptions {
   }
 };
 
-/// Object files that together define kRunSymbol.
+/// Object files that together define the entry points.
 struct ObjectCode {
   std::vector<std::string> objects;
   std::string made_by;  // the file that LLVM was loaded from

@@ -26,19 +26,24 @@ class Renumbering {
   std::map<loop::BufferId, loop::BufferId> new_of_;
 };
 
+/// Calls f with each mention of a buffer, in the order that numbers a kernel's buffers.
+template <class Kernel, class F>
+void each_buffer(Kernel& k, const F& f) {
+  for (auto& c : k.contraction) f(c.a), f(c.b);
+  for (auto& e : k.exprs)
+    if (e.kind == loop::ExprKind::Load) f(e.buffer);
+  for (auto& s : k.stages)
+    for (auto& st : s.stores) f(st.buffer);
+}
+
 loop::Program alone(const loop::Program& p, const loop::Kernel& k,
                     std::vector<loop::BufferId>& old_of) {
   loop::Program result;
   result.name = k.name;
   result.symbols = p.symbols;
   result.kernels.push_back(k);
-  loop::Kernel& own = result.kernels[0];
   Renumbering numbers(old_of);
-  for (loop::Contraction& c : own.contraction) numbers.apply(c.a), numbers.apply(c.b);
-  for (loop::Expr& e : own.exprs)
-    if (e.kind == loop::ExprKind::Load) numbers.apply(e.buffer);
-  for (loop::Stage& s : own.stages)
-    for (loop::Store& st : s.stores) numbers.apply(st.buffer);
+  each_buffer(result.kernels[0], [&](loop::BufferId& b) { numbers.apply(b); });
   for (const loop::BufferId b : old_of) {
     const loop::Buffer& old = p.buffers.at(static_cast<std::size_t>(b));
     result.buffers.push_back({old.name, loop::BufferKind::Temp, {old.type.element, {}}, {}, {}});
@@ -59,6 +64,20 @@ std::size_t compile_cost(const loop::Kernel& k) {
 }
 
 }  // namespace
+
+std::vector<loop::BufferId> buffers_of(const loop::Kernel& k) {
+  std::vector<loop::BufferId> result;
+  each_buffer(k, [&](loop::BufferId b) {
+    if (std::find(result.begin(), result.end(), b) == result.end()) result.push_back(b);
+  });
+  return result;
+}
+
+std::int64_t table_entries(const loop::Program& p) {
+  std::size_t sum = 0;
+  for (const loop::Kernel& k : p.kernels) sum += buffers_of(k).size();
+  return static_cast<std::int64_t>(sum);
+}
 
 UniqueKernels unique_kernels(const loop::Program& p) {
   UniqueKernels result;

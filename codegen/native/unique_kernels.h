@@ -19,6 +19,11 @@ struct UniqueKernels {
 };
 UniqueKernels unique_kernels(const loop::Program& p);
 
+/// The buffers that a kernel sees, in the order of its own numbers.
+std::vector<loop::BufferId> buffers_of(const loop::Kernel& k);
+/// The length of all kernels' tables of buffers, one after the other.
+std::int64_t table_entries(const loop::Program& p);
+
 /// Kernels dealt into groups of about equal cost to compile; every group has one. It depends on the
 /// kernels alone.
 std::vector<std::vector<std::size_t>> compile_groups(const UniqueKernels& kernels,

@@ -290,6 +290,7 @@ TEST_CASE("the key follows from all that the code follows from") {
   CHECK(cache_key(p, 0, "other host", "build") != key);
   CHECK(cache_key(p, 0, "host", "other build") != key);
   CHECK(cache_key(p, 0, "hostb", "uild") != key);
+  CHECK(cache_key(p, 0, "host", "build", true) != key);
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {"[1, 2, 3", "[1, 2, 4"}, {"constant 0.5", "constant 0.25"}, {"= sin", "= cos"}})
     CHECK(cache_key(program_of(replaced(kLayers, from, to)), 0, "host", "build") != key);

@@ -106,10 +106,17 @@ const dlc_buffer kHalveBuffers[] = {
     buffer("update.w", DLC_OUTPUT, DLC_F64, nullptr, 0),
 };
 
-template <std::size_t n>
-dlc_program program(const char* name, const dlc_buffer (&buffers)[n],
-                    void (*run)(const dlc_call*)) {
+const std::int32_t kTrainMetrics[] = {kLoss, kMeanY}, kFirstTwo[] = {1, 2};
+
+/// `rows` and `step`: their buffers, or -1.
+template <std::size_t n, std::size_t m>
+dlc_program program(const char* name, const dlc_buffer (&buffers)[n], void (*run)(const dlc_call*),
+                    int rows, int step, const std::int32_t (&metrics)[m], int num_metrics) {
   dlc_program p{};
+  p.rows_buffer = rows;
+  p.step_buffer = step;
+  p.metrics = metrics;
+  p.num_metrics = num_metrics;
   p.abi_version = DLC_ABI_VERSION;
   p.name = name;
   p.num_buffers = n;
@@ -121,8 +128,8 @@ dlc_program program(const char* name, const dlc_buffer (&buffers)[n],
 }
 
 struct Fixture {
-  dlc_program train = program("train_step", kTrainBuffers, train_step);
-  dlc_program evaluate = program("evaluate", kEvaluateBuffers, evaluate_step);
+  dlc_program train = program("train_step", kTrainBuffers, train_step, 0, kStep, kTrainMetrics, 2);
+  dlc_program evaluate = program("evaluate", kEvaluateBuffers, evaluate_step, -1, -1, kFirstTwo, 2);
   ThreadPool pool{1};
   TensorMap tensors;
   Rows rows;
@@ -316,7 +323,7 @@ TEST_CASE("a loss that is not finite names epoch and step") {
 }
 
 TEST_CASE("a model without data") {
-  const dlc_program p = program("train_step", kHalveBuffers, halve);
+  const dlc_program p = program("train_step", kHalveBuffers, halve, -1, -1, kFirstTwo, 1);
   ThreadPool pool(1);
   const auto run = [&](std::optional<std::int64_t> epochs, std::optional<std::int64_t> steps) {
     TensorMap tensors;
