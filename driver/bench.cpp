@@ -27,30 +27,20 @@ double ms_between(Clock::time_point a, Clock::time_point b) {
   return std::chrono::duration<double, std::milli>(b - a).count();
 }
 
-/// Milliseconds a step, from the trainer's callback. Reading the clock takes some 25 ns, so several
-/// steps make one sample where a step is short: `chunk_` grows until a sample is long enough.
+/// Milliseconds a step, from the trainer's reports.
 class StepClock {
  public:
   StepClock(double seconds, std::atomic<bool>& stop) : seconds_(seconds), stop_(stop) {
     samples_.reserve(1 << 16);
   }
 
-  void step() {
-    if (++in_chunk_ < chunk_) return;
-    in_chunk_ = 0;
-    const Clock::time_point now = Clock::now();
-    const double ms = ms_between(last_, now);
-    last_ = now;
+  void report(const ProgressReport& r) {
     if (warm_up_ > 0) {  // first touches of memory, first calls
-      if (--warm_up_ == 0) start_ = now;
+      if (--warm_up_ == 0) start_ = Clock::now();
       return;
     }
-    if (ms < kShortestSampleMs && samples_.empty()) {
-      chunk_ *= 2;
-      return;
-    }
-    samples_.push_back(ms / static_cast<double>(chunk_));
-    if (ms_between(start_, now) >= 1000 * seconds_ && samples_.size() >= kFewestSamples)
+    samples_.push_back(1000 * r.seconds / static_cast<double>(r.steps));
+    if (ms_between(start_, Clock::now()) >= 1000 * seconds_ && samples_.size() >= kFewestSamples)
       stop_ = true;
   }
 
@@ -62,13 +52,11 @@ class StepClock {
   double min() const { return *std::min_element(samples_.begin(), samples_.end()); }
 
  private:
-  static constexpr double kShortestSampleMs = 0.02;
   static constexpr std::size_t kFewestSamples = 5;
   double seconds_;
   std::atomic<bool>& stop_;
-  std::int64_t chunk_ = 1, in_chunk_ = 0;
   int warm_up_ = 3;
-  Clock::time_point start_, last_ = Clock::now();
+  Clock::time_point start_;
   std::vector<double> samples_;
 };
 
@@ -103,7 +91,8 @@ void bench_file(const BenchOptions& o) {
   options.stop = &stop;
   StepClock clock(o.seconds, stop);
   TrainObserver observer;
-  observer.on_step = [&](const StepReport&) { clock.step(); };
+  observer.on_progress = [&](const ProgressReport& r) { clock.report(r); };
+  observer.progress_ms = 0.05;
   train(step->program(), nullptr, tensors, rows, nullptr, options, pool, observer);
 
   if (o.json)

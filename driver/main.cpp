@@ -20,6 +20,7 @@ int run(int argc, char** argv) {
   dlc::add_predict(app);
   dlc::add_gradcheck(app);
   dlc::add_bench(app);
+  dlc::add_profile(app);
   dlc::add_std(app);
   dlc::add_opt(app);
   dlc::add_run(app);

@@ -12,6 +12,7 @@ void add_eval(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_gradcheck(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_profile(CLI::App& app);
 void add_std(CLI::App& app);
 void add_opt(CLI::App& app);
 void add_run(CLI::App& app);

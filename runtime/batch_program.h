@@ -32,6 +32,7 @@ class BatchProgram {
   void set_scalars(std::int64_t seed, std::int64_t step, std::int64_t epoch);
   void set_step(std::int64_t step) { step_ = step; }
   void run() { executable_.run(); }
+  void set_hook(dlc_kernel_hook hook, void* data) { executable_.set_hook(hook, data); }
   /// As dlc_program.run_steps says, also of a program without it.
   void run_steps(dlc_steps& steps);
 

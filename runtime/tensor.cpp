@@ -1,5 +1,7 @@
 #include "runtime/tensor.h"
 
+#include <sys/mman.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +38,8 @@ T to_integer(double v) {
 std::size_t dtype_size(dlc_dtype t) { return info(t).bytes; }
 std::string_view dtype_name(dlc_dtype t) { return info(t).name; }
 
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 void Tensor::Free::operator()(void* p) const { std::free(p); }
 
 Tensor::Tensor(dlc_dtype dtype, std::vector<std::int64_t> shape)
@@ -49,9 +53,15 @@ Tensor::Tensor(dlc_dtype dtype, std::vector<std::int64_t> shape)
   }
   // Vectors may read a little past the end of what they need, never past the allocation.
   const std::size_t rounded = (bytes / kAlignment + 1) * kAlignment;
-  data_.reset(std::aligned_alloc(kAlignment, rounded));
+  const bool huge = rounded >= kHugePage;
+  data_.reset(std::aligned_alloc(huge ? kHugePage : kAlignment, rounded));
   if (!data_)
     throw UserError(fmt::format("there is not enough memory for a tensor {}", type_str()));
+#ifdef MADV_HUGEPAGE
+  // Rows in random order, or columns of a large matrix: a page each, and a processor remembers the
+  // places of few thousand pages. A system that has no large ones refuses, which is no loss.
+  if (huge) madvise(data_.get(), rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
   std::memset(data_.get(), 0, rounded);
 }
 

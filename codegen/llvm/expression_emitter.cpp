@@ -182,8 +182,8 @@ bool ExpressionEmitter::depends(ExprId id, loop::AxisId axis) const {
 Value* ExpressionEmitter::lanes_below(Value* count, int lanes) {
   // In 32 bits all lanes are compared at once.
   Value* most = b_.getInt64(static_cast<std::uint64_t>(lanes));
-  count = b_.CreateTrunc(b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count, most),
-                         b_.getInt32Ty());
+  count =
+      b_.CreateTrunc(b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count, most), b_.getInt32Ty());
   Value* step = b_.CreateStepVector(
       llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes)));
   return b_.CreateICmpSLT(step, splat(count, lanes));
@@ -299,6 +299,22 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
   return from_memory(e.type, v);
 }
 
+void ExpressionEmitter::prefetch(ExprId id, std::int64_t bytes) {
+  constexpr std::int64_t kLine = 64;
+  const loop::Expr& load = k_.exprs[static_cast<std::size_t>(id)];
+  Value* at = address(load.buffer, load.type, evaluate_at(load.operands[0], false));
+  const auto ask = [&](Value* p) {
+    enum { kRead, kNearest = 3, kData = 1 };
+    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                       {p, b_.getInt32(kRead), b_.getInt32(kNearest), b_.getInt32(kData)});
+  };
+  for (std::int64_t skip = 0; skip < bytes; skip += kLine)
+    ask(b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), at, static_cast<std::uint64_t>(skip)));
+  // It may begin anywhere in a line.
+  if (bytes > 1)
+    ask(b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), at, static_cast<std::uint64_t>(bytes - 1)));
+}
+
 void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool accumulate) {
   for (const loop::Store& s : stores) {
     evaluate(s.value);
@@ -375,6 +391,30 @@ Value* ExpressionEmitter::emit_convert(Value* v, ElementType from, ElementType t
   return is_unsigned(from) ? b_.CreateZExtOrTrunc(v, type) : b_.CreateSExtOrTrunc(v, type);
 }
 
+/// a / b, rounded. Dividing takes ten times as long as multiplying, so pictures (bytes over 255)
+/// are multiplied by the reciprocal, and the rest that this leaves once more, where all 256
+/// quotients come out the same.
+Value* ExpressionEmitter::emit_quotient(const loop::Expr& e, Value* a, Value* b) {
+  const auto& dividend = k_.exprs[static_cast<std::size_t>(e.operands[0])];
+  const auto& divisor = k_.exprs[static_cast<std::size_t>(e.operands[1])];
+  const bool is_byte =
+      dividend.kind == ExprKind::Scalar && dividend.op == ScalarOp::Convert &&
+      k_.exprs[static_cast<std::size_t>(dividend.operands[0])].type == ElementType::U8;
+  if (e.type != ElementType::F32 || !is_byte || divisor.kind != ExprKind::Constant)
+    return b_.CreateFDiv(a, b);
+  const auto d = static_cast<float>(divisor.value), r = 1 / d;
+  for (int k = 0; k < 256; ++k) {
+    const auto x = static_cast<float>(k), q = x * r;
+    if (std::fma(std::fma(-q, d, x), r, q) != x / d) return b_.CreateFDiv(a, b);
+  }
+  const auto fma = [&](Value* x, Value* y, Value* z) {
+    return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
+  };
+  Value* reciprocal = llvm::ConstantFP::get(a->getType(), static_cast<double>(r));
+  Value* quotient = b_.CreateFMul(a, reciprocal);
+  return fma(fma(b_.CreateFNeg(quotient), b, a), reciprocal, quotient);
+}
+
 /// Floor division and the remainder that goes with it; by zero 0 and the dividend.
 Value* ExpressionEmitter::emit_divide(ElementType t, Value* a, Value* b, bool remainder) {
   llvm::Type* type = a->getType();
@@ -447,7 +487,7 @@ Value* ExpressionEmitter::emit_scalar_op(const loop::Expr& e, std::vector<Value*
     case ScalarOp::Mul:
       return f ? b_.CreateFMul(o[0], o[1]) : b_.CreateMul(o[0], o[1]);
     case ScalarOp::Div:
-      return f ? b_.CreateFDiv(o[0], o[1]) : emit_divide(t, o[0], o[1], false);
+      return f ? emit_quotient(e, o[0], o[1]) : emit_divide(t, o[0], o[1], false);
     case ScalarOp::Rem:
       return f ? math.remainder(o[0], o[1]) : emit_divide(t, o[0], o[1], true);
     case ScalarOp::Pow:

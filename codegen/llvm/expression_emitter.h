@@ -51,6 +51,8 @@ class ExpressionEmitter {
   llvm::Value* evaluate(loop::ExprId e);
   /// As a vector of the current lanes even if it is the same in all.
   llvm::Value* evaluate_vector(loop::ExprId e);
+  /// Asks for `bytes` of memory from where load `e` reads at the current point.
+  void prefetch(loop::ExprId e, std::int64_t bytes);
   /// All values are computed before any is stored: one store may replace what another value reads.
   void store_all(const std::vector<loop::Store>& stores, bool accumulate = false);
 
@@ -97,6 +99,7 @@ class ExpressionEmitter {
   llvm::Value* emit_load(const loop::Expr& e, bool vector);
   llvm::Value* emit_scalar_op(const loop::Expr& e, std::vector<llvm::Value*> operands);
   llvm::Value* emit_convert(llvm::Value* v, ElementType from, ElementType to);
+  llvm::Value* emit_quotient(const loop::Expr& e, llvm::Value* a, llvm::Value* b);
   llvm::Value* emit_divide(ElementType t, llvm::Value* a, llvm::Value* b, bool remainder);
   llvm::Value* emit_threefry(const std::vector<llvm::Value*>& operands);
   llvm::Value* compare(loop::ScalarOp op, ElementType t, llvm::Value* a, llvm::Value* b);

@@ -8,7 +8,10 @@
 // another (a transpose) goes in square blocks that are turned over in registers.
 #include "codegen/llvm/kernel_emitter.h"
 
+#include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/Module.h>
+
+#include <algorithm>
 
 #include "codegen/llvm/contraction_emitter.h"
 #include "codegen/llvm/loops.h"
@@ -120,10 +123,57 @@ class KernelEmitter {
   void outer(std::size_t from, std::size_t to, const std::function<void()>& body) {
     if (from == to) return body();
     if (from > 0) return nest(k_.outer, from, to, body);
+    find_scattered_rows();
     emit_loop(b_, begin_, end_, 1, axis(k_.outer[0]).name.c_str(), [&](Value* i) {
+      for (const ScatteredRow& row : scattered_rows_) prefetch(row, i);
       e_.set_axis(k_.outer[0], i);
       nest(k_.outer, 1, to, body);
     });
+    e_.forget();
+  }
+
+  /// A load of rows whose places are data themselves (the rows of a shuffled batch): no hardware
+  /// foresees the next one.
+  struct ScatteredRow {
+    ExprId load;
+    std::int64_t bytes;
+  };
+
+  void find_scattered_rows() {
+    const AxisId rows = k_.outer[0];
+    std::vector<bool> reads_row_number(k_.exprs.size(), false);
+    for (ExprId id = 0; id < static_cast<ExprId>(k_.exprs.size()); ++id) {
+      const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+      bool through_load = false;
+      for (const ExprId o : e.operands)
+        through_load = through_load || reads_row_number[static_cast<std::size_t>(o)];
+      if (e.kind == loop::ExprKind::Load && through_load)
+        scattered_rows_.push_back({id, row_bytes(e)});
+      reads_row_number[static_cast<std::size_t>(id)] =
+          through_load || (e.kind == loop::ExprKind::Load && e_.depends(id, rows));
+    }
+  }
+
+  /// How much of memory a load touches while the outermost axis stands still; what is not known, or
+  /// so long that hardware has seen the pattern by then, is cut off.
+  std::int64_t row_bytes(const loop::Expr& load) const {
+    constexpr std::int64_t kMost = 2048;
+    std::int64_t elements = 1;
+    for (AxisId a = 0; a < static_cast<AxisId>(k_.axes.size()); ++a)
+      if (a != k_.outer[0] && e_.depends(load.operands[0], a))
+        elements *= axis(a).extent.is_constant() ? std::min(axis(a).extent.value(), kMost) : 1;
+    return std::min(elements * size_in_bytes(load.type), kMost);
+  }
+
+  /// The row that comes some steps after row i of the outermost axis.
+  void prefetch(const ScatteredRow& row, Value* i) {
+    const std::int64_t ahead = std::clamp<std::int64_t>(4096 / row.bytes, 4, 16);
+    Value* last = b_.CreateSub(end_, b_.getInt64(1));
+    Value* next = b_.CreateAdd(i, b_.getInt64(static_cast<std::uint64_t>(ahead)));
+    for (AxisId a = 0; a < static_cast<AxisId>(k_.axes.size()); ++a) e_.set_axis(a, b_.getInt64(0));
+    e_.set_axis(k_.outer[0], b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, next, last));
+    e_.forget();
+    e_.prefetch(row.load, row.bytes);
     e_.forget();
   }
 
@@ -380,6 +430,7 @@ class KernelEmitter {
   Value *begin_, *end_;
   int width_;
   Transpose transpose_;
+  std::vector<ScatteredRow> scattered_rows_;
 };
 
 }  // namespace

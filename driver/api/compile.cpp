@@ -122,15 +122,21 @@ std::vector<FusionBarrier> barriers_of(const Graph& g, const CompileOptions& opt
   return fusion_barriers(run_pipeline(g, PipelineEnd::Fused, before_fuse));
 }
 
-std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options) {
-  const StageClock clock;
+std::unique_ptr<CompiledProgram> compile_kernels(const loop::Program& kernels,
+                                                 const CompileOptions& options) {
   CodegenOptions codegen;
   codegen.cache = options.cache;
+  codegen.profile = options.profile;
   if (options.times)
     codegen.on_time = [&](std::string_view stage, double ms) {
-      options.times->add(g.name, stage, ms);
+      options.times->add(kernels.name, stage, ms);
     };
-  auto program = compile_program(lowered(g, options), codegen);
+  return compile_program(kernels, codegen);
+}
+
+std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options) {
+  const StageClock clock;
+  auto program = compile_kernels(lowered(g, options), options);
   if (options.times) options.times->add_total(g.name, clock.ms());
   return program;
 }

@@ -36,6 +36,8 @@ struct CompileOptions {
   /// batches.
   bool gather_rows = true;
   bool color = false;
+  /// The programs tell a hook of each kernel that is done (Executable::set_hook).
+  bool profile = false;
   /// Whether compiled code is looked up and kept on the disk.
   bool cache = true;
   /// How large the arena of a program may be.
@@ -75,6 +77,8 @@ Graph run_pipeline(const Graph& g, PipelineEnd end, const CompileOptions& option
 loop::Program kernels_of(const Graph& g, const CompileOptions& options);
 /// What kept those kernels apart.
 std::vector<FusionBarrier> barriers_of(const Graph& g, const CompileOptions& options);
+std::unique_ptr<CompiledProgram> compile_kernels(const loop::Program& kernels,
+                                                 const CompileOptions& options);
 std::unique_ptr<CompiledProgram> compile_graph(const Graph& g, const CompileOptions& options);
 
 dlc_dtype to_dtype(ElementType t);

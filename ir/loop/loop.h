@@ -201,6 +201,8 @@ class KernelBuilder {
 };
 
 std::string print(const Program& p);
+/// Where in the source a kernel comes from: "std/layers.dl:7, net.dl:12".
+std::string source_lines(const Kernel& k);
 std::string print(const Kernel& k, const Program& p);
 void verify(const Program& p);  // InternalError on a malformed program
 std::string_view name(ScalarOp op);

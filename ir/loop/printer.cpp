@@ -1,8 +1,10 @@
 // The kernel IR as text: a kernel reads as nested loops with one statement a line.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
+#include "ir/loop/cost.h"
 #include "ir/loop/loop.h"
 
 namespace dlc::loop {
@@ -51,9 +53,11 @@ class KernelPrinter {
 
   std::string text() {
     std::string out = fmt::format("kernel {}", k_.name);
-    for (std::size_t i = 0; i < k_.locs.size(); ++i)
-      out += fmt::format("{}{}:{}", i ? ", " : "  @ ", k_.locs[i].file, k_.locs[i].line);
-    out += "\n";
+    const std::string lines = source_lines(k_);
+    if (!lines.empty()) out += "  @ " + lines;
+    const KernelCost c = cost(k_, p_);
+    out += fmt::format("\n  {} flops, {} bytes read, {} written\n", c.flops.str(), c.read.str(),
+                       c.written.str());
     std::string indent = "  ";
     for (const AxisId a : k_.outer) {
       out += fmt::format("{}parallel {} in 0..{}\n", indent, axis(a).name, axis(a).extent.str());
@@ -161,6 +165,16 @@ constexpr std::string_view kBufferKinds[] = {"input",    "param",  "state", "sca
 
 std::string_view name(ScalarOp op) { return kScalarNames[static_cast<std::size_t>(op)]; }
 std::string_view name(ReduceKind k) { return kReduceNames[static_cast<std::size_t>(k)]; }
+
+std::string source_lines(const Kernel& k) {
+  std::vector<std::string> lines;
+  for (const Loc& l : k.locs) {
+    std::string line = fmt::format("{}:{}", l.file, l.line);
+    if (std::find(lines.begin(), lines.end(), line) == lines.end())
+      lines.push_back(std::move(line));
+  }
+  return fmt::format("{}", fmt::join(lines, ", "));
+}
 
 std::string print(const Kernel& k, const Program& p) { return KernelPrinter(k, p).text(); }
 

@@ -230,6 +230,26 @@ TEST_CASE("of equals in different lanes the first is the extreme's place") {
     }
 }
 
+TEST_CASE("a byte over a constant is the rounded quotient") {
+  for (const double d : {255.0, 127.5, 3.0, 0.1, -7.0, 1e-30, 3e38, 1e-42, 0.0, HUGE_VAL}) {
+    CAPTURE(d);
+    Graph g;
+    GraphBuilder b(g);
+    const Value x = b.input("x", InputKind::Input, {ElementType::U8, {256}});
+    const Type type{ElementType::F32, {256}};
+    b.output("y", OutputKind::Output,
+             b.div(b.convert(x, ElementType::F32), b.splat(type, static_cast<float>(d))));
+    Literal bytes = Literal::zeros(ElementType::U8, {256});
+    for (std::int64_t k = 0; k < 256; ++k) bytes.i[static_cast<std::size_t>(k)] = k;
+    const std::vector<Tensor> results = Compiled(g).run({{"x", bytes}});
+    const auto* y = results[0].as<float>();
+    for (int k = 0; k < 256; ++k) {
+      const float want = static_cast<float>(k) / static_cast<float>(d), got = y[k];
+      CHECK((std::isnan(want) ? std::isnan(got) : got == want));
+    }
+  }
+}
+
 TEST_CASE("0 and -0 are two constants") {
   Graph g;
   GraphBuilder b(g);

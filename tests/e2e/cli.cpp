@@ -94,6 +94,32 @@ TEST_CASE("dump says why kernels stayed apart") {
   CHECK(early.err == "error: --why: stage graph has no kernels yet; use --stage kernels\n");
 }
 
+TEST_CASE("profile names kernels, their lines and what they do") {
+  const Finished text = dlc_command({"profile", example("mlp.dl"), "--seconds", "0.05"});
+  REQUIRE_MESSAGE(text.exit_code == 0, text.err);
+  CHECK(contains(text.out, "kernel"));
+  CHECK(contains(text.out, "std/layers.dl:7, std/activations.dl:4"));
+  CHECK(contains(text.out, "of the peak of"));
+  const Finished f =
+      dlc_command({"profile", example("mlp.dl"), "--seconds", "0.05", "--json", "--threads", "2"});
+  const json p = json::parse(f.out);
+  CHECK(p["batch"] == 256);
+  CHECK(p["threads"] == 2);
+  double share = 0, most = 0;
+  for (const json& k : p["kernels"]) {
+    share += k["share"].get<double>();
+    most = std::max(most, k["flops"].get<double>());
+  }
+  CHECK(share == doctest::Approx(1));
+  CHECK(most == 784.0 * 256 * (2 * 256 + 2));  // a weight gradient and its update
+  CHECK(p["share_at_peak"] <= 1.0);
+  CHECK(dlc_command({"profile", example("mlp.dl"), "--of", "evaluate", "--seconds", "0.05"})
+            .exit_code == 0);
+  const Finished wrong = dlc_command({"profile", example("mlp.dl"), "--of", "data"});
+  CHECK(wrong.exit_code != 0);
+  CHECK(contains(wrong.err, "--of"));
+}
+
 TEST_CASE("dump formats") {
   const Finished svg = dlc_command({"dump", example("mlp.dl"), "--format", "svg"});
   CHECK(contains(svg.out, "<svg"));

@@ -43,6 +43,7 @@ TEST_CASE("a sound program passes, and reads as loops") {
   CHECK_NOTHROW(verify(p));
   CHECK(print(p.kernels[0], p) ==
         "kernel k0\n"
+        "  N+N*N flops, 4*N bytes read, 4*N written\n"
         "  parallel i in 0..N\n"
         "    for r in 0..N\n"
         "      r0_0 = sum in[r]\n"
