@@ -20,6 +20,8 @@ void ModelOptions::add_to(CLI::App& verb) {
   verb.add_flag("--verify", verify, "verify the graph after every pass")->group("Debugging");
   verb.add_flag("--time-passes", time_passes, "print what each stage of compiling took")
       ->group("Debugging");
+  verb.add_flag("--autotune", autotune,
+                "time the best few schedules of each matrix product and keep the fastest");
   verb.add_flag("--no-cache", no_cache, "compile anew and keep nothing (also: DLC_CACHE=0)")
       ->group("Debugging");
   // An option is repeated for several values; it never takes the file name after it.
@@ -50,6 +52,9 @@ CompileOptions ModelOptions::compile_options() const {
   }
   o.verify = verify;
   o.cache = !no_cache;
+  if (autotune && no_cache)
+    throw UserError("--autotune keeps what it finds in the cache; leave --no-cache out");
+  o.autotune = autotune;
   // Printed when the verb is through with its compilation, whatever the outcome.
   if (time_passes)
     o.times = std::shared_ptr<CompileTimes>(new CompileTimes, [](CompileTimes* times) {

@@ -17,7 +17,7 @@ struct ModelOptions {
   std::string file;
   std::vector<std::string> sets, data_dirs, disabled;
   std::string model, precision;
-  bool verify = false, no_cache = false, time_passes = false;
+  bool verify = false, no_cache = false, time_passes = false, autotune = false;
 
   void add_to(CLI::App& verb);
   CompileOptions compile_options() const;

@@ -94,6 +94,7 @@ double measured_peak(const CompileOptions& options) {
   CompileOptions plain = options;
   plain.profile = false;
   plain.times = nullptr;
+  plain.autotune = false;
   const auto code = compile_graph(g, plain);
   ThreadPool pool(1);
   Executable e(code->program(), &pool);

@@ -9,7 +9,8 @@
 // of one row less or in single rows, what is left of n in a narrower masked tile.
 //
 // Blocked: k runs in blocks; the sums of a panel wait in memory between them (the function's
-// stack), for at most kBlockRows rows at a time, and the epilogue follows the last block.
+// stack), for at most kBlockRows rows at a time, and the epilogue follows the last block. A sum of
+// one block is as if there were none.
 //
 // Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp.
 #include "codegen/llvm/contraction_emitter.h"
@@ -40,7 +41,11 @@ class ContractionEmitter : ContractionBase {
       : ContractionBase(scope, k, b, e, begin, end),
         s_(contract_schedule(scope.program, k, scope.unit)) {}
 
-  void emit() { others(0); }
+  void emit() {
+    DLC_CHECK(!r_.pairs || (s_.packed && s_.k_block % 2 == 0),
+              "{}: products two at a time come from packed blocks", k_.name);
+    others(0);
+  }
 
  private:
   // ---- Loops over C ----
@@ -60,7 +65,7 @@ class ContractionEmitter : ContractionBase {
     if (!through_memory) return unblocked();
     Value *from = low(*r_.m), *to = high(*r_.m);
     const bool always = r_.m->extent.is_constant() && !is_range(*r_.m);
-    if (always || r_.pairs) return blocked(from, to);
+    if (always || r_.pairs || !s_.packed) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
@@ -215,79 +220,106 @@ class ContractionEmitter : ContractionBase {
           static_cast<std::int64_t>(r_.pairs ? (s_.k_block + 1) / 2 : s_.k_block) * s_.vectors,
           "packed");
     }
+    // Which block of how many it is.
+    llvm::AllocaInst* number_of_block = emit_variable(b_, b_.getInt64Ty(), "block");
+    Value* blocks =
+        b_.CreateUDiv(b_.CreateAdd(e_.dim(k.extent), number(s_.k_block - 1)), number(s_.k_block));
+    for (const ContractIndex* i : rest) blocks = b_.CreateMul(blocks, e_.dim(i->extent));
+    Value* last_block = b_.CreateSub(blocks, number(1));
     emit_loop(b_, from, to, kBlockRows, "block", [&](Value* first) {
       Value* last = smaller(b_.CreateAdd(first, number(kBlockRows)), to);
       for_each_panel([&](const Panel& p) {
-        const auto each_row = [&](const std::function<void(Value*, Value*)>& body) {
-          emit_loop(b_, first, last, 1, "row", [&](Value* i) {
-            body(i, b_.CreateMul(b_.CreateSub(i, first), number(p.vectors)));
-          });
-        };
-        each_row([&](Value*, Value* at) {
-          for (int s = 0; s < p.vectors; ++s) b_.CreateStore(zeros(), waiting(at, s));
-        });
+        b_.CreateStore(number(0), number_of_block);
         Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
         sum_loops(rest, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
           Value* extent = e_.dim(k.extent);
           emit_loop(b_, number(0), extent, s_.k_block, "kblock", [&](Value* k0) {
-            Value* count = smaller(b_.CreateSub(extent, k0), number(s_.k_block));
-            Value* pu = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
-            Value* pv = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
-            block(p, first, last, pu, pv, count);
+            Value* here = b_.CreateLoad(b_.getInt64Ty(), number_of_block);
+            b_.CreateStore(b_.CreateAdd(here, number(1)), number_of_block);
+            Block block{first, last, nullptr, nullptr, nullptr, nullptr, nullptr};
+            block.is_first = b_.CreateICmpEQ(here, number(0));
+            block.is_last = b_.CreateICmpEQ(here, last_block);
+            block.count = smaller(b_.CreateSub(extent, k0), number(s_.k_block));
+            block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
+            block.v = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
+            emit_block(p, block);
           });
-        });
-        each_row([&](Value* i, Value* at) {
-          for (int s = 0; s < p.vectors; ++s)
-            finish(p, i, 0, s, b_.CreateLoad(vector(), waiting(at, s)));
         });
       });
     });
   }
+
+  struct Block {
+    Value *first, *last;        // the rows
+    Value *u, *v;               // offsets of the first product of row 0
+    Value* count;               // products
+    Value *is_first, *is_last;  // of the panel's blocks
+  };
 
   Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
   Value* waiting(Value* at, int s) {
     return b_.CreateInBoundsGEP(vector(), waiting_, b_.CreateAdd(at, number(s)));
   }
 
-  /// `count` products for the rows [first, last), from the offsets pu and pv on.
-  void block(const Panel& p, Value* first, Value* last, Value* pu, Value* pv, Value* count) {
+  void emit_block(const Panel& p, const Block& block) {
     Value* v_step = e_.dim(r_.v_stride(*r_.k.back()));
     const auto read = [&](Value* k, int s, Value* mask) {
-      Value* at = b_.CreateAdd(pv, b_.CreateMul(k, v_step));
+      Value* at = b_.CreateAdd(block.v, b_.CreateMul(k, v_step));
       at = b_.CreateAdd(at, number(s * r_.lanes));
       Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
       return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
     };
     if (r_.pairs) {
-      pack_pairs(p, count, read);
+      pack_pairs(p, block.count, read);
     } else if (s_.packed) {
-      emit_loop(b_, number(0), count, 1, "pack", [&](Value* k) {
+      emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* k) {
         for (int s = 0; s < p.vectors; ++s)
           b_.CreateStore(widened(read(k, s, nullptr)), packed(vector(), p, k, s));
       });
     }
-    for_each_tile(first, last, [&](Value* i, int rows) {
+    for_each_tile(block.first, block.last, [&](Value* i, int rows) {
       Tile t{i, rows, p.vectors, {}};
-      Value* at = b_.CreateMul(b_.CreateSub(i, first), number(p.vectors));
-      start(t,
-            [&](int r, int s) { return b_.CreateLoad(vector(), waiting(at, r * p.vectors + s)); });
-      Value* u = b_.CreateAdd(pu, b_.CreateMul(i, e_.dim(r_.u_stride(*r_.m))));
+      Value* at = b_.CreateMul(b_.CreateSub(i, block.first), number(p.vectors));
+      start(t, [&](int, int) { return zeros(); });
+      const auto each = [&](const std::function<void(int, int, Value*)>& body) {
+        for (int r = 0; r < rows; ++r)
+          for (int s = 0; s < p.vectors; ++s) body(r, s, waiting(at, r * p.vectors + s));
+      };
+      emit_if(b_, b_.CreateNot(block.is_first), [&] {
+        each([&](int r, int s, Value* place) {
+          b_.CreateStore(b_.CreateLoad(vector(), place), sum(t, r, s));
+        });
+      });
+      Value* u = b_.CreateAdd(block.u, b_.CreateMul(i, e_.dim(r_.u_stride(*r_.m))));
       if (r_.pairs) {
-        sum_pairs(t, p, u, count);
+        sum_pairs(t, p, u, block.count);
       } else {
         Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
-        emit_loop(b_, number(0), count, 1, "k", [&](Value* k) {
+        emit_loop(b_, number(0), block.count, 1, "k", [&](Value* k) {
           std::vector<Value*> columns;
           for (int s = 0; s < p.vectors; ++s)
             columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, s))
                                         : widened(read(k, s, nullptr)));
-          step(t, b_.CreateAdd(u, b_.CreateMul(k, u_step)), columns);
+          Value* here = b_.CreateAdd(u, b_.CreateMul(k, u_step));
+          prefetch_u(here, u_step);
+          step(t, here, columns);
         });
       }
-      for (int r = 0; r < rows; ++r)
-        for (int s = 0; s < p.vectors; ++s)
-          b_.CreateStore(value(t, r, s), waiting(at, r * p.vectors + s));
+      emit_if(b_, block.is_last,
+              [&] { each([&](int r, int s, Value*) { finish(p, i, r, s, value(t, r, s)); }); });
+      emit_if(b_, b_.CreateNot(block.is_last), [&] {
+        each([&](int r, int s, Value* place) { b_.CreateStore(value(t, r, s), place); });
+      });
     });
+  }
+
+  /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
+  /// foresee such steps.
+  void prefetch_u(Value* at, Value* step) {
+    constexpr std::int64_t kAhead = 16;
+    if (r_.u_stride(*r_.k.back()) == Dim(1)) return;
+    Value* there = b_.CreateAdd(at, b_.CreateMul(step, number(kAhead)));
+    e_.prefetch(u_buffer(), there);
   }
 
   /// A vector of V as it is in memory.
@@ -298,7 +330,7 @@ class ContractionEmitter : ContractionBase {
     if (!mask) return b_.CreateAlignedLoad(whole, at, align(t));
     return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
   }
-  Value* widened(Value* v) { return v->getType() == vector() ? v : b_.CreateFPExt(v, vector()); }
+  Value* widened(Value* v) { return e_.from_memory(e_.element(v_buffer()), v); }
   Value* packed(llvm::Type* t, const Panel& p, Value* row, int s) {
     return b_.CreateInBoundsGEP(t, packed_,
                                 b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), number(s)));

@@ -302,17 +302,21 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
 void ExpressionEmitter::prefetch(ExprId id, std::int64_t bytes) {
   constexpr std::int64_t kLine = 64;
   const loop::Expr& load = k_.exprs[static_cast<std::size_t>(id)];
-  Value* at = address(load.buffer, load.type, evaluate_at(load.operands[0], false));
-  const auto ask = [&](Value* p) {
-    enum { kRead, kNearest = 3, kData = 1 };
-    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                       {p, b_.getInt32(kRead), b_.getInt32(kNearest), b_.getInt32(kData)});
+  Value* offset = evaluate_at(load.operands[0], false);
+  const std::int64_t size = size_in_bytes(load.type);
+  const auto skip = [&](std::int64_t elements) {
+    prefetch(load.buffer, b_.CreateAdd(offset, b_.getInt64(static_cast<std::uint64_t>(elements))));
   };
-  for (std::int64_t skip = 0; skip < bytes; skip += kLine)
-    ask(b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), at, static_cast<std::uint64_t>(skip)));
-  // It may begin anywhere in a line.
-  if (bytes > 1)
-    ask(b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), at, static_cast<std::uint64_t>(bytes - 1)));
+  for (std::int64_t byte = 0; byte < bytes; byte += kLine) skip(byte / size);
+  if (bytes > size) skip(bytes / size - 1);  // it may begin anywhere in a line
+}
+
+void ExpressionEmitter::prefetch(loop::BufferId buffer, Value* offset) {
+  enum { kRead, kNearest = 3, kData = 1 };
+  // Not in bounds: it may lie behind the end.
+  Value* at = b_.CreateGEP(memory_type(element(buffer)), pointers_.at(buffer), offset);
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                     {at, b_.getInt32(kRead), b_.getInt32(kNearest), b_.getInt32(kData)});
 }
 
 void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool accumulate) {

@@ -95,8 +95,9 @@ std::string assembly_text(const loop::Program& p) {
 
 std::string target_description() {
   const Target target = host_target(0);
-  return fmt::format("{}, {}-bit vectors", target.machine->getTargetCPU().str(),
-                     target.unit.bits);
+  return fmt::format("{}, {}-bit vectors", target.machine->getTargetCPU().str(), target.unit.bits);
 }
+
+VectorUnit host_vector_unit(int vector_bits) { return host_target(vector_bits).unit; }
 
 }  // namespace dlc

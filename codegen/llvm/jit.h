@@ -6,6 +6,7 @@
 #include <string>
 
 #include "codegen/native/compiled_program.h"
+#include "codegen/native/contract_schedule.h"
 
 namespace dlc {
 
@@ -24,5 +25,8 @@ std::string llvm_ir_text(const loop::Program& p, bool optimized);
 std::string assembly_text(const loop::Program& p);
 /// "znver4, 512-bit vectors": for reports.
 std::string target_description();
+
+/// What the host computes with, limited to `vector_bits` unless that is 0.
+VectorUnit host_vector_unit(int vector_bits);
 
 }  // namespace dlc

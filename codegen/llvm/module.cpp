@@ -39,11 +39,16 @@ constexpr auto kText = [](const loop::Program& p, LlvmText stage, std::string& o
   });
 };
 
+constexpr auto kVectorUnit = [](int vector_bits, VectorUnit& out) {
+  return guarded([&] { out = host_vector_unit(vector_bits); });
+};
+
 }  // namespace
 
 }  // namespace dlc
 
 const dlc::LlvmModule* dlc_llvm_module() {
-  static const dlc::LlvmModule module{dlc::build_id(), dlc::kCompile, dlc::kLink, dlc::kText};
+  static const dlc::LlvmModule module{dlc::build_id(), dlc::kCompile, dlc::kLink, dlc::kText,
+                                      dlc::kVectorUnit};
   return &module;
 }

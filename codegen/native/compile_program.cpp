@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "codegen/native/autotune.h"
 #include "codegen/native/code_cache.h"
 #include "codegen/native/llvm_module.h"
 
@@ -16,12 +17,8 @@ std::unique_ptr<CompiledProgram> from_cache(const loop::Program& p, const CodeCa
   return code ? load_program(p, code->objects) : nullptr;
 }
 
-}  // namespace
-
-std::unique_ptr<CompiledProgram> compile_program(const loop::Program& p,
-                                                 const CodegenOptions& options) {
-  std::optional<CodeCache> cache;
-  if (options.cache) cache = CodeCache::from_environment();
+std::unique_ptr<CompiledProgram> compile(const loop::Program& p, std::optional<CodeCache> cache,
+                                         const CodegenOptions& options) {
   Digest key{};
   if (cache) {
     const StageClock clock;
@@ -42,6 +39,17 @@ std::unique_ptr<CompiledProgram> compile_program(const loop::Program& p,
     options.report("cache store", clock.ms());
   }
   return program;
+}
+
+}  // namespace
+
+std::unique_ptr<CompiledProgram> compile_program(const loop::Program& p,
+                                                 const CodegenOptions& options) {
+  std::optional<CodeCache> cache;
+  if (options.cache) cache = CodeCache::from_environment();
+  if (!cache) return compile(p, cache, options);
+  const std::optional<loop::Program> tuned = with_tuned_schedules(p, *cache, options.vector_bits);
+  return compile(tuned ? *tuned : p, cache, options);
 }
 
 }  // namespace dlc

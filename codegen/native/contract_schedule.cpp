@@ -23,6 +23,9 @@ struct Machine {
 };
 constexpr Machine kMachine;
 constexpr double kSymbolic = 256;
+// Rows of memory this far apart share few places of a cache; so many of them at most are in use.
+constexpr std::int64_t kFarRow = 1024;
+constexpr int kFarBlock = 256;
 
 double extent_of(const ContractIndex& i) {
   return i.extent.is_constant() ? static_cast<double>(std::max<std::int64_t>(i.extent.value(), 1))
@@ -129,8 +132,8 @@ double cost(const Problem& p, const ContractSchedule& s) {
   double total =
       tiles_of(tall_tiles, s.rows) + tiles_of(short_tiles, s.rows - 1) + tiles_of(single, 1);
   if (s.packed) total += p.k * width * p.element_bytes / kMachine.pack_bytes;
-  // A block's sums go through memory: read and written for each block, and once more at the end.
-  if (s.k_block > 0) total += p.m * vectors * 2 * (std::ceil(p.k / k_block) + 1);
+  // Between two blocks the sums are written and read again.
+  if (s.k_block > 0) total += p.m * vectors * 2 * (std::ceil(p.k / k_block) - 1);
   return p.passes * panels * total;
 }
 
@@ -213,8 +216,14 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
       const double tiles = std::ceil(p.m / rows);
       rows = static_cast<int>(std::ceil(p.m / tiles));
     }
-    const ContractSchedule plain{rows, vectors, 0, false};
-    if (!r.pairs) add(plain);
+    // A sum of any length (over the batch) whose operand has a far row of memory for each k: a
+    // block of it stays in a cache, and a single block costs nothing.
+    const bool any_length = r.m && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
+    if (any_length && !one_row && p.v_stride >= kFarRow) {
+      add({rows, vectors, kFarBlock, false});
+      continue;
+    }
+    if (!r.pairs) add({rows, vectors, 0, false});
     // Through memory in blocks: only rows that share a block pay for it.
     if (one_row || (r.m->extent.is_constant() && p.m < 4 * rows && !r.pairs)) continue;
     const int k_block = r.pairs ? 1024 : 512;

@@ -104,6 +104,12 @@ std::unique_ptr<CompiledProgram> llvm_link(const loop::Program& p, const ObjectC
   return result;
 }
 
+VectorUnit llvm_vector_unit(int vector_bits) {
+  VectorUnit unit{};
+  check(llvm_module().vector_unit(vector_bits, unit));
+  return unit;
+}
+
 std::string llvm_text(const loop::Program& p, LlvmText stage) {
   std::string result;
   check(llvm_module().text(p, stage, result));

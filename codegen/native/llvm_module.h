@@ -6,6 +6,7 @@
 #include <string>
 
 #include "codegen/native/compiled_program.h"
+#include "codegen/native/contract_schedule.h"
 
 namespace dlc {
 
@@ -16,6 +17,8 @@ enum class LlvmText { Emitted, Optimized, Assembly };
 ObjectCode llvm_compile(const loop::Program& p, const CodegenOptions& options);
 std::unique_ptr<CompiledProgram> llvm_link(const loop::Program& p, const ObjectCode& code);
 std::string llvm_text(const loop::Program& p, LlvmText stage);
+/// What the machine computes with, in vectors of at most `vector_bits` (0: any).
+VectorUnit llvm_vector_unit(int vector_bits);
 /// Takes LLVM's code and constants out of memory, if they are there; what is used again comes back
 /// from the file. For before much memory is needed.
 void release_llvm_pages();
@@ -33,6 +36,7 @@ struct LlvmModule {
   LlvmOutcome (*link)(const loop::Program& p, const ObjectCode& code,
                       std::unique_ptr<CompiledProgram>& out);
   LlvmOutcome (*text)(const loop::Program& p, LlvmText stage, std::string& out);
+  LlvmOutcome (*vector_unit)(int vector_bits, VectorUnit& out);
 };
 
 }  // namespace dlc

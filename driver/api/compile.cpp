@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "codegen/native/autotune.h"
 #include "codegen/native/compile_program.h"
 #include "driver/api/files.h"
 #include "passes/lower/lower.h"
@@ -37,6 +38,7 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   const int source = c.sources_->add(name, std::move(text));
   c.module_ = compile_source(*c.sources_, source, frontend, diagnostics);
   if (!diagnostics.empty()) throw SourceError(diagnostics.render(*c.sources_, options.color));
+  c.options_.typical_extent = c.module_.train.batch;
   if (is_16_bit_float(c.module_.train.precision)) c.options_.mixed = c.module_.train.precision;
   if (options.times) {
     options.times->add("", "parse and sema", clock.ms());
@@ -122,6 +124,25 @@ std::vector<FusionBarrier> barriers_of(const Graph& g, const CompileOptions& opt
   return fusion_barriers(run_pipeline(g, PipelineEnd::Fused, before_fuse));
 }
 
+namespace {
+
+void tune(const loop::Program& kernels, const CodegenOptions& codegen, std::int64_t extent) {
+  std::map<std::string, std::int64_t> extents;
+  for (const std::string& s : kernels.symbols) extents[s] = extent;
+  autotune(kernels, extents, codegen, [&](const TuningReport& r) {
+    std::string times;
+    for (const TimedSchedule& t : r.timed)
+      times += fmt::format("{}{} {:.4g} us", times.empty() ? "" : ", ", str(t.schedule),
+                           t.seconds * 1e6);
+    fmt::print(stderr, "autotune: {} {} ({}): {}; {}{}\n", r.kernel, r.shape, r.source, times,
+               str(r.timed[r.best].schedule), r.best == 0 ? ", the cost model's choice" : "");
+    if (!r.stored)
+      fmt::print(stderr, "autotune: there is no cache to keep this in; it is not used\n");
+  });
+}
+
+}  // namespace
+
 std::unique_ptr<CompiledProgram> compile_kernels(const loop::Program& kernels,
                                                  const CompileOptions& options) {
   CodegenOptions codegen;
@@ -131,6 +152,7 @@ std::unique_ptr<CompiledProgram> compile_kernels(const loop::Program& kernels,
     codegen.on_time = [&](std::string_view stage, double ms) {
       options.times->add(kernels.name, stage, ms);
     };
+  if (options.autotune) tune(kernels, codegen, options.typical_extent);
   return compile_program(kernels, codegen);
 }
 

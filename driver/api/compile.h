@@ -40,6 +40,10 @@ struct CompileOptions {
   bool profile = false;
   /// Whether compiled code is looked up and kept on the disk.
   bool cache = true;
+  /// Times schedules of contractions before compiling; what is found is kept in the cache.
+  bool autotune = false;
+  /// What every symbolic size is taken for then: the rows of a batch.
+  std::int64_t typical_extent = 0;
   /// How large the arena of a program may be.
   std::optional<MemoryLimit> memory_limit;
   /// Where the stages' times go, if anywhere.

@@ -461,17 +461,21 @@ class Fusion {
     return result;
   }
 
-  /// Kahn's algorithm, lowest number first. Readers of a parameter come before its update where no
-  /// cycle forbids it (then `lower` updates by way of a temporary).
+  /// Kahn's algorithm. Next comes who reads what was computed last, while it is in a cache; of
+  /// those first who is nobody's source (a parameter's update), then the lowest number. Readers of
+  /// a parameter come before its update where no cycle forbids it (then `lower` updates by way of a
+  /// temporary).
   std::vector<int> schedule() const {
     const std::size_t count = groups_.size();
-    std::vector<std::set<int>> after(count), readers(g_.nodes.size());
+    std::vector<std::set<int>> after(count), sources(count), readers(g_.nodes.size());
     for (std::size_t k = 0; k < count; ++k)
       for (const Value v : groups_[k].items)
         for (const Read& r : reads(v, groups_[k].domain)) {
           const int from = group_of_[r.leaf.id];
-          if (from >= 0 && from != static_cast<int>(k))
+          if (from >= 0 && from != static_cast<int>(k)) {
             after[static_cast<std::size_t>(from)].insert(static_cast<int>(k));
+            sources[k].insert(from);
+          }
           if (from < 0) readers[r.leaf.id].insert(static_cast<int>(k));
         }
     for (const GraphOutput& out : g_.outputs) {
@@ -481,15 +485,26 @@ class Fusion {
         if (reader != writer && !reaches(after, writer, reader))
           after[static_cast<std::size_t>(reader)].insert(writer);
     }
-    std::vector<int> waiting(count, 0), position(count, -1);
+    // The position of the last kernel whose results each one reads.
+    std::vector<int> waiting(count, 0), position(count, -1), freshest(count, -1);
+    std::vector<bool> is_source(count, false);
     for (const auto& users : after)
       for (const int user : users) ++waiting[static_cast<std::size_t>(user)];
+    for (const auto& from : sources)
+      for (const int k : from) is_source[static_cast<std::size_t>(k)] = true;
     for (int next = 0; next < static_cast<int>(count); ++next) {
-      std::size_t k = 0;
-      while (k < count && (position[k] >= 0 || waiting[k] > 0)) ++k;
-      DLC_CHECK(k < count, "the kernels depend on each other in a circle");
-      position[k] = next;
-      for (const int user : after[k]) --waiting[static_cast<std::size_t>(user)];
+      std::size_t best = count;
+      for (std::size_t k = 0; k < count; ++k) {
+        if (position[k] >= 0 || waiting[k] > 0) continue;
+        if (best == count || (is_source[best] && !is_source[k]) ||
+            (is_source[best] == is_source[k] && freshest[k] > freshest[best]))
+          best = k;
+      }
+      DLC_CHECK(best < count, "the kernels depend on each other in a circle");
+      position[best] = next;
+      for (const int user : after[best]) --waiting[static_cast<std::size_t>(user)];
+      for (std::size_t k = 0; k < count; ++k)
+        if (sources[k].contains(static_cast<int>(best))) freshest[k] = next;
     }
     return position;
   }

@@ -9,6 +9,9 @@
 // kBeamWidth best of the partial orders of each length. The cost is kernels * width * kernels ready
 // to run, at most.
 //
+// Of orders with equal memory the one that comes back soonest to what it has touched is kept: that
+// is still in a cache.
+//
 // An order replaces the given one only when its arena is provably no larger for all values of the
 // symbols and smaller at the typical extent: neighbours that share a cache are not torn apart for
 // nothing.
@@ -217,11 +220,13 @@ class Scheduler {
 
   struct Partial {
     std::vector<int> left, before, ready, order;
-    std::int64_t live = 0, peak = 0;
+    std::vector<int>
+        last;  // the kernel that touched each temporary last, by its place in the order
+    std::int64_t live = 0, peak = 0, distance = 0;
     std::uint64_t set = 0;  // a hash of what has run
   };
   struct Choice {
-    std::int64_t peak, live;
+    std::int64_t peak, live, distance;
     std::size_t from;
     int task;
     std::uint64_t set;
@@ -233,6 +238,7 @@ class Scheduler {
     for (std::uint64_t& h : hash) h = random();
     Partial start;
     start.left = uses_;
+    start.last.assign(uses_.size(), -1);
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       start.before.push_back(tasks_[t].before);
       if (tasks_[t].before == 0) start.ready.push_back(static_cast<int>(t));
@@ -244,12 +250,14 @@ class Scheduler {
         for (const int t : beam[from].ready) {
           const Step s = step(t, beam[from].left);
           choices.push_back({std::max(beam[from].peak, beam[from].live + s.during),
-                             beam[from].live + s.after, from, t,
+                             beam[from].live + s.after,
+                             beam[from].distance + distance(t, beam[from]), from, t,
                              beam[from].set ^ hash[static_cast<std::size_t>(t)]});
         }
       // A heap: only the first few are looked at, and many may be ready.
       const auto is_worse = [](const Choice& a, const Choice& b) {
-        return std::tie(a.peak, a.live, a.task, a.from) > std::tie(b.peak, b.live, b.task, b.from);
+        return std::tie(a.peak, a.live, a.distance, a.task, a.from) >
+               std::tie(b.peak, b.live, b.distance, b.task, b.from);
       };
       std::make_heap(choices.begin(), choices.end(), is_worse);
       std::vector<Partial> next;
@@ -267,13 +275,26 @@ class Scheduler {
     return beam[0].order;
   }
 
+  /// How far back what a kernel reads has been touched: bytes times kernels in between.
+  std::int64_t distance(int t, const Partial& p) const {
+    std::int64_t sum = 0;
+    for (const int b : tasks_[static_cast<std::size_t>(t)].temporaries)
+      if (const int last = p.last[static_cast<std::size_t>(b)]; last >= 0)
+        sum += bytes_[static_cast<std::size_t>(b)] *
+               (static_cast<std::int64_t>(p.order.size()) - last - 1);
+    return sum;
+  }
+
   Partial extended(const Partial& from, const Choice& c) const {
     Partial p = from;
-    p.live = c.live, p.peak = c.peak, p.set = c.set;
-    p.order.push_back(c.task);
+    p.live = c.live, p.peak = c.peak, p.distance = c.distance, p.set = c.set;
     std::erase(p.ready, c.task);
     const Task& task = tasks_[static_cast<std::size_t>(c.task)];
-    for (const int b : task.temporaries) --p.left[static_cast<std::size_t>(b)];
+    for (const int b : task.temporaries) {
+      --p.left[static_cast<std::size_t>(b)];
+      p.last[static_cast<std::size_t>(b)] = static_cast<int>(p.order.size());
+    }
+    p.order.push_back(c.task);
     for (const int t : task.next)
       if (--p.before[static_cast<std::size_t>(t)] == 0) p.ready.push_back(t);
     return p;

@@ -120,6 +120,19 @@ TEST_CASE("profile names kernels, their lines and what they do") {
   CHECK(contains(wrong.err, "--of"));
 }
 
+TEST_CASE("autotune names each product, its candidates and the winner") {
+  const Finished f = dlc_command({"train", example("linear_regression.dl"), "--autotune"});
+  CHECK(f.exit_code == 0);
+  const Finished mlp = dlc_command(
+      {"profile", example("mlp.dl"), "--autotune", "--seconds", "0.05", "--set", "hidden=32"});
+  CHECK_MESSAGE(mlp.exit_code == 0, mlp.err);
+  CHECK(contains(mlp.err,
+                 "autotune: k1_contract Nx32x784 (std/layers.dl:7, std/activations.dl:4): "));
+  const Finished both = dlc_command({"train", example("mlp.dl"), "--autotune", "--no-cache"});
+  CHECK(both.exit_code == 1);
+  CHECK(contains(both.err, "--autotune keeps what it finds in the cache"));
+}
+
 TEST_CASE("dump formats") {
   const Finished svg = dlc_command({"dump", example("mlp.dl"), "--format", "svg"});
   CHECK(contains(svg.out, "<svg"));

@@ -1,0 +1,143 @@
+// Every schedule of a contraction gives the same bits, whatever its tiles, blocks and packing: the
+// order of a sum is k's alone. And what the cost model prefers is what has been measured to be
+// best.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <map>
+
+#include "codegen/llvm/jit.h"
+#include "codegen/native/contract_schedule.h"
+#include "ir/graph/text.h"
+#include "passes/lower/lower.h"
+#include "tests/support/compiled.h"
+#include "tests/support/samples.h"
+#include "tests/support/text.h"
+
+using namespace dlc;
+
+namespace {
+
+struct Shape3 {
+  const char *m, *k, *n;  // "N" for the symbol
+  const char *lhs = "mk", *rhs = "kn";
+  const char* element = "f32";
+};
+
+Graph graph_of_shape(const Shape3& s) {
+  const auto type = [&](const std::string& letters) {
+    std::string shape;
+    for (const char l : letters)
+      shape += (shape.empty() ? "" : ", ") + std::string(l == 'm' ? s.m : l == 'k' ? s.k : s.n);
+    return shape;
+  };
+  const std::string sum = s.element == std::string("f64") ? "f64" : "f32";
+  return graph_of(fmt::format(
+      "graph g {{ %size: u8[N] = input input %a: {0}[{1}] = input input %b: {0}[{2}] = input input "
+      "%bias: {4}[{3}] = input input %c: {4}[{3}] = contract %a, %b {{lhs = \"{5}\", rhs = "
+      "\"{6}\", "
+      "out = \"mn\"}} %d: {4}[{3}] = add %c, %bias output output \"d\" = %d }}",
+      s.element, type(s.lhs), type(s.rhs), type("mn"), sum, s.lhs, s.rhs));
+}
+
+/// The kernels of a graph, and the schedules of its one contraction.
+loop::Program lowered(const Graph& g) {
+  loop::Program p = lower(run_passes(g, default_pipeline(PipelineEnd::Fused, false), {}));
+  run_loop_passes(p, true);
+  return p;
+}
+const loop::Kernel& contraction_of(const loop::Program& p) {
+  for (const loop::Kernel& k : p.kernels)
+    if (!k.contraction.empty()) return k;
+  throw InternalError("no contraction");
+}
+
+Compiled compiled_with(const Graph& g, const loop::ContractSchedule& s, int bits) {
+  return Compiled(g, bits, [&](loop::Program& p) {
+    for (loop::Kernel& k : p.kernels)
+      for (loop::Contraction& c : k.contraction) c.schedule = s;
+  });
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's values") {
+  const Shape3 shapes[] = {
+      {"67", "41", "83"},                       // nothing fits a tile
+      {"N", "300", "70"},                       // a layer, k in blocks
+      {"70", "N", "300", "km", "nk"},           // a weight gradient, transposed
+      {"70", "N", "320", "km", "kn"},           //
+      {"500", "600", "70"},                     // more rows than wait at once
+      {"40", "N", "130", "mk", "nk"},           // the right side transposed
+      {"N", "530", "10"},                       // a head
+      {"10", "N", "784", "km", "kn"},           //
+      {"N", "290", "33", "mk", "kn", "f64"},    //
+      {"49", "N", "300", "km", "kn", "f64"},    //
+      {"N", "1025", "70", "mk", "kn", "bf16"},  // pairs and one left, two blocks
+      {"33", "N", "48", "km", "kn", "bf16"},    // pairs from two rows of memory
+      {"64", "300", "40", "mk", "kn", "f16"},
+  };
+  for (const Shape3& s : shapes) {
+    const Graph g = graph_of_shape(s);
+    const std::string text = print(g);
+    CAPTURE(text);
+    const bool is_bf16 = s.element == std::string("bf16");
+    for (const int bits : {512, 256}) {
+      const loop::Program p = lowered(g);
+      const loop::Kernel& kernel = contraction_of(p);
+      auto candidates = contract_schedules(p, kernel, {bits, false});
+      CHECK(!candidates.empty());
+      if (candidates.size() > 6) candidates.resize(6);
+      const int rows = candidates[0].schedule.rows, vectors = candidates[0].schedule.vectors;
+      for (const loop::ContractSchedule extra : {loop::ContractSchedule{rows, vectors, 64, true},
+                                                 {rows, vectors, 64, false},
+                                                 {rows, vectors, 0, false}})
+        candidates.push_back({extra, 0});
+      std::map<int, std::vector<Tensor>> first;
+      for (const ScheduleCost& c : candidates) {
+        // Pairs come in packed blocks.
+        if (is_bf16 && bits == 512 && !c.schedule.packed) continue;
+        const std::string schedule =
+            fmt::format("{}x{} by {} packed {}, {} bits", c.schedule.rows, c.schedule.vectors,
+                        c.schedule.k_block, c.schedule.packed, bits);
+        CAPTURE(schedule);
+        const Compiled code = compiled_with(g, c.schedule, bits);
+        for (const int n : {1, 47, 70}) {
+          CAPTURE(n);
+          const auto inputs = sample_values(g, -1, 1, n, 7);
+          std::vector<Tensor> got = code.run(inputs);
+          if (!first.contains(n)) {
+            CHECK(compiled_distance(code, inputs) <= (s.element == std::string("f64") ? 1e-14
+                                                      : is_bf16                       ? 1e-5
+                                                                                      : 3e-6));
+            first[n] = std::move(got);
+          } else {
+            CHECK(same_bits(got[0], first[n][0]));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("what the cost model prefers with 512-bit vectors") {
+  const auto best = [](const Shape3& s) {
+    const loop::Program p = lowered(graph_of_shape(s));
+    const loop::ContractSchedule c = contract_schedule(p, contraction_of(p), {512, false});
+    return fmt::format("{}x{}{}{}", c.rows, c.vectors,
+                       c.k_block > 0 ? fmt::format(" by {}", c.k_block) : "",
+                       c.packed ? " packed" : "");
+  };
+  CHECK(best({"512", "512", "512"}) == "6x4");
+  CHECK(best({"1024", "1024", "1024"}) == "6x4");
+  CHECK(best({"2048", "2048", "2048"}).starts_with("6x4 by 512"));
+  CHECK(best({"256", "784", "256"}) == "6x4");
+  CHECK(best({"32", "256", "1024"}) == "6x4");
+  CHECK(best({"784", "N", "256", "km", "kn"}) == "6x4 by 256");
+  CHECK(best({"N", "784", "10"}) == "12x1");
+  CHECK(best({"1", "256", "256"}) == "1x16");
+}
