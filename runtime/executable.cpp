@@ -38,6 +38,8 @@ Executable::Executable(const dlc_program* program, ThreadPool* pool)
   pointers_.assign(static_cast<std::size_t>(program->num_buffers), nullptr);
   tables_.assign(static_cast<std::size_t>(program->table_entries), nullptr);
   symbols_.assign(static_cast<std::size_t>(program->num_symbols), 0);
+  call_ = {pointers_.data(),         symbols_.data(), tables_.data(), pool_,
+           ThreadPool::parallel_for, nullptr,         nullptr};
   for (int b = 0; b < program->num_buffers; ++b)
     if (program->buffers[b].kind == DLC_CONSTANT)
       pointers_[static_cast<std::size_t>(b)] = const_cast<void*>(program->buffers[b].data);
@@ -92,20 +94,9 @@ void Executable::prepare() {
           arena_.as<char>() + evaluate(program_->buffers[b].arena_offset, symbols_);
 }
 
-dlc_call Executable::call() {
-  return {pointers_.data(),         symbols_.data(), tables_.data(), pool_,
-          ThreadPool::parallel_for, hook_,           hook_data_};
-}
+void Executable::run() { program_->run(&call_); }
 
-void Executable::run() {
-  const dlc_call c = call();
-  program_->run(&c);
-}
-
-void Executable::run_steps(dlc_steps& steps) {
-  const dlc_call c = call();
-  program_->run_steps(&c, &steps);
-}
+void Executable::run_steps(dlc_steps& steps) { program_->run_steps(&call_, &steps); }
 
 TensorMap run_once(const dlc_program* program, ThreadPool& pool,
                    const std::map<std::string, Tensor*, std::less<>>& inputs) {

@@ -42,17 +42,16 @@ class Executable {
   /// dlc_program.run_steps, of a program that has it.
   void run_steps(dlc_steps& steps);
   /// A program compiled with profiling calls this after each kernel of a run.
-  void set_hook(dlc_kernel_hook hook, void* data) { hook_ = hook, hook_data_ = data; }
+  void set_hook(dlc_kernel_hook hook, void* data) {
+    call_.on_kernel = hook, call_.hook_data = data;
+  }
 
  private:
-  dlc_call call();
-
   const dlc_program* program_;
   ThreadPool* pool_;
-  dlc_kernel_hook hook_ = nullptr;
-  void* hook_data_ = nullptr;
   std::vector<void*> pointers_, tables_;
   std::vector<std::int64_t> symbols_;
+  dlc_call call_;  // points to the above
   Tensor arena_;
 };
 

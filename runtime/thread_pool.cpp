@@ -1,5 +1,5 @@
 // Workers wait for a job by spinning for a while, then sleeping. A job is a range in chunks of
-// `grain`; whoever is free takes the next chunk from a shared counter. Which thread computes a
+// some grains; whoever is free takes the next chunk from a shared counter. Which thread computes a
 // chunk never changes what it computes.
 //
 // A job has a number (its epoch). The counter packs that number with the next chunk, so that a
@@ -35,7 +35,10 @@ struct ThreadPool::Impl {
     dlc_kernel_fn fn;
     void* const* buffers;
     const int64_t* dims;
-    int64_t count, grain, chunks;
+    int64_t count, grain, grains, chunks;
+
+    /// The chunks are equal but for one grain.
+    int64_t begin(int64_t chunk) const { return std::min(chunk * grains / chunks * grain, count); }
   };
 
   int threads = 1;
@@ -59,8 +62,8 @@ struct ThreadPool::Impl {
         if (static_cast<int64_t>(at & 0xFFFFFFFFu) >= job.chunks) return;
         if (next.compare_exchange_weak(at, at + 1, std::memory_order_acq_rel)) break;
       }
-      const int64_t begin = static_cast<int64_t>(at & 0xFFFFFFFFu) * job.grain;
-      job.fn(job.buffers, job.dims, begin, std::min(begin + job.grain, job.count));
+      const auto chunk = static_cast<int64_t>(at & 0xFFFFFFFFu);
+      job.fn(job.buffers, job.dims, job.begin(chunk), job.begin(chunk + 1));
       left.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
@@ -142,16 +145,13 @@ void ThreadPool::parallel_for(void* pool, dlc_kernel_fn fn, void* const* buffers
   if (count <= 0) return;
   auto* self = static_cast<ThreadPool*>(pool);
   const int64_t threads = self ? self->impl_->threads : 1;
-  // `grain` is what is worth handing out; larger pieces keep more of what they read in the caches.
-  // Where the pieces begin changes no result.
-  constexpr int64_t kPiecesPerThread = 2;
-  const int64_t pieces = threads == 1 ? 1 : threads * kPiecesPerThread;
+  // `grain` is what is worth handing out. One chunk a thread keeps most of what it reads in its
+  // cache; where the chunks begin changes no result.
   grain = std::max<int64_t>(grain, 1);
   const int64_t grains = (count + grain - 1) / grain;
-  grain *= (grains + pieces - 1) / pieces;
-  const int64_t chunks = (count + grain - 1) / grain;
-  if (chunks == 1 || chunks > 0x7FFFFFFF) return fn(buffers, dims, 0, count);
-  self->impl_->run({fn, buffers, dims, count, grain, chunks});
+  const int64_t chunks = threads == 1 ? 1 : std::min(grains, threads);
+  if (chunks == 1) return fn(buffers, dims, 0, count);
+  self->impl_->run({fn, buffers, dims, count, grain, grains, chunks});
 }
 
 }  // namespace dlc

@@ -33,11 +33,11 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 /// the whole run.
 using Watched = std::vector<std::pair<std::string, const Tensor*>>;
 struct EpochReport {
-  std::int64_t epoch = 0;  // from 1
-  std::int64_t step = 0;   // steps done so far
-  Metrics train, test;     // test is empty without a test split
-  double seconds = 0;      // of training, without evaluation, since the start
-  bool complete = true;    // false when stopped inside the epoch
+  std::int64_t epoch = 0;            // from 1
+  std::int64_t step = 0;             // steps done so far
+  Metrics train, test;               // test is empty without a test split
+  double seconds = 0;                // of training, without evaluation, since the start
+  bool complete = true;              // false when stopped inside the epoch
   const Watched* watched = nullptr;  // after the last step
 };
 struct StepReport {

@@ -5,6 +5,8 @@
 //   dlc_run_steps(call, steps)  fills the tables once, then repeats that; what changes from step to
 //                               step is the place of the row numbers and the scalar "step"
 //
+// or dlc_run alone, with the kernels in it, for a program that is no step.
+//
 // For each kernel the number of points of its outermost axis is known at run time. Little work is
 // done by a direct call; else the call's parallel_for splits it. Both thresholds and chunks follow
 // from sizes alone.
@@ -28,7 +30,7 @@ namespace {
 // In vector operations: below this a kernel is not worth waking a second thread for, and chunks are
 // about so large.
 constexpr std::uint64_t kParallelWork = 20000;
-constexpr std::uint64_t kChunkWork = 10000;
+constexpr std::uint64_t kChunkWork = 4000;
 
 /// What the functions of a program have in common.
 class FunctionEmitter {
@@ -62,6 +64,17 @@ class FunctionEmitter {
     }
     return sum;
   }
+  /// Each kernel's table of the buffers that the call gives, in call.tables.
+  Value* fill_tables(const UniqueKernels& kernels) {
+    Value* buffers = load_ptr(call_, offsetof(dlc_call, buffers), "buffers");
+    Value* tables = load_ptr(call_, offsetof(dlc_call, tables), "tables");
+    std::size_t to = 0;
+    for (const UniqueKernels::Call& c : kernels.calls)
+      for (const loop::BufferId id : c.buffers)
+        b_.CreateStore(load_ptr(buffers, static_cast<std::size_t>(id) * sizeof(void*)),
+                       entry(tables, to++));
+    return tables;
+  }
   void load_symbols() {
     dims_ = load_ptr(call_, offsetof(dlc_call, dims), "dims");
     for (std::size_t k = 0; k < scope_.program.symbols.size(); ++k)
@@ -76,11 +89,13 @@ class FunctionEmitter {
   std::vector<Value*> symbols_;
 };
 
-/// dlc_kernels.
+/// The kernels in order: dlc_kernels, whose tables its caller fills, or all of dlc_run.
 class KernelsEmitter : FunctionEmitter {
  public:
-  KernelsEmitter(const ProgramScope& scope, llvm::Function* f, bool profile)
-      : FunctionEmitter(scope, f), tables_(f->getArg(1)), profile_(profile) {
+  KernelsEmitter(const ProgramScope& scope, const UniqueKernels& kernels, llvm::Function* f,
+                 bool profile)
+      : FunctionEmitter(scope, f), profile_(profile) {
+    tables_ = f->arg_size() > 1 ? f->getArg(1) : fill_tables(kernels);
     load_symbols();
     pool_ = load_ptr(call_, offsetof(dlc_call, pool), "pool");
     parallel_for_ = load_ptr(call_, offsetof(dlc_call, parallel_for), "parallel_for");
@@ -140,12 +155,8 @@ class KernelsEmitter : FunctionEmitter {
 class EntryEmitter : FunctionEmitter {
  public:
   EntryEmitter(const ProgramScope& scope, const UniqueKernels& kernels, llvm::Function* f)
-      : FunctionEmitter(scope, f), kernels_(kernels) {
+      : FunctionEmitter(scope, f), kernels_(kernels), tables_(fill_tables(kernels)) {
     buffers_ = load_ptr(call_, offsetof(dlc_call, buffers), "buffers");
-    tables_ = load_ptr(call_, offsetof(dlc_call, tables), "tables");
-    std::size_t to = 0;
-    for (const UniqueKernels::Call& c : kernels_.calls)
-      for (const loop::BufferId id : c.buffers) b_.CreateStore(buffer(id), entry(tables_, to++));
   }
 
   void run(llvm::Function* kernels) {
@@ -256,7 +267,7 @@ class EntryEmitter : FunctionEmitter {
   }
 
   const UniqueKernels& kernels_;
-  Value *buffers_, *tables_;
+  Value *tables_, *buffers_ = nullptr;
 };
 
 llvm::Function* new_function(llvm::Module& module, const std::string& name,
@@ -295,18 +306,21 @@ void emit_entries(const loop::Program& p, const UniqueKernels& kernels, llvm::Mo
   llvm::Type* ptr = llvm::PointerType::getUnqual(module.getContext());
   constexpr auto kInside = llvm::Function::InternalLinkage;
   constexpr auto kOutside = llvm::Function::ExternalLinkage;
-  llvm::Function* in_order = new_function(module, "dlc_kernels", kInside, {ptr, ptr});
-  KernelsEmitter body(scope, in_order, profile);
+  llvm::Function* run = new_function(module, kRunSymbol, kOutside, {ptr});
+  // A program that is called once at a time needs no function within it.
+  llvm::Function* in_order =
+      is_step(p) ? new_function(module, "dlc_kernels", kInside, {ptr, ptr}) : run;
+  KernelsEmitter body(scope, kernels, in_order, profile);
   for (std::size_t k = 0; k < p.kernels.size(); ++k) {
     const UniqueKernels::Call& call = kernels.calls[k];
     body.kernel(p.kernels[k], call.buffers.size(),
                 kernel_function(module, kernels.kernels[call.kernel].name));
   }
   body.finish();
-  EntryEmitter(scope, kernels, new_function(module, kRunSymbol, kOutside, {ptr})).run(in_order);
-  if (is_step(p))
-    EntryEmitter(scope, kernels, new_function(module, kRunStepsSymbol, kOutside, {ptr, ptr}))
-        .run_steps(in_order);
+  if (!is_step(p)) return;
+  EntryEmitter(scope, kernels, run).run(in_order);
+  EntryEmitter(scope, kernels, new_function(module, kRunStepsSymbol, kOutside, {ptr, ptr}))
+      .run_steps(in_order);
 }
 
 }  // namespace dlc

@@ -165,10 +165,13 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   ContractRoles r;
   r.lanes = unit.bits / (c.type == ElementType::F64 ? 64 : 32);
   double best = 0;
+  // Axes are numbered in the order of C's indices.
+  const loop::AxisId last_axis =
+      kernel.outer.empty() ? -1 : *std::max_element(kernel.outer.begin(), kernel.outer.end());
   for (const ContractIndex& i : c.indices) {
     (i.axis < 0 ? r.k : r.other).push_back(&i);
     // Along another axis than the last one the results are not contiguous.
-    const bool is_last = !kernel.outer.empty() && i.axis == kernel.outer.back();
+    const bool is_last = i.axis >= 0 && i.axis == last_axis;
     const double score = fill(i, r.lanes) * (is_last ? 1 : 0.8);
     if (score > best) best = score, r.n = &i;
   }

@@ -303,6 +303,18 @@ class KernelMaker {
     }
     if (points.is_constant()) k_.flops_per_point = points.value();
     k_.contraction.push_back(std::move(c));
+    split_the_longer_axis();
+  }
+
+  /// Threads share out the outermost axis. Few rows of many columns are shared out by columns:
+  /// tiles of rows stay whole.
+  void split_the_longer_axis() {
+    constexpr std::int64_t kFewRows = 96, kMany = 4;
+    if (k_.outer.size() != 2) return;
+    const Dim &rows = domain_[0], &columns = domain_[1];
+    if (rows.is_constant() && columns.is_constant() && rows.value() <= kFewRows &&
+        columns.value() >= kMany * rows.value())
+      std::swap(k_.outer[0], k_.outer[1]);
   }
 
   const Storage& s_;
