@@ -42,6 +42,7 @@ struct ThreadPool::Impl {
   };
 
   int threads = 1;
+  Run host;  // if set, there are no workers
   Job job{};
   alignas(64) std::atomic<std::uint32_t> epoch{0};
   alignas(64) std::atomic<std::uint64_t> next{0};  // epoch << 32 | chunk
@@ -91,6 +92,11 @@ struct ThreadPool::Impl {
     }
   }
 
+  void run_by_host(const Job& j) noexcept {
+    host(static_cast<int>(j.chunks),
+         [&](int chunk) { j.fn(j.buffers, j.dims, j.begin(chunk), j.begin(chunk + 1)); });
+  }
+
   void run(const Job& new_job) {
     // The fields of the last job may be read by a worker that woke up late.
     while (inside.load() != 0) pause();
@@ -129,6 +135,11 @@ ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>()) {
   }
 }
 
+ThreadPool::ThreadPool(int threads, Run run) : impl_(std::make_unique<Impl>()) {
+  impl_->threads = std::max(1, threads);
+  impl_->host = std::move(run);
+}
+
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(impl_->mutex);
@@ -151,7 +162,9 @@ void ThreadPool::parallel_for(void* pool, dlc_kernel_fn fn, void* const* buffers
   const int64_t grains = (count + grain - 1) / grain;
   const int64_t chunks = threads == 1 ? 1 : std::min(grains, threads);
   if (chunks == 1) return fn(buffers, dims, 0, count);
-  self->impl_->run({fn, buffers, dims, count, grain, grains, chunks});
+  const Impl::Job job{fn, buffers, dims, count, grain, grains, chunks};
+  if (self->impl_->host) return self->impl_->run_by_host(job);
+  self->impl_->run(job);
 }
 
 }  // namespace dlc

@@ -56,14 +56,23 @@ ArrayView::ArrayView(const std::int64_t* d, std::vector<std::int64_t> s)
 ArrayView::ArrayView(const std::uint8_t* d, std::vector<std::int64_t> s)
     : type(Type::U8), data(d), shape(std::move(s)) {}
 
+namespace {
+
+ThreadPool pool_of(const ModelOptions& o) {
+  if (o.host_pool.run) return ThreadPool(o.host_pool.threads, o.host_pool.run);
+  return ThreadPool(o.threads > 0 ? o.threads : default_threads());
+}
+
+}  // namespace
+
 struct Model::Impl {
   Compilation compilation;
   ThreadPool pool;
   TensorMap tensors;
   std::map<std::string, std::unique_ptr<CompiledProgram>> programs;
 
-  Impl(Compilation c, int threads)
-      : compilation(std::move(c)), pool(threads > 0 ? threads : default_threads()) {
+  Impl(Compilation c, const ModelOptions& options)
+      : compilation(std::move(c)), pool(pool_of(options)) {
     tensors = initialise(compilation, compilation.module().train.seed, pool);
   }
 
@@ -118,14 +127,14 @@ CompileOptions compile_options(const ModelOptions& options) {
 Model Model::from_text(const std::string& text, const ModelOptions& options) {
   return translated([&] {
     return Model(std::make_unique<Impl>(
-        Compilation::from_text("model", text, compile_options(options)), options.threads));
+        Compilation::from_text("model", text, compile_options(options)), options));
   });
 }
 
 Model Model::from_file(const std::string& path, const ModelOptions& options) {
   return translated([&] {
-    return Model(std::make_unique<Impl>(Compilation::from_file(path, compile_options(options)),
-                                        options.threads));
+    return Model(
+        std::make_unique<Impl>(Compilation::from_file(path, compile_options(options)), options));
   });
 }
 

@@ -46,11 +46,20 @@ struct Array {
   std::vector<double> values;
 };
 
+/// Threads of yours in place of dlc's own, which then starts none. `run(count, task)` calls task(0)
+/// to task(count - 1), each once, on any threads, in any order, at once or one after the other, and
+/// returns when all are done; it does not throw. Results are the same whatever it does.
+struct HostPool {
+  int threads = 1;  // work is cut into at most so many tasks
+  std::function<void(int count, const std::function<void(int)>& task)> run;
+};
+
 struct ModelOptions {
   std::map<std::string, std::string> sets;  // as --set NAME=VALUE
   std::string model;                        // which, when the text has several
   std::string data_dir;
-  int threads = 0;  // 0: all cores
+  int threads = 0;     // 0: all cores
+  HostPool host_pool;  // with `run` set: used instead, and `threads` is not read
 };
 struct TrainingOptions {
   std::optional<std::int64_t> batch, epochs, steps, seed;  // unset: as the train block says
