@@ -98,7 +98,12 @@ class KernelEmitter {
   bool columns_are_better() const {
     if (k_.outer.empty()) return false;
     bool has_axes = false;
-    for (const loop::Stage& s : k_.stages) has_axes = has_axes || !s.axes.empty();
+    for (const loop::Stage& s : k_.stages) {
+      has_axes = has_axes || !s.axes.empty();
+      // The lanes would end in different places.
+      for (const AxisId a : s.axes)
+        if (axis(a).piece >= 0) return false;
+    }
     if (!has_axes) return true;
     const int rows =
         scattered([](const loop::Stage& s) { return s.axes.empty() ? -1 : s.axes.back(); });
@@ -108,10 +113,20 @@ class KernelEmitter {
 
   // ---- Loops ----
 
+  /// Where an inner axis begins, and where it ends.
+  Value* first_of(AxisId a) { return cut(a, 0); }
+  Value* last_of(AxisId a) { return axis(a).piece < 0 ? e_.dim(axis(a).extent) : cut(a, 1); }
+  Value* cut(AxisId a, std::uint64_t next) {
+    const AxisId piece = axis(a).piece;
+    if (piece < 0) return b_.getInt64(0);
+    Value* index = b_.CreateAdd(e_.axis_index(piece), b_.getInt64(next));
+    return b_.CreateUDiv(b_.CreateMul(e_.dim(axis(a).extent), index), e_.dim(axis(piece).extent));
+  }
+
   void nest(const std::vector<AxisId>& axes, std::size_t from, std::size_t to,
             const std::function<void()>& body) {
     if (from == to) return body();
-    emit_loop(b_, b_.getInt64(0), e_.dim(axis(axes[from]).extent), 1, axis(axes[from]).name.c_str(),
+    emit_loop(b_, first_of(axes[from]), last_of(axes[from]), 1, axis(axes[from]).name.c_str(),
               [&](Value* i) {
                 e_.set_axis(axes[from], i);
                 nest(axes, from + 1, to, body);
@@ -181,8 +196,8 @@ class KernelEmitter {
 
   /// Steps of the vector width along an axis, and a masked one for the rest.
   void vectorised(AxisId a, bool is_range, const std::function<void()>& body) {
-    Value* begin = is_range ? begin_ : b_.getInt64(0);
-    Value* end = is_range ? end_ : e_.dim(axis(a).extent);
+    Value* begin = is_range ? begin_ : first_of(a);
+    Value* end = is_range ? end_ : last_of(a);
     const std::string name = axis(a).name;
     Value* whole = b_.CreateAnd(b_.CreateSub(end, begin),
                                 b_.getInt64(~static_cast<std::uint64_t>(width_ - 1)));
@@ -457,9 +472,12 @@ Dim work_per_index(const loop::Kernel& k, const VectorUnit& unit) {
       if (i.axis < 0) products = products * i.extent;
     per_point = per_point + products;
   }
-  // In units of one vector operation, rounded up term by term.
+  // In units of one vector operation, rounded up term by term. Of an axis in parts a point has one.
+  std::int64_t by = lanes;
+  for (const loop::Axis& a : k.axes)
+    if (a.piece >= 0) by = lanes * k.axes[static_cast<std::size_t>(a.piece)].extent.value();
   const Dim total = points * per_point;
-  const auto divide = [&](std::int64_t v) { return (v + lanes - 1) / lanes; };
+  const auto divide = [&](std::int64_t v) { return (v + by - 1) / by; };
   Dim result = divide(total.constant());
   for (const auto& [monomial, coefficient] : total.terms()) {
     Dim term = divide(coefficient);

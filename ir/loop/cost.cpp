@@ -62,7 +62,10 @@ class Counter {
   const Axes& at(ExprId e) const { return axes_[static_cast<std::size_t>(e)]; }
   Dim extent(const Axes& axes) const {
     Dim product = 1;
-    for (const AxisId a : axes) product = product * k_.axes[static_cast<std::size_t>(a)].extent;
+    Axes cut;  // of an axis in parts all parts together are the whole
+    for (const AxisId a : axes) cut.insert(k_.axes[static_cast<std::size_t>(a)].piece);
+    for (const AxisId a : axes)
+      if (!cut.contains(a)) product = product * k_.axes[static_cast<std::size_t>(a)].extent;
     return product;
   }
   Dim bytes(BufferId b, const Dim& elements) const {

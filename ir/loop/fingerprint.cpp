@@ -44,8 +44,8 @@ class Writer {
   }
 
   void add(const Axis& a) {
-    const auto& [name, extent] = a;
-    add(extent);
+    const auto& [name, extent, piece] = a;
+    add(extent), add(piece);
   }
   void add(const Reduction& r) {
     const auto& [kind, value] = r;

@@ -89,6 +89,9 @@ struct Expr {
 struct Axis {
   std::string name;
   Dim extent;
+  /// An outer axis of constant extent P whose index i says which part of this one is run through,
+  /// from extent * i / P to extent * (i + 1) / P; or -1: all of it.
+  AxisId piece = -1;
 };
 struct Reduction {
   ReduceKind kind;

@@ -85,7 +85,12 @@ class KernelPrinter {
   std::string stage(std::size_t s, std::string indent) {
     std::string out;
     for (const AxisId a : k_.stages[s].axes) {
-      out += fmt::format("{}for {} in 0..{}\n", indent, axis(a).name, axis(a).extent.str());
+      out +=
+          fmt::format("{}for {} in {}0..{}\n", indent, axis(a).name,
+                      axis(a).piece < 0 ? ""
+                                        : fmt::format("part {} of {} of ", axis(axis(a).piece).name,
+                                                      axis(axis(a).piece).extent.str()),
+                      axis(a).extent.str());
       indent += "  ";
     }
     for (const ExprId shared : share(k_.stages[s]))

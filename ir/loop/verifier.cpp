@@ -122,11 +122,22 @@ void open_loop(const Kernel& k, AxisId a, std::vector<bool>& in_scope) {
 void verify_kernel(const Program& p, const Kernel& k) {
   std::vector<bool> outer(k.axes.size(), false);
   for (const Axis& a : k.axes) verify_dim(p, a.extent);
-  for (const AxisId a : k.outer) open_loop(k, a, outer);
+  for (const AxisId a : k.outer) {
+    open_loop(k, a, outer);
+    DLC_CHECK(k.axes[static_cast<std::size_t>(a)].piece < 0, "kernel {}: outer axis {} is cut",
+              k.name, k.axes[static_cast<std::size_t>(a)].name);
+  }
   DLC_CHECK(!k.stages.empty(), "kernel {} does nothing", k.name);
   for (std::size_t s = 0; s < k.stages.size(); ++s) {
     std::vector<bool> in_scope = outer;
-    for (const AxisId a : k.stages[s].axes) open_loop(k, a, in_scope);
+    for (const AxisId a : k.stages[s].axes) {
+      open_loop(k, a, in_scope);
+      const AxisId piece = k.axes[static_cast<std::size_t>(a)].piece;
+      DLC_CHECK(piece < 0 || (outer.at(static_cast<std::size_t>(piece)) &&
+                              k.axes[static_cast<std::size_t>(piece)].extent.is_constant()),
+                "kernel {}: axis {} is cut by what is no outer axis of constant extent", k.name,
+                k.axes[static_cast<std::size_t>(a)].name);
+    }
     ExprVerifier exprs(p, k, std::move(in_scope), static_cast<int>(s));
     for (const Reduction& r : k.stages[s].reductions) exprs.verify(r.value);
     for (const Store& st : k.stages[s].stores) {
