@@ -49,10 +49,12 @@ std::unique_ptr<Program> prepare(const std::string& text, std::int64_t n, bool g
 std::string contraction(const std::string& a, const std::string& b, const std::string& out,
                         const char* lhs, const char* rhs, const char* letters,
                         const char* element) {
+  // Products of 16-bit floats are f32.
+  const bool is_wide = element[0] == 'f' && element[1] != '1';
   return fmt::format(
-      "graph g {{ %a: {6}[{0}] = input input %b: {6}[{1}] = input param %c: {6}[{2}] = contract "
+      "graph g {{ %a: {6}[{0}] = input input %b: {6}[{1}] = input param %c: {7}[{2}] = contract "
       "%a, %b {{lhs = \"{3}\", rhs = \"{4}\", out = \"{5}\"}} output output \"c\" = %c }}",
-      a, b, out, lhs, rhs, letters, element);
+      a, b, out, lhs, rhs, letters, element, is_wide ? element : "f32");
 }
 
 std::vector<double>& CaseReport::values(Values& all, const std::string& name) {

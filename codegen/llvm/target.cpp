@@ -51,7 +51,7 @@ Target host_target(int vector_bits) {
       builder.getFeatures().AddFeature(f, false);
   if (bits < 256)
     for (const char* f : {"avx", "avx2", "fma"}) builder.getFeatures().AddFeature(f, false);
-  builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
+  builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Less);
   // The loader puts code anywhere, in one piece.
   builder.setRelocationModel(llvm::Reloc::PIC_);
   builder.setCodeModel(llvm::CodeModel::Small);
