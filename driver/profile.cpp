@@ -82,14 +82,14 @@ class KernelClock {
 };
 
 /// Operations a second of a contraction that stays in the nearest cache, on one thread: what the
-/// machine's multiply-add units give to code of this compiler.
-double measured_peak(const CompileOptions& options) {
+/// machine's multiply-add units give to code of this compiler, in f32 or f64.
+double measured_peak(const CompileOptions& options, ElementType element) {
   constexpr std::int64_t kM = 48, kK = 256, kN = 64;
   Graph g;
   g.name = "peak";
   GraphBuilder b(g);
-  const Value x = b.input("x", InputKind::Input, {ElementType::F32, {kM, kK}});
-  const Value w = b.input("w", InputKind::Param, {ElementType::F32, {kK, kN}});
+  const Value x = b.input("x", InputKind::Input, {element, {kM, kK}});
+  const Value w = b.input("w", InputKind::Param, {element, {kK, kN}});
   b.output("y", OutputKind::Output, b.contract(x, w, "mk", "kn", "mn"));
   CompileOptions plain = options;
   plain.profile = false;
@@ -100,7 +100,7 @@ double measured_peak(const CompileOptions& options) {
   Executable e(code->program(), &pool);
   std::vector<Tensor> memory;
   for (int i = 0; i < code->program()->num_buffers; ++i) {
-    memory.emplace_back(DLC_F32, e.shape(i));
+    memory.emplace_back(to_dtype(element), e.shape(i));
     e.bind(i, memory.back().data());
   }
   e.prepare();
@@ -218,14 +218,16 @@ void profile_file(const ProfileOptions& o) {
   const Rows rows = split ? load_rows(c, *split, seed, pool) : Rows{};
   const std::int64_t batch = rows.count > 0 ? std::min(m.train.batch, rows.count) : 1;
   Profile p{m.model_name, batch, pool.threads(), 0, {}};
-  double peak = measured_peak(options);
+  const ElementType element =
+      m.train.precision == ElementType::F64 ? ElementType::F64 : ElementType::F32;
+  double peak = measured_peak(options, element);
   BatchProgram program(code->program(), tensors, rows, pool);
   KernelClock clock(kernels.kernels.size());
   program.set_hook(KernelClock::hook, &clock);
   program.set_scalars(seed, 0, 0);
   program.set_batch(batch);
   repeat(program, clock, rows, batch, o.seconds, seed);
-  peak = std::max(peak, measured_peak(options));
+  peak = std::max(peak, measured_peak(options, element));
   p.peak = peak * pool.threads();
 
   std::map<std::string, std::int64_t> sizes;

@@ -3,28 +3,14 @@
 
 #include <nlohmann/json.hpp>
 #include <regex>
-#include <sstream>
 
 #include "runtime/checkpoint.h"
 #include "tests/e2e/process.h"
+#include "tests/e2e/train_log.h"
 
 using json = nlohmann::json;
 
 namespace {
-
-/// The last line of the log.
-json train(std::vector<std::string> args) {
-  TempDir dir;
-  args.insert(args.begin(), "train");
-  args.insert(args.end(), {"--log", dir.path("run.jsonl")});
-  const Finished f = dlc_command(args);
-  REQUIRE_MESSAGE(f.exit_code == 0, f.out, f.err);
-  std::istringstream lines(read_all(dir.path("run.jsonl")));
-  std::string line, last;
-  while (std::getline(lines, line))
-    if (!line.empty()) last = line;
-  return json::parse(last);
-}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

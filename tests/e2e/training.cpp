@@ -4,28 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "runtime/checkpoint.h"
 #include "tests/e2e/process.h"
+#include "tests/e2e/train_log.h"
 
 using json = nlohmann::json;
 
 namespace {
-
-/// Trains and returns the last line of the log.
-json train(std::vector<std::string> args) {
-  TempDir dir;
-  args.insert(args.begin(), "train");
-  args.insert(args.end(), {"--log", dir.path("run.jsonl")});
-  const Finished f = dlc_command(args);
-  REQUIRE_MESSAGE(f.exit_code == 0, f.out, f.err);
-  std::istringstream lines(read_all(dir.path("run.jsonl")));
-  std::string line, last;
-  while (std::getline(lines, line))
-    if (!line.empty()) last = line;
-  return json::parse(last);
-}
 
 std::vector<double> accuracies(const std::string& model, const std::vector<std::string>& more) {
   std::vector<double> result;
