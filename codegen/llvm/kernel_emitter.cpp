@@ -34,6 +34,8 @@ int lanes_for(const loop::Kernel& k, const VectorUnit& unit) {
   return unit.bits / 32;
 }
 
+constexpr int kColumnVectors = 4;
+
 class KernelEmitter {
  public:
   KernelEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::Function* f)
@@ -54,6 +56,7 @@ class KernelEmitter {
     } else if (find_transpose()) {
       transpose_outer(0);
     } else if (columns_are_better()) {
+      if (sums_columns()) width_ *= kColumnVectors;
       outer(0, k_.outer.size() - 1,
             [&] { vectorised(k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }); });
     } else {
@@ -109,6 +112,18 @@ class KernelEmitter {
         scattered([](const loop::Stage& s) { return s.axes.empty() ? -1 : s.axes.back(); });
     const int columns = scattered([&](const loop::Stage&) { return k_.outer.back(); });
     return columns < rows;
+  }
+
+  /// Sums down many columns: a row of memory gives several vectors of them at a time, so that fewer
+  /// passes go over the rows.
+  bool sums_columns() const {
+    constexpr std::size_t kFewExpressions = 16;  // more would not fit the registers
+    const Dim& columns = axis(k_.outer.back()).extent;
+    bool sums = false;
+    for (const loop::Stage& s : k_.stages)
+      sums = sums || (!s.axes.empty() && !s.reductions.empty());
+    return sums && k_.exprs.size() <= kFewExpressions && columns.is_constant() &&
+           columns.value() >= kColumnVectors * width_;
   }
 
   // ---- Loops ----
@@ -488,8 +503,11 @@ Dim work_per_index(const loop::Kernel& k, const VectorUnit& unit) {
 }
 
 int chunk_multiple(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit) {
-  return k.contraction.empty() ? (k.outer.size() == 1 ? lanes_for(k, unit) : 1)
-                               : contraction_rows(p, k, unit);
+  if (!k.contraction.empty()) return contraction_rows(p, k, unit);
+  if (k.outer.size() != 1) return 1;
+  const Dim& points = k.axes[static_cast<std::size_t>(k.outer[0])].extent;
+  const int lanes = lanes_for(k, unit), wide = kColumnVectors * lanes;
+  return points.is_constant() && points.value() % wide == 0 ? wide : lanes;
 }
 
 }  // namespace dlc
