@@ -22,6 +22,7 @@
 
 #include "codegen/llvm/contraction_base.h"
 #include "codegen/llvm/dot_emitter.h"
+#include "codegen/llvm/turn.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -44,6 +45,8 @@ class ContractionEmitter : ContractionBase {
   void emit() {
     DLC_CHECK(!r_.pairs || (s_.packed && s_.k_block % 2 == 0),
               "{}: products two at a time come from packed blocks", k_.name);
+    DLC_CHECK(!r_.turned || (s_.packed && s_.k_block % (2 * r_.lanes) == 0),
+              "{}: an operand is turned over as it is packed", k_.name);
     others(0);
   }
 
@@ -65,7 +68,7 @@ class ContractionEmitter : ContractionBase {
     if (!through_memory) return unblocked();
     Value *from = low(*r_.m), *to = high(*r_.m);
     const bool always = r_.m->extent.is_constant() && !is_range(*r_.m);
-    if (always || r_.pairs || !s_.packed) return blocked(from, to);
+    if (always || r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
@@ -230,7 +233,8 @@ class ContractionEmitter : ContractionBase {
       Value* last = smaller(b_.CreateAdd(first, number(kBlockRows)), to);
       for_each_panel([&](const Panel& p) {
         b_.CreateStore(number(0), number_of_block);
-        Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
+        Value *u = base(r_.u_is_a),
+              *v = b_.CreateAdd(base(!r_.u_is_a), b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
         sum_loops(rest, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
           Value* extent = e_.dim(k.extent);
           emit_loop(b_, number(0), extent, s_.k_block, "kblock", [&](Value* k0) {
@@ -269,7 +273,9 @@ class ContractionEmitter : ContractionBase {
       Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
       return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
     };
-    if (r_.pairs) {
+    if (r_.turned) {
+      pack_turned(p, block);
+    } else if (r_.pairs) {
       pack_pairs(p, block.count, read);
     } else if (s_.packed) {
       emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* k) {
@@ -334,6 +340,71 @@ class ContractionEmitter : ContractionBase {
   Value* packed(llvm::Type* t, const Panel& p, Value* row, int s) {
     return b_.CreateInBoundsGEP(t, packed_,
                                 b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), number(s)));
+  }
+
+  /// V has a row of memory for each column of the panel: blocks of `lanes` of them are turned over
+  /// in registers. A lane of 32 bits may hold two k's (pairs).
+  void pack_turned(const Panel& p, const Block& block) {
+    const ContractIndex& k = *r_.k.back();
+    const std::int64_t step = r_.pairs ? 2 * r_.lanes : r_.lanes;
+    Value *row_step = e_.dim(r_.v_stride(*r_.n)), *k_step = e_.dim(r_.v_stride(k));
+    for (int s = 0; s < p.vectors; ++s) {
+      // Columns that do not exist repeat the last one that does.
+      Value* last = s == p.vectors - 1 && p.last_mask
+                        ? b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1))
+                        : nullptr;
+      const auto turn = [&](Value* at, Value* mask) {
+        std::vector<Value*> rows;
+        for (int r = 0; r < r_.lanes; ++r) {
+          Value* row = number(s * r_.lanes + r);
+          if (last) row = smaller(row, last);
+          Value* from = b_.CreateAdd(block.v, b_.CreateMul(row, row_step));
+          rows.push_back(along_k(b_.CreateAdd(from, b_.CreateMul(at, k_step)), mask));
+        }
+        rows = emit_turned(b_, std::move(rows));
+        Value* line = r_.pairs ? b_.CreateLShr(at, 1) : at;
+        for (int r = 0; r < r_.lanes; ++r)
+          b_.CreateStore(rows[static_cast<std::size_t>(r)],
+                         packed(rows[0]->getType(), p, b_.CreateAdd(line, number(r)), s));
+      };
+      Value* whole = b_.CreateAnd(block.count, number(-step));
+      emit_loop(b_, number(0), whole, step, "pack", [&](Value* at) { turn(at, nullptr); });
+      if (k.extent.is_constant() && k.extent.value() % step == 0) continue;
+      Value* rest = b_.CreateSub(block.count, whole);
+      emit_if(b_, b_.CreateICmpSGT(rest, number(0)),
+              [&] { turn(whole, e_.lanes_below(rest, static_cast<int>(step))); });
+    }
+  }
+
+  /// Consecutive k's of V for one column, as the lanes of a packed vector; those outside the mask
+  /// are zeros.
+  Value* along_k(Value* offset, Value* mask) {
+    if (!r_.pairs)
+      return widened(r_.v_stride(*r_.k.back()) == Dim(1) ? load_raw(offset, mask)
+                                                         : gathered(offset, mask));
+    llvm::Type* halves = vector_of(b_.getInt16Ty(), 2 * r_.lanes);
+    Value* at = b_.CreateInBoundsGEP(b_.getInt16Ty(), e_.buffer(v_buffer()), offset);
+    Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(halves, at, llvm::Align(2), mask,
+                                                              llvm::Constant::getNullValue(halves)))
+                    : b_.CreateAlignedLoad(halves, at, llvm::Align(2));
+    return b_.CreateBitCast(v, pairs());
+  }
+
+  /// Elements that step by something else than 1 along the last k.
+  Value* gathered(Value* offset, Value* mask) {
+    const ElementType t = e_.element(v_buffer());
+    llvm::Type *memory = e_.memory_type(t), *whole = vector_of(memory, r_.lanes);
+    Value* v = llvm::PoisonValue::get(whole);
+    for (int i = 0; i < r_.lanes; ++i) {
+      Value* k = number(i);
+      // What the mask leaves out is read from the first one's place.
+      if (mask) k = b_.CreateSelect(b_.CreateExtractElement(mask, number(i)), k, number(0));
+      Value* at = b_.CreateAdd(offset, b_.CreateMul(k, e_.dim(r_.v_stride(*r_.k.back()))));
+      Value* element = b_.CreateAlignedLoad(
+          memory, b_.CreateInBoundsGEP(memory, e_.buffer(v_buffer()), at), align(t));
+      v = b_.CreateInsertElement(v, element, number(i));
+    }
+    return v;
   }
 
   // ---- Products two at a time ----

@@ -15,6 +15,7 @@
 
 #include "codegen/llvm/contraction_emitter.h"
 #include "codegen/llvm/loops.h"
+#include "codegen/llvm/turn.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -332,7 +333,7 @@ class KernelEmitter {
   }
 
   /// A load at the block (p.., q..): vectors along `read`, one for each q, turned into vectors
-  /// along `write`, one for each p, by swapping ever smaller off-diagonal squares.
+  /// along `write`, one for each p.
   std::vector<Value*> turned_block(ExprId load, Value* p, Value* q) {
     std::vector<Value*> v;
     for (int k = 0; k < width_; ++k) {
@@ -342,21 +343,7 @@ class KernelEmitter {
       e_.forget();
       v.push_back(e_.evaluate_vector(load));
     }
-    for (int d = width_ / 2; d >= 1; d /= 2) {
-      std::vector<int> low, high;
-      for (int lane = 0; lane < width_; ++lane) {
-        low.push_back((lane & d) == 0 ? lane : width_ + lane - d);
-        high.push_back((lane & d) == 0 ? lane + d : width_ + lane);
-      }
-      for (int k = 0; k < width_; ++k) {
-        if ((k & d) != 0) continue;
-        Value *&a = v[static_cast<std::size_t>(k)], *&b = v[static_cast<std::size_t>(k + d)];
-        Value* upper = b_.CreateShuffleVector(a, b, low);
-        b = b_.CreateShuffleVector(a, b, high);
-        a = upper;
-      }
-    }
-    return v;
+    return emit_turned(b_, std::move(v));
   }
 
   // ---- Stages ----

@@ -32,11 +32,16 @@ double extent_of(const ContractIndex& i) {
                                 : kSymbolic;
 }
 
-/// How well an axis of C fills vectors, from 0 (not at all) to 1.
+/// The step of an index in the one operand that has it.
+const Dim& own_stride(const ContractIndex& i) { return i.in_a ? i.a_stride : i.b_stride; }
+
+/// An axis of C, of more than one element, that only one operand has.
+bool is_own_axis(const ContractIndex& i) {
+  return i.axis >= 0 && i.in_a != i.in_b && !(i.extent == Dim(1));
+}
+
+/// How well an axis of C that one operand has fills vectors, up to 1.
 double fill(const ContractIndex& i, int lanes) {
-  if (i.axis < 0 || i.in_a == i.in_b || i.extent == Dim(1) ||
-      !((i.in_a ? i.a_stride : i.b_stride) == Dim(1)))
-    return 0;
   if (!i.extent.is_constant()) return 1;
   const auto extent = static_cast<double>(i.extent.value());
   return extent / (std::ceil(extent / lanes) * lanes);
@@ -48,8 +53,16 @@ bool has_short_rows(const ContractIndex& i, const std::vector<const ContractInde
   if (i.in_a == i.in_b || i.extent == Dim(1) || k.size() != 1) return false;
   if (!k[0]->extent.is_constant() || k[0]->extent.value() < 1 || k[0]->extent.value() > kLongest)
     return false;
-  return (i.in_a ? i.a_stride : i.b_stride) == k[0]->extent &&
-         (i.in_a ? k[0]->a_stride : k[0]->b_stride) == Dim(1);
+  return own_stride(i) == k[0]->extent && (i.in_a ? k[0]->a_stride : k[0]->b_stride) == Dim(1);
+}
+
+/// A panel is turned over for all rows of the other operand at once; without such, or without a
+/// sum, it would cost as much as the products.
+bool may_be_turned(const ContractIndex& n, const loop::Contraction& c) {
+  const auto& all = c.indices;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const ContractIndex& i) { return is_own_axis(i) && i.in_a != n.in_a; }) &&
+         std::any_of(all.begin(), all.end(), [](const ContractIndex& i) { return i.axis < 0; });
 }
 
 bool is_longer(const ContractIndex& a, const ContractIndex& b) {
@@ -170,10 +183,12 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
       kernel.outer.empty() ? -1 : *std::max_element(kernel.outer.begin(), kernel.outer.end());
   for (const ContractIndex& i : c.indices) {
     (i.axis < 0 ? r.k : r.other).push_back(&i);
+    if (!is_own_axis(i)) continue;
+    const bool is_unit = own_stride(i) == Dim(1), is_last = i.axis == last_axis;
+    if (!is_unit && !(is_last && may_be_turned(i, c))) continue;
     // Along another axis than the last one the results are not contiguous.
-    const bool is_last = i.axis >= 0 && i.axis == last_axis;
-    const double score = fill(i, r.lanes) * (is_last ? 1 : 0.8);
-    if (score > best) best = score, r.n = &i;
+    const double score = fill(i, r.lanes) * (is_last ? 1 : 0.8) * (is_unit ? 1 : 0.9);
+    if (score > best) best = score, r.n = &i, r.turned = !is_unit;
   }
   if (!r.n) {
     for (const ContractIndex* i : r.other)
@@ -195,11 +210,16 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
     r.other.erase(r.other.begin() + static_cast<std::ptrdiff_t>(i));
     break;
   }
+  // Of a turned V memory is read along the last k.
+  if (r.turned)
+    std::stable_partition(r.k.begin(), r.k.end(),
+                          [&](const ContractIndex* k) { return !(r.v_stride(*k) == Dim(1)); });
   const auto is_bf16 = [&](loop::BufferId b) {
     return p.buffers.at(static_cast<std::size_t>(b)).type.element == ElementType::BF16;
   };
   const bool long_enough = !r.k.empty() && extent_of(*r.k.back()) >= 16;
-  r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && r.m;
+  r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && r.m &&
+            (!r.turned || r.v_stride(*r.k.back()) == Dim(1));
   return r;
 }
 
@@ -219,6 +239,11 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
       const double tiles = std::ceil(p.m / rows);
       rows = static_cast<int>(std::ceil(p.m / tiles));
     }
+    const int k_block = r.pairs ? 1024 : 512;
+    if (r.turned) {
+      add({rows, vectors, k_block, true});
+      continue;
+    }
     // A sum of any length (over the batch) whose operand has a far row of memory for each k: a
     // block of it stays in a cache, and a single block costs nothing.
     const bool any_length = r.m && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
@@ -229,7 +254,6 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     if (!r.pairs) add({rows, vectors, 0, false});
     // Through memory in blocks: only rows that share a block pay for it.
     if (one_row || (r.m->extent.is_constant() && p.m < 4 * rows && !r.pairs)) continue;
-    const int k_block = r.pairs ? 1024 : 512;
     if (p.k > k_block / 2 || r.pairs) add({rows, vectors, k_block, true});
     if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
   }

@@ -6,9 +6,11 @@
 //
 // n is an axis of C that runs in vectors: V has it with step 1 and U not at all. It is the last
 // axis of C unless that is narrow and another one fills the vectors better (the weight gradient of
-// a 10-class head: C is [784, 10], and the vectors run along 784). m is a further axis of C that
-// only U has. A tile of `rows` by `vectors` of C stays in registers while k runs: each step loads
-// the vectors of V, spreads the elements of U and does rows * vectors fused multiply-adds.
+// a 10-class head: C is [784, 10], and the vectors run along 784). Where no operand has the last
+// axis with step 1 (A times the transpose of B), V is the one that has it, and its panels are
+// turned over as they are packed. m is a further axis of C that only U has. A tile of `rows` by
+// `vectors` of C stays in registers while k runs: each step loads the vectors of V, spreads the
+// elements of U and does rows * vectors fused multiply-adds.
 //
 // The cost model, in cycles of one core (kMachine in contract_schedule.cpp):
 //   a tile    per k: the largest of its multiply-adds, its loads, the latency of one of its sums,
@@ -40,8 +42,9 @@ struct ContractRoles {
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
   // Without n: an axis of C along which one operand has rows of a few elements side by side.
   const loop::ContractIndex* short_rows = nullptr;
-  bool u_is_a = true;  // and V is b; else the other way round
-  bool pairs = false;  // products are taken two at a time (bf16)
+  bool u_is_a = true;   // and V is b; else the other way round
+  bool turned = false;  // V does not step by 1 along n; along the last k it does, if along any
+  bool pairs = false;   // products are taken two at a time (bf16)
 
   const Dim& u_stride(const loop::ContractIndex& i) const {
     return u_is_a ? i.a_stride : i.b_stride;

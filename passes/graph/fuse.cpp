@@ -18,7 +18,6 @@
 #include <map>
 #include <set>
 
-#include "ir/graph/rewriter.h"
 #include "ir/op_def.h"
 #include "passes/lower/expressions.h"
 
@@ -41,54 +40,6 @@ bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n); }
 std::vector<std::int64_t> reduced_axes(const Node& n) {
   if (n.attrs.contains("axes")) return n.ints_attr("axes");
   return {n.int_attr("axis")};
-}
-
-// ---- Layout: a contraction's vector index must run through memory in steps of one ----
-// (simplify has folded the transposes of the source into the letters, so the ones left are put in
-// here)
-
-/// Of the operands that have the last letter of the result, one should have it last. Otherwise the
-/// smaller of them is transposed: an explicit node, which is stored.
-Graph lay_out(const Graph& old) {
-  return rewrite(
-      old,
-      [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
-        const Node& n = g[v];
-        if (n.op != Op::contract || n.str_attr("out").empty()) return {};
-        const std::string out = n.str_attr("out");
-        std::string letters[2] = {n.str_attr("lhs"), n.str_attr("rhs")};
-        const char last = out.back();
-        for (const std::string& l : letters)
-          if (!l.empty() && l.back() == last) return {};
-        // The other letters of a small operand that both have no unit stride: move the letter to
-        // the end.
-        const int k = letters[1].find(last) != std::string::npos ? 1 : 0;
-        // Where the other one gives the result no axis of its own (a matrix times a vector) the
-        // transpose would cost as much as the contraction.
-        const auto is_own = [&](char ch) {
-          return letters[k].find(ch) == std::string::npos && out.find(ch) != std::string::npos;
-        };
-        if (std::none_of(letters[1 - k].begin(), letters[1 - k].end(), is_own)) return {};
-        const Shape& shape = b.type(operands[static_cast<std::size_t>(k)]).shape;
-        std::vector<std::int64_t> perm;
-        std::string moved;
-        std::int64_t at = 0;
-        for (std::size_t a = 0; a < letters[k].size(); ++a) {
-          if (letters[k][a] == last) {
-            at = static_cast<std::int64_t>(a);
-            continue;
-          }
-          perm.push_back(static_cast<std::int64_t>(a));
-          moved += letters[k][a];
-        }
-        if (shape[static_cast<std::size_t>(at)] == Dim(1)) return {};
-        perm.push_back(at);
-        moved += last;
-        std::vector<Value> now = operands;
-        now[static_cast<std::size_t>(k)] = b.transpose(now[static_cast<std::size_t>(k)], perm);
-        return b.contract(now[0], now[1], k == 0 ? moved : letters[0], k == 1 ? moved : letters[1],
-                          out);
-      });
 }
 
 // ---- What is stored ----
@@ -156,8 +107,7 @@ class StoredNodes {
         for (const Value o : n.operands) store_conversion(o);
       if (n.op == Op::contract)
         for (const Value o : n.operands)
-          if (g.nodes[o.id].op == Op::transpose || !is_strided_view(o))
-            stored_[o.id] = !is_given(o);
+          if (!is_strided_view(o)) stored_[o.id] = !is_given(o);
       if (lowers_as<LowerScatterAdd>(n))
         for (const Value o : n.operands) stored_[o.id] = !is_given(o);
     }
@@ -531,12 +481,12 @@ class Fusion {
 }  // namespace
 
 Graph run_fuse(const Graph& old) {
-  Graph g = lay_out(old);
+  Graph g = old;
   const std::vector<int> numbers = Fusion(g).numbers();
   for (std::size_t id = 0; id < numbers.size(); ++id) g.nodes[id].kernel = numbers[id];
   return g;
 }
 
-std::vector<FusionBarrier> fusion_barriers(const Graph& g) { return Fusion(lay_out(g)).barriers(); }
+std::vector<FusionBarrier> fusion_barriers(const Graph& g) { return Fusion(g).barriers(); }
 
 }  // namespace dlc

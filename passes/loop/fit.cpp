@@ -12,7 +12,8 @@
 //                nobody reads: it runs the same code, so its sums have the same bits.
 // What it reads must still be there. Inputs, parameters (unless they have been updated in between)
 // and temporaries that live on anyway are; another temporary is either kept a little longer or
-// computed again itself, and so on down the chain. A value that is no longer read where it was made
+// computed again itself, and so on down the chain; or the value is made while they are still there,
+// before a parameter that it reads is updated. A value that is no longer read where it was made
 // at first is made only once, later.
 //
 // Greedy: while some kernel has more bytes alive than allowed, all temporaries that are alive but
@@ -241,27 +242,40 @@ class Fitter {
     double best_score = 0;
     std::size_t compared = 0;
     for (const Version v : candidates) {
-      const int reader = next_use(v, worst);
-      if (reader < 0) continue;
-      for (const bool chain : {false, true}) {
-        Change change;
-        std::set<Version> in_progress;
-        if (!make(v, reader, chain, change, in_progress)) break;
-        Schedule s = changed(change, reader);
-        const std::int64_t removed = before - excess(uses_of(s), allowed);
-        double cost = 1;
-        for (const Step& step : change.steps) cost += work(step);
-        const double score = static_cast<double>(removed) / cost;
-        compared += removed > 0;
-        if (score > best_score) {
-          best_score = score;
-          best = std::move(s);
+      for (const int place : places(v, worst))
+        for (const bool chain : {false, true}) {
+          Change change;
+          std::set<Version> in_progress;
+          if (!make(v, place, chain, change, in_progress)) break;
+          Schedule s = changed(change, place);
+          const std::int64_t removed = before - excess(uses_of(s), allowed);
+          double cost = 1;
+          for (const Step& step : change.steps) cost += work(step);
+          const double score = static_cast<double>(removed) / cost;
+          compared += removed > 0;
+          if (score > best_score) {
+            best_score = score;
+            best = std::move(s);
+          }
+          if (!change.keeps) break;  // the chain would be the same
         }
-        if (!change.keeps) break;  // the chain would be the same
-      }
       if (compared >= enough) break;
     }
     return best;
+  }
+
+  /// The steps before which `v`, not used at `worst`, may be made again: its next use, and while
+  /// what it is made from is still there.
+  std::vector<int> places(Version v, int worst) const {
+    const int reader = next_use(v, worst), writer = uses_.writer[at(v)];
+    if (reader < 0 || writer < 0) return {};
+    for (int k = worst + 1; k < reader; ++k)
+      for (const auto* list : {&now_.steps[at(writer)]->reads, &now_.steps[at(writer)]->writes})
+        for (const auto& [b, other] : *list)
+          if (other != v && (uses_.last[at(other)] == k ||
+                             (now_.bytes[at(other)] == 0 && overwritten(b, k, k + 1))))
+            return {reader, k};
+    return {reader};
   }
 
   /// The first use of `v` after `worst`; -1 when it is used there.

@@ -306,15 +306,21 @@ class KernelMaker {
     split_the_longer_axis();
   }
 
-  /// Threads share out the outermost axis. Few rows of many columns are shared out by columns:
-  /// tiles of rows stay whole.
+  /// Threads share out the outermost axis. Shared out by columns are few rows of many columns,
+  /// whose tiles of rows stay whole, and the columns of an operand that has to be turned over: each
+  /// thread turns over its own.
   void split_the_longer_axis() {
-    constexpr std::int64_t kFewRows = 96, kMany = 4;
-    if (k_.outer.size() != 2) return;
+    constexpr std::int64_t kFewRows = 96, kMany = 4, kManyTurned = 128;
+    if (k_.outer.size() != 2 || !domain_[1].is_constant()) return;
     const Dim &rows = domain_[0], &columns = domain_[1];
-    if (rows.is_constant() && columns.is_constant() && rows.value() <= kFewRows &&
-        columns.value() >= kMany * rows.value())
-      std::swap(k_.outer[0], k_.outer[1]);
+    const auto runs_along_columns = [&](const loop::ContractIndex& i) {
+      return i.axis == k_.outer[1] && (i.in_a ? i.a_stride : i.b_stride) == Dim(1);
+    };
+    const auto& indices = k_.contraction[0].indices;
+    const bool turned = std::none_of(indices.begin(), indices.end(), runs_along_columns);
+    const bool few_rows =
+        rows.is_constant() && rows.value() <= kFewRows && columns.value() >= kMany * rows.value();
+    if (few_rows || (turned && columns.value() >= kManyTurned)) std::swap(k_.outer[0], k_.outer[1]);
   }
 
   const Storage& s_;

@@ -73,6 +73,12 @@ TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's
       {"70", "N", "320", "km", "kn"},           //
       {"500", "600", "70"},                     // more rows than wait at once
       {"40", "N", "130", "mk", "nk"},           // the right side transposed
+      {"130", "600", "140", "mk", "nk"},        //
+      {"N", "97", "33", "mk", "nk"},            //
+      {"37", "45", "N", "km", "nk"},            // both sides transposed
+      {"N", "49", "33", "mk", "nk", "f64"},     //
+      {"N", "1025", "70", "mk", "nk", "bf16"},  // turned over in pairs
+      {"64", "300", "40", "mk", "nk", "f16"},   //
       {"N", "530", "10"},                       // a head
       {"10", "N", "784", "km", "kn"},           //
       {"N", "290", "33", "mk", "kn", "f64"},    //
@@ -101,6 +107,8 @@ TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's
       for (const ScheduleCost& c : candidates) {
         // Pairs come in packed blocks.
         if (is_bf16 && bits == 512 && !c.schedule.packed) continue;
+        // What is turned over is so as it is packed.
+        if (contract_roles(p, kernel, {bits, false}).turned && !c.schedule.packed) continue;
         const std::string schedule =
             fmt::format("{}x{} by {} packed {}, {} bits", c.schedule.rows, c.schedule.vectors,
                         c.schedule.k_block, c.schedule.packed, bits);

@@ -129,7 +129,7 @@ TEST_CASE("an elementwise value is computed again before its late reader") {
   CHECK(memory_error(f.program, 4) == "");
 }
 
-TEST_CASE("not when it reads a parameter that has been updated since") {
+TEST_CASE("before a parameter that it reads is updated") {
   const std::string first = R"(
       %ps: f32[N, 64] = broadcast %p {dims = [1], shape = (N, 64)}
       %e: f32[N, 64] = mul %x, %ps)";
@@ -144,8 +144,16 @@ TEST_CASE("not when it reads a parameter that has been updated since") {
       early_and_late(first, update + kLast + "\n output update \"p\" = %next");
   REQUIRE(has_kernel(updated, "next"));
   const Fitted f = fit_memory(updated, extents, 1290 * 100);
-  CHECK(f.recomputed == 0);
-  CHECK(f.arena_bytes == updated.arena_bytes.evaluate(extents));
+  CHECK(f.recomputed == 1);
+  CHECK(f.arena_bytes <= 1290 * 100);
+  const auto position = [&](std::string_view part) {
+    const auto& kernels = f.program.kernels;
+    return std::find_if(kernels.begin(), kernels.end(),
+                        [&](const loop::Kernel& k) { return k.name.ends_with(part); }) -
+           kernels.begin();
+  };
+  REQUIRE(has_kernel(f.program, "next"));
+  CHECK(position("_e_again") < position("_next"));
 }
 
 TEST_CASE("of a contraction's epilogue only what follows the stored sum is computed again") {
