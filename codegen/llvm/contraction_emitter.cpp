@@ -280,7 +280,7 @@ class ContractionEmitter : ContractionBase {
     } else if (s_.packed) {
       emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* k) {
         for (int s = 0; s < p.vectors; ++s)
-          b_.CreateStore(widened(read(k, s, nullptr)), packed(vector(), p, k, s));
+          b_.CreateStore(widened(read(k, s, nullptr)), packed(vector(), p, k, number(s)));
       });
     }
     for_each_tile(block.first, block.last, [&](Value* i, int rows) {
@@ -304,7 +304,7 @@ class ContractionEmitter : ContractionBase {
         emit_loop(b_, number(0), block.count, 1, "k", [&](Value* k) {
           std::vector<Value*> columns;
           for (int s = 0; s < p.vectors; ++s)
-            columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, s))
+            columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
                                         : widened(read(k, s, nullptr)));
           Value* here = b_.CreateAdd(u, b_.CreateMul(k, u_step));
           prefetch_u(here, u_step);
@@ -337,26 +337,26 @@ class ContractionEmitter : ContractionBase {
     return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
   }
   Value* widened(Value* v) { return e_.from_memory(e_.element(v_buffer()), v); }
-  Value* packed(llvm::Type* t, const Panel& p, Value* row, int s) {
-    return b_.CreateInBoundsGEP(t, packed_,
-                                b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), number(s)));
+  Value* packed(llvm::Type* t, const Panel& p, Value* row, Value* s) {
+    return b_.CreateInBoundsGEP(t, packed_, b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), s));
   }
 
   /// V has a row of memory for each column of the panel: blocks of `lanes` of them are turned over
-  /// in registers. A lane of 32 bits may hold two k's (pairs).
+  /// in registers. A lane of 32 bits may hold two k's (pairs). Much code for each block, so there
+  /// are few copies of it: a mask where another loop could do without.
   void pack_turned(const Panel& p, const Block& block) {
     const ContractIndex& k = *r_.k.back();
-    const std::int64_t step = r_.pairs ? 2 * r_.lanes : r_.lanes;
+    const int step = r_.pairs ? 2 * r_.lanes : r_.lanes;
+    const bool fits = k.extent.is_constant() && k.extent.value() % step == 0;
     Value *row_step = e_.dim(r_.v_stride(*r_.n)), *k_step = e_.dim(r_.v_stride(k));
-    for (int s = 0; s < p.vectors; ++s) {
-      // Columns that do not exist repeat the last one that does.
-      Value* last = s == p.vectors - 1 && p.last_mask
-                        ? b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1))
-                        : nullptr;
-      const auto turn = [&](Value* at, Value* mask) {
+    // Columns that do not exist repeat the last one that does.
+    const auto columns = [&](Value* s, Value* last) {
+      Value* column = b_.CreateMul(s, number(r_.lanes));
+      emit_loop(b_, number(0), block.count, step, "pack", [&](Value* at) {
+        Value* mask = fits ? nullptr : e_.lanes_below(b_.CreateSub(block.count, at), step);
         std::vector<Value*> rows;
         for (int r = 0; r < r_.lanes; ++r) {
-          Value* row = number(s * r_.lanes + r);
+          Value* row = b_.CreateAdd(column, number(r));
           if (last) row = smaller(row, last);
           Value* from = b_.CreateAdd(block.v, b_.CreateMul(row, row_step));
           rows.push_back(along_k(b_.CreateAdd(from, b_.CreateMul(at, k_step)), mask));
@@ -366,14 +366,13 @@ class ContractionEmitter : ContractionBase {
         for (int r = 0; r < r_.lanes; ++r)
           b_.CreateStore(rows[static_cast<std::size_t>(r)],
                          packed(rows[0]->getType(), p, b_.CreateAdd(line, number(r)), s));
-      };
-      Value* whole = b_.CreateAnd(block.count, number(-step));
-      emit_loop(b_, number(0), whole, step, "pack", [&](Value* at) { turn(at, nullptr); });
-      if (k.extent.is_constant() && k.extent.value() % step == 0) continue;
-      Value* rest = b_.CreateSub(block.count, whole);
-      emit_if(b_, b_.CreateICmpSGT(rest, number(0)),
-              [&] { turn(whole, e_.lanes_below(rest, static_cast<int>(step))); });
-    }
+      });
+    };
+    const int whole = p.last_mask ? p.vectors - 1 : p.vectors;
+    if (whole > 0)
+      emit_loop(b_, number(0), number(whole), 1, "vector", [&](Value* s) { columns(s, nullptr); });
+    if (p.last_mask)
+      columns(number(whole), b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1)));
   }
 
   /// Consecutive k's of V for one column, as the lanes of a packed vector; those outside the mask
@@ -422,7 +421,7 @@ class ContractionEmitter : ContractionBase {
       for (int s = 0; s < p.vectors; ++s) {
         Value *even = wide(read(k, s, nullptr)), *odd = wide(read(next, s, exists));
         Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
-        b_.CreateStore(both, packed(pairs(), p, b_.CreateLShr(k, 1), s));
+        b_.CreateStore(both, packed(pairs(), p, b_.CreateLShr(k, 1), number(s)));
       }
     });
   }
@@ -440,7 +439,7 @@ class ContractionEmitter : ContractionBase {
       std::vector<Value*> columns;
       for (int s = 0; s < p.vectors; ++s)
         columns.push_back(b_.CreateBitCast(
-            b_.CreateLoad(pairs(), packed(pairs(), p, b_.CreateLShr(k, 1), s)), halves));
+            b_.CreateLoad(pairs(), packed(pairs(), p, b_.CreateLShr(k, 1), number(s))), halves));
       Value* first = b_.CreateAdd(u, b_.CreateMul(k, u_step));
       for (int r = 0; r < t.rows; ++r) {
         Value* at = row_of_u(t, first, r);
