@@ -59,7 +59,7 @@ struct Work {
     context.setDiscardValueNames(true);
     const auto module = make_module(p.name, context, target);
     emit_kernels(kernels, groups[group], *module, target.unit);
-    if (group + 1 == groups.size()) emit_entries(p, kernels, *module, target.unit, profile);
+    if (group == 0) emit_entries(p, kernels, *module, target.unit, profile);
     finish_module(*module, target);
     times.emission += clock.ms();
     clock = {};

@@ -100,7 +100,8 @@ UniqueKernels unique_kernels(const loop::Program& p) {
 
 std::vector<std::vector<std::size_t>> compile_groups(const UniqueKernels& u,
                                                      std::size_t max_groups) {
-  constexpr std::size_t kLeast = 100;  // less than this is not worth a module
+  constexpr std::size_t kLeast = 100;    // less than this is not worth a module
+  constexpr std::size_t kEntries = 150;  // of a step, as measured beside the kernels
   std::vector<std::size_t> costs, order(u.kernels.size());
   for (const loop::Program& one : u.kernels) costs.push_back(compile_cost(one.kernels[0]));
   const std::size_t total = std::accumulate(costs.begin(), costs.end(), std::size_t{0});
@@ -112,6 +113,7 @@ std::vector<std::vector<std::size_t>> compile_groups(const UniqueKernels& u,
                    [&](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
   std::vector<std::vector<std::size_t>> groups(count);
   std::vector<std::size_t> sums(count, 0);
+  sums[0] = kEntries;
   for (const std::size_t k : order) {
     const auto to =
         static_cast<std::size_t>(std::min_element(sums.begin(), sums.end()) - sums.begin());

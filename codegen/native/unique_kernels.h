@@ -24,8 +24,8 @@ std::vector<loop::BufferId> buffers_of(const loop::Kernel& k);
 /// The length of all kernels' tables of buffers, one after the other.
 std::int64_t table_entries(const loop::Program& p);
 
-/// Kernels dealt into groups of about equal cost to compile; every group has one. It depends on the
-/// kernels alone.
+/// Kernels dealt into groups of about equal cost to compile, the dearest kernels in the first ones;
+/// the first group has the program's entries, too. It depends on the kernels alone.
 std::vector<std::vector<std::size_t>> compile_groups(const UniqueKernels& kernels,
                                                      std::size_t max_groups);
 
