@@ -1,18 +1,23 @@
 #include "driver/cost.h"
 
 #include "ir/op_def.h"
+#include "ir/windows.h"
 
 namespace dlc {
 
 namespace {
 
+/// A multiply-add for each combination of the letters.
 Dim contraction_flops(const Graph& g, const Node& n) {
   std::map<char, Dim> extents;
-  for (int operand = 0; operand < 2; ++operand) {
-    const std::string& letters = n.str_attr(operand == 0 ? "lhs" : "rhs");
-    const Shape& shape = g.type(n.operands[operand]).shape;
-    for (std::size_t k = 0; k < letters.size(); ++k) extents[letters[k]] = shape[k];
-  }
+  const auto add = [&](const char* key, const Shape& shape) {
+    const auto axes = parse_axis_indices(n.str_attr(key));
+    for (std::size_t k = 0; k < shape.size(); ++k)
+      if (const AxisIndex& a = axes->at(k); !a.is_window()) extents[a.at] = shape[k];
+  };
+  add("lhs", g.type(n.operands[0]).shape);
+  add("rhs", g.type(n.operands[1]).shape);
+  add("out", n.type.shape);
   Dim points = 2;
   for (const auto& [letter, extent] : extents) points = points * extent;
   return points;
@@ -25,7 +30,7 @@ Dim count_flops(const Graph& g, std::uint32_t first, std::uint32_t last) {
   for (std::uint32_t id = first; id < last; ++id) {
     const Node& n = g.nodes[id];
     const Lowering& lowering = op_def(n.op).lowering;
-    if (std::holds_alternative<LowerContract>(lowering)) {
+    if (std::holds_alternative<LowerContract>(lowering) || n.op == Op::conv) {
       total = total + contraction_flops(g, n);
     } else if (std::holds_alternative<LowerReduce>(lowering)) {
       total = total + element_count(g.type(n.operands[0]).shape);

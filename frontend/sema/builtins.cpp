@@ -47,7 +47,7 @@ std::optional<std::vector<std::int64_t>> axes_of(Evaluator& ev, const Bound& b, 
 const std::vector<Builtin>& builtins() {
   static const std::vector<Builtin> all = [] {
     std::vector<Builtin> list;
-    for (const auto& part : {math_builtins(), shape_builtins(), data_builtins()})
+    for (const auto& part : {math_builtins(), shape_builtins(), conv_builtins(), data_builtins()})
       list.insert(list.end(), part.begin(), part.end());
     std::sort(list.begin(), list.end(), [](const Builtin& a, const Builtin& b) {
       return std::string_view(a.name) < std::string_view(b.name);

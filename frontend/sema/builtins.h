@@ -9,6 +9,7 @@ using Args = std::vector<Bound>;
 
 std::vector<Builtin> math_builtins();
 std::vector<Builtin> shape_builtins();
+std::vector<Builtin> conv_builtins();
 std::vector<Builtin> data_builtins();
 
 /// The program that is being built; nullptr after a report where everything is static.

@@ -83,7 +83,8 @@ Val reduction(Evaluator& ev, Frame& f, const Args& a, Span span) {
 template <Op pairwise, Op reducing>
 Val extremum(Evaluator& ev, Frame& f, const Args& a, Span span) {
   if (is_none(a[1])) return reduce(ev, f, reducing, a[0], a[2], a[3], span);
-  if (!is_none(a[2]) || !is_none(a[3]))
+  const bool* keepdims = a[3].value.get<bool>();
+  if (!is_none(a[2]) || !keepdims || *keepdims)
     return ev.report(
         Diag::bad_argument, a[2].span,
         "with two values the result is elementwise; `axis` belongs to the reduction of one",

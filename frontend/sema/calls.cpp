@@ -38,6 +38,16 @@ std::string builtin_parameter(const char* text, bool& optional) {
   return s.substr(0, at);
 }
 
+/// What it is where nothing is given: an integer, true or false, none.
+Val builtin_default(const char* text) {
+  const std::string_view s(text);
+  const std::size_t at = s.find('=');
+  const std::string_view value = at == s.npos ? "none" : s.substr(at + 1);
+  if (value == "none") return None{};
+  if (value == "true" || value == "false") return value == "true";
+  return Dim(std::stoll(std::string(value)));
+}
+
 }  // namespace
 
 Val Evaluator::eval_call(const ast::Call& e, Span span, std::optional<Bound> piped, Frame& f) {
@@ -334,7 +344,8 @@ Val Evaluator::call_builtin(const Builtin& b, const std::vector<const ast::Arg*>
   }
   const std::string usage =
       fmt::format("it is called as {}({})", b.name, fmt::join(b.parameters, ", "));
-  std::vector<Bound> bound(names.size(), Bound{None{}, span});
+  std::vector<Bound> bound;
+  for (const char* text : b.parameters) bound.push_back({builtin_default(text), span});
   std::vector<bool> given(names.size(), false);
   bool good = true;
   std::size_t next = 0;

@@ -1,5 +1,6 @@
 // Expressions: literals, names, and the operators on static values.
 #include <cmath>
+#include <limits>
 
 #include "frontend/sema/evaluator.h"
 
@@ -195,6 +196,7 @@ Val Evaluator::lookup(const std::string& name, Span span, Frame& f, bool callabl
     return report(Diag::no_training_here, span, "`training` has a meaning only in a model");
   }
   if (name == "none") return None{};
+  if (name == "inf") return std::numeric_limits<double>::infinity();
   if (name == "step" || name == "epoch") {
     if (f.place == Place::Optimizer || f.place == Place::Train)
       return f.program ? Val(f.program->ref(f.program->scalar_input(name))) : Val(Poison{});

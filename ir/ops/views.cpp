@@ -56,6 +56,28 @@ Value window(GraphBuilder& b, Value v, const Shape& begin, const Shape& shape) {
   return v;
 }
 
+/// The indices of `from` for those of `to` where the two differ by axes of extent 1 only.
+std::optional<Index> without_unit_axes(KernelBuilder& b, const Shape& from, const Shape& to,
+                                       const Index& index) {
+  Index result;
+  std::size_t at = 0;
+  const auto skip = [&] {
+    while (at < to.size() && to[at] == Dim(1)) ++at;
+  };
+  for (const Dim& d : from) {
+    if (d == Dim(1)) {
+      result.push_back(b.integer(0));
+      continue;
+    }
+    skip();
+    if (at == to.size() || !(to[at] == d)) return std::nullopt;
+    result.push_back(index[at++]);
+  }
+  skip();
+  if (at < to.size()) return std::nullopt;
+  return result;
+}
+
 std::int64_t dot(const Extents& index, const Extents& strides) {
   return std::inner_product(index.begin(), index.end(), strides.begin(), std::int64_t{0});
 }
@@ -88,9 +110,10 @@ extern const OpDef reshape_def{
           return out;
         },
     .lowering = LowerView{[](KernelBuilder& b, const Graph& g, const Node& n, const Index& index) {
-      // Equal leading and trailing axes keep their indices; only what lies between is taken apart.
       const Shape& from = g.type(n.operands[0]).shape;
       const Shape& to = n.type.shape;
+      if (auto same = without_unit_axes(b, from, to, index)) return *same;
+      // Equal leading and trailing axes keep their indices; only what lies between is taken apart.
       std::size_t head = 0, tail = 0;
       while (head < from.size() && head < to.size() && from[head] == to[head]) ++head;
       while (head + tail < from.size() && head + tail < to.size() &&

@@ -102,12 +102,11 @@ class StoredNodes {
           cost[id].operations > kSharedLimit.operations || cost[id].loads > kSharedLimit.loads;
       if (((costly[id] || large) && shared && n.op != Op::constant && n.op != Op::input) ||
           cost[id].operations > kOperationsLimit)
-        stored_[id] = true;
+        stored_[below_views(Value{id}).id] = true;
       if (n.op == Op::contract)
         for (const Value o : n.operands) store_conversion(o);
       if (n.op == Op::contract)
-        for (const Value o : n.operands)
-          if (!is_strided_view(o)) stored_[o.id] = !is_given(o);
+        for (const Value o : n.operands) store_operand(o);
       if (lowers_as<LowerScatterAdd>(n))
         for (const Value o : n.operands) stored_[o.id] = !is_given(o);
     }
@@ -120,6 +119,28 @@ class StoredNodes {
  private:
   /// In memory before any kernel runs.
   bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
+
+  /// What a value repeats elements of (the windows of a convolution overlap); else the value itself.
+  Value below_views(Value v) const {
+    Value below = v;
+    while (!is_leaf(below) && lowers_as<LowerView>(g_[below]) && g_[below].op != Op::slice)
+      below = g_[below].operands[0];
+    const auto elements = [&](Value x) { return element_count(g_.type(x).shape); };
+    return elements(below) == elements(v) ? v : below;
+  }
+
+  /// A contraction reads strided views of something stored: below the views where that will do,
+  /// else as it is.
+  void store_operand(Value v) {
+    if (is_strided_view(v)) return;
+    const Value below = below_views(v);
+    if (!(below == v) && !is_leaf(below)) {
+      stored_[below.id] = true;
+      if (is_strided_view(v)) return;
+      stored_[below.id] = false;
+    }
+    stored_[v.id] = true;
+  }
 
   /// What a contraction reads through views is stored below them where it is a conversion: once for
   /// all its readers.

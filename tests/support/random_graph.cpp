@@ -186,6 +186,11 @@ class Generator {
         return stop(), true;
       case Op::contract:
         return contract(), true;
+      case Op::conv:
+        return conv(), true;
+      case Op::window:
+      case Op::unwindow:
+        return windows(op), true;
       case Op::gather:
       case Op::scatter_add:
         return indexed(op);
@@ -324,6 +329,49 @@ class Generator {
                   {"stream", std::int64_t{below(3)}},
                   {"element", std::string(name(element_))}}),
          true);
+  }
+
+  // ---- Windows ----
+  /// Some axis, and windows over it that fit.
+  struct Sliding {
+    std::int64_t extent, taps, stride, dilation, pad, count;
+  };
+  Sliding sliding(bool padded) {
+    Sliding s{};
+    s.extent = below(5) + 2;
+    s.pad = padded ? below(3) : 0;
+    s.dilation = below(2) + 1;
+    s.stride = below(3) + 1;
+    const std::int64_t room = s.extent + 2 * s.pad;
+    s.taps = below(static_cast<int>(std::min<std::int64_t>(3, (room - 1) / s.dilation + 1))) + 1;
+    s.count = (room - s.dilation * (s.taps - 1) - 1) / s.stride + 1;
+    return s;
+  }
+  void conv() {
+    const Sliding s = sliding(true);
+    const std::int64_t in = below(2) + 1, out = below(3) + 1;
+    const std::string window = fmt::format("nc({}l+{}k{:+})", s.stride, s.dilation, -s.pad);
+    const Value w = of_shape({s.taps, in, out});
+    const bool back = chance(40);
+    const Value x = of_shape(back ? Shape{kN, out, s.count} : Shape{kN, in, s.extent});
+    const Shape result = back ? Shape{kN, in, s.extent} : Shape{kN, out, s.count};
+    keep(sometimes_bounded(b_.node(Op::conv, {x, w},
+                                   {{"lhs", back ? std::string("nol") : window},
+                                    {"rhs", std::string("kco")},
+                                    {"out", back ? window : std::string("nol")},
+                                    {"shape", result}})));
+  }
+  void windows(Op op) {
+    const Sliding s = sliding(false);
+    const Shape x{kN, s.extent}, all{kN, s.count, s.taps};
+    const bool back = op == Op::unwindow;
+    const Value v = of_shape(back ? all : x);
+    keep(b_.node(op, {v},
+                 {{"axes", Ints{1}},
+                  {"stride", Ints{s.stride}},
+                  {"dilation", Ints{s.dilation}},
+                  {"shape", back ? x : all}}),
+         !back && is_exact(v));
   }
 
   // ---- Views ----
