@@ -12,6 +12,10 @@
 // stack), for at most kBlockRows rows at a time, and the epilogue follows the last block. A sum of
 // one block is as if there were none.
 //
+// Several m's are one row number that is taken apart where it matters: at the epilogue, and for the
+// offsets in U of a block's rows, which are computed once. Several k's are a list of offsets in U
+// and V, the same for every block but for where it begins.
+//
 // Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp.
 #include "codegen/llvm/contraction_emitter.h"
 
@@ -40,7 +44,14 @@ class ContractionEmitter : ContractionBase {
   ContractionEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                      ExpressionEmitter& e, Value* begin, Value* end)
       : ContractionBase(scope, k, b, e, begin, end),
-        s_(contract_schedule(scope.program, k, scope.unit)) {}
+        s_(contract_schedule(scope.program, k, scope.unit)),
+        outer_(r_.other),
+        rows_(r_.m) {
+    // Only a block's rows are joined.
+    if (s_.k_block > 0 || rows_.size() < 2) return;
+    outer_.insert(outer_.begin(), rows_.begin(), rows_.end() - 1);
+    rows_ = {r_.m.back()};
+  }
 
   void emit() {
     DLC_CHECK(!r_.pairs || (s_.packed && s_.k_block % 2 == 0),
@@ -54,8 +65,8 @@ class ContractionEmitter : ContractionBase {
   // ---- Loops over C ----
 
   void others(std::size_t at) {
-    if (at == r_.other.size()) return passes();
-    const ContractIndex& i = *r_.other[at];
+    if (at == outer_.size()) return passes();
+    const ContractIndex& i = *outer_[at];
     emit_loop(b_, low(i), high(i), 1, axis(i.axis).name.c_str(), [&](Value* v) {
       e_.set_axis(i.axis, v);
       others(at + 1);
@@ -66,8 +77,8 @@ class ContractionEmitter : ContractionBase {
   void passes() {
     const bool through_memory = s_.k_block > 0;
     if (!through_memory) return unblocked();
-    Value *from = low(*r_.m), *to = high(*r_.m);
-    const bool always = r_.m->extent.is_constant() && !is_range(*r_.m);
+    Value *from = first_row(), *to = end_row();
+    const bool always = rows_.size() > 1 || rows_known();
     if (always || r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
@@ -110,8 +121,9 @@ class ContractionEmitter : ContractionBase {
     const int tall = s_.rows;
     Value* length = b_.CreateSub(to, from);
     Value* whole = b_.CreateUDiv(length, number(tall));
-    const bool known = r_.m->extent.is_constant();
-    if (known && r_.m->extent.value() % tall == 0) {
+    const bool known = std::all_of(rows_.begin(), rows_.end(),
+                                   [](const ContractIndex* m) { return m->extent.is_constant(); });
+    if (known && rows_.size() == 1 && rows_[0]->extent.value() % tall == 0) {
       tiles(from, whole, tall);  // chunks and blocks are multiples of the tile
       return;
     }
@@ -134,20 +146,21 @@ class ContractionEmitter : ContractionBase {
       const auto tile = [&](Value* i, int rows) {
         Tile t{i, rows, p.vectors, {}};
         start(t, [&](int, int) { return zeros(); });
-        Value *u = offset_of_u(i), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
+        Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
+        if (i) u = b_.CreateAdd(u, b_.CreateMul(i, row_step()));
         sum_loops(r_.k, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
           Value *pu = r_.u_is_a ? pa : pb, *pv = r_.u_is_a ? pb : pa;
           std::vector<Value*> columns;
           for (int s = 0; s < p.vectors; ++s)
             columns.push_back(load(v_buffer(), b_.CreateAdd(pv, number(s * r_.lanes)), r_.lanes,
                                    s == p.vectors - 1 ? p.last_mask : nullptr));
-          step(t, pu, columns);
+          step(t, rows_below(pu), columns);
         });
         for (int r = 0; r < rows; ++r)
           for (int s = 0; s < p.vectors; ++s) finish(p, i, r, s, value(t, r, s));
       };
-      if (r_.m)
-        for_each_tile(low(*r_.m), high(*r_.m), tile);
+      if (!rows_.empty())
+        for_each_tile(first_row(), end_row(), tile);
       else
         tile(nullptr, 1);
     });
@@ -175,24 +188,29 @@ class ContractionEmitter : ContractionBase {
   /// The offset of the point of `other` in a or b.
   Value* base(bool of_a) {
     Value* sum = e_.dim(of_a ? c_.a_base : c_.b_base);
-    for (const ContractIndex* i : r_.other)
+    for (const ContractIndex* i : outer_)
       sum = b_.CreateAdd(
           sum, b_.CreateMul(e_.axis_index(i->axis), e_.dim(of_a ? i->a_stride : i->b_stride)));
     return sum;
   }
-  Value* offset_of_u(Value* i) {
-    Value* u = base(r_.u_is_a);
-    return i ? b_.CreateAdd(u, b_.CreateMul(i, e_.dim(r_.u_stride(*r_.m)))) : u;
+  /// The address of the element of U for one k and a row of the tile.
+  using RowsOfU = std::function<Value*(int r)>;
+  RowsOfU rows_below(Value* first) {
+    return [this, first](int r) {
+      return address_of_u(r == 0 ? first
+                                 : b_.CreateAdd(first, b_.CreateMul(row_step(), number(r))));
+    };
   }
-  Value* row_of_u(const Tile& t, Value* pu, int r) {
-    if (!t.i || r == 0) return pu;
-    return b_.CreateAdd(pu, b_.CreateMul(e_.dim(r_.u_stride(*r_.m)), number(r)));
+  Value* address_of_u(Value* offset) {
+    return b_.CreateInBoundsGEP(u_memory(), e_.buffer(u_buffer()), offset);
   }
+  llvm::Type* u_memory() { return e_.memory_type(e_.element(u_buffer())); }
 
-  /// One k: the vectors of V times the elements of U from `pu` on.
-  void step(const Tile& t, Value* pu, const std::vector<Value*>& columns) {
+  /// One k: the vectors of V times the elements of U at `rows`.
+  void step(const Tile& t, const RowsOfU& rows, const std::vector<Value*>& columns) {
     for (int r = 0; r < t.rows; ++r) {
-      Value* x = load(u_buffer(), row_of_u(t, pu, r), 0);
+      const ElementType e = e_.element(u_buffer());
+      Value* x = e_.from_memory(e, b_.CreateAlignedLoad(u_memory(), rows(r), align(e)));
       Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), x);
       for (int s = 0; s < t.vectors; ++s)
         b_.CreateStore(fma(spread, columns[static_cast<std::size_t>(s)], value(t, r, s)),
@@ -202,7 +220,10 @@ class ContractionEmitter : ContractionBase {
 
   /// The epilogue of row i + r and vector s.
   void finish(const Panel& p, Value* i, int r, int s, Value* c) {
-    if (i) e_.set_axis(r_.m->axis, b_.CreateAdd(i, number(r)));
+    if (i && s == 0) {
+      const std::vector<Value*> digits = digits_of_row(b_.CreateAdd(i, number(r)));
+      for (std::size_t m = 0; m < digits.size(); ++m) e_.set_axis(rows_[m]->axis, digits[m]);
+    }
     e_.set_axis(r_.n->axis, b_.CreateAdd(p.j, number(s * r_.lanes)));
     e_.set_vector(r_.n->axis, r_.lanes, s == p.vectors - 1 ? p.last_mask : nullptr);
     e_.set_accumulator(c);
@@ -210,40 +231,124 @@ class ContractionEmitter : ContractionBase {
     e_.set_vector(-1, 1, nullptr);
   }
 
+  // ---- Rows ----
+
+  bool rows_known() {
+    return std::all_of(rows_.begin(), rows_.end(), [&](const ContractIndex* m) {
+      return m->extent.is_constant() && !is_range(*m);
+    });
+  }
+  /// The extents of all rows' indices but the first.
+  Value* rows_of_first() {
+    Value* count = number(1);
+    for (std::size_t m = 1; m < rows_.size(); ++m)
+      count = b_.CreateMul(count, e_.dim(rows_[m]->extent));
+    return count;
+  }
+  Value* first_row() { return b_.CreateMul(low(*rows_[0]), rows_of_first()); }
+  Value* end_row() { return b_.CreateMul(high(*rows_[0]), rows_of_first()); }
+  /// The step of U from row to row, where the rows are one index.
+  Value* row_step() { return e_.dim(r_.u_stride(*rows_.back())); }
+  std::vector<Value*> digits_of_row(Value* i) {
+    std::vector<Value*> digits(rows_.size());
+    for (std::size_t m = rows_.size(); m-- > 1;) {
+      Value* extent = e_.dim(rows_[m]->extent);
+      digits[m] = b_.CreateURem(i, extent);
+      i = b_.CreateUDiv(i, extent);
+    }
+    digits[0] = i;
+    return digits;
+  }
+
   // ---- Blocks of k ----
 
+  /// Offsets of a block's rows in U; and of a block's products in U and V, from its first one's.
+  void make_tables() {
+    const auto table = [&](std::int64_t size, const char* name) {
+      return array(b_.getInt64Ty(), size, name);
+    };
+    if (rows_.size() > 1) row_table_ = table(kBlockRows, "rows");
+    if (blocks_.inner.empty()) return;
+    u_table_ = table(blocks_.products(), "u");
+    v_table_ = table(blocks_.products(), "v");
+    const auto walk = [&](auto& self, std::size_t at, Value* place, Value* u, Value* v) -> void {
+      if (at > blocks_.inner.size()) {
+        b_.CreateStore(u, entry(u_table_, place));
+        b_.CreateStore(v, entry(v_table_, place));
+        return;
+      }
+      const ContractIndex& k = at == 0 ? *blocks_.split : *blocks_.inner[at - 1];
+      Value* extent = at == 0 ? number(blocks_.chunk) : e_.dim(k.extent);
+      emit_loop(b_, number(0), extent, 1, "table", [&](Value* i) {
+        self(self, at + 1, b_.CreateAdd(b_.CreateMul(place, extent), i),
+             b_.CreateAdd(u, b_.CreateMul(i, e_.dim(r_.u_stride(k)))),
+             b_.CreateAdd(v, b_.CreateMul(i, e_.dim(r_.v_stride(k)))));
+      });
+    };
+    walk(walk, 0, number(0), number(0), number(0));
+  }
+  Value* entry(llvm::AllocaInst* table, Value* at) {
+    return b_.CreateInBoundsGEP(b_.getInt64Ty(), table, at);
+  }
+  Value* looked_up(llvm::AllocaInst* table, Value* at) {
+    return b_.CreateLoad(b_.getInt64Ty(), entry(table, at));
+  }
+  void fill_row_table(Value* first, Value* last) {
+    if (!row_table_) return;
+    emit_loop(b_, first, last, 1, "table", [&](Value* i) {
+      const std::vector<Value*> digits = digits_of_row(i);
+      Value* offset = number(0);
+      for (std::size_t m = 0; m < digits.size(); ++m)
+        offset = b_.CreateAdd(offset, b_.CreateMul(digits[m], e_.dim(r_.u_stride(*rows_[m]))));
+      b_.CreateStore(offset, entry(row_table_, b_.CreateSub(i, first)));
+    });
+  }
+  /// From the first product of a block to its k-th.
+  Value* u_of(Value* k) {
+    return u_table_ ? looked_up(u_table_, k) : b_.CreateMul(k, e_.dim(r_.u_stride(*blocks_.split)));
+  }
+  Value* v_of(Value* k) {
+    return v_table_ ? looked_up(v_table_, k) : b_.CreateMul(k, e_.dim(r_.v_stride(*blocks_.split)));
+  }
+
   void blocked(Value* from, Value* to) {
-    const ContractIndex& k = *r_.k.back();
-    const std::vector<const ContractIndex*> rest(r_.k.begin(), r_.k.end() - 1);
+    blocks_ = k_blocks(r_, s_.k_block);
+    make_tables();
+    const ContractIndex& k = *blocks_.split;
+    const std::vector<const ContractIndex*>& rest = blocks_.rest;
+    const std::int64_t chunk = blocks_.chunk;
     waiting_ = array(vector(), static_cast<std::int64_t>(kBlockRows) * s_.vectors, "waiting");
     if (s_.packed) {
       llvm::Type* packed = r_.pairs ? b_.getInt32Ty() : type();
-      packed_ = array(
-          vector_of(packed, r_.lanes),
-          static_cast<std::int64_t>(r_.pairs ? (s_.k_block + 1) / 2 : s_.k_block) * s_.vectors,
-          "packed");
+      packed_ =
+          array(vector_of(packed, r_.lanes),
+                // Turned products come a vector at a time.
+                (r_.pairs ? (chunk + 1) / 2 : blocks_.products() + (r_.turned ? r_.lanes : 0)) *
+                    s_.vectors,
+                "packed");
     }
     // Which block of how many it is.
     llvm::AllocaInst* number_of_block = emit_variable(b_, b_.getInt64Ty(), "block");
-    Value* blocks =
-        b_.CreateUDiv(b_.CreateAdd(e_.dim(k.extent), number(s_.k_block - 1)), number(s_.k_block));
+    Value* blocks = b_.CreateUDiv(b_.CreateAdd(e_.dim(k.extent), number(chunk - 1)), number(chunk));
     for (const ContractIndex* i : rest) blocks = b_.CreateMul(blocks, e_.dim(i->extent));
     Value* last_block = b_.CreateSub(blocks, number(1));
     emit_loop(b_, from, to, kBlockRows, "block", [&](Value* first) {
       Value* last = smaller(b_.CreateAdd(first, number(kBlockRows)), to);
+      fill_row_table(first, last);
       for_each_panel([&](const Panel& p) {
         b_.CreateStore(number(0), number_of_block);
         Value *u = base(r_.u_is_a),
               *v = b_.CreateAdd(base(!r_.u_is_a), b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
         sum_loops(rest, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
           Value* extent = e_.dim(k.extent);
-          emit_loop(b_, number(0), extent, s_.k_block, "kblock", [&](Value* k0) {
+          emit_loop(b_, number(0), extent, chunk, "kblock", [&](Value* k0) {
             Value* here = b_.CreateLoad(b_.getInt64Ty(), number_of_block);
             b_.CreateStore(b_.CreateAdd(here, number(1)), number_of_block);
             Block block{first, last, nullptr, nullptr, nullptr, nullptr, nullptr};
             block.is_first = b_.CreateICmpEQ(here, number(0));
             block.is_last = b_.CreateICmpEQ(here, last_block);
-            block.count = smaller(b_.CreateSub(extent, k0), number(s_.k_block));
+            block.count = b_.CreateMul(smaller(b_.CreateSub(extent, k0), number(chunk)),
+                                       number(blocks_.inner_products));
             block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
             block.v = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
             emit_block(p, block);
@@ -266,9 +371,8 @@ class ContractionEmitter : ContractionBase {
   }
 
   void emit_block(const Panel& p, const Block& block) {
-    Value* v_step = e_.dim(r_.v_stride(*r_.k.back()));
     const auto read = [&](Value* k, int s, Value* mask) {
-      Value* at = b_.CreateAdd(block.v, b_.CreateMul(k, v_step));
+      Value* at = b_.CreateAdd(block.v, v_of(k));
       at = b_.CreateAdd(at, number(s * r_.lanes));
       Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
       return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
@@ -296,18 +400,17 @@ class ContractionEmitter : ContractionBase {
           b_.CreateStore(b_.CreateLoad(vector(), place), sum(t, r, s));
         });
       });
-      Value* u = b_.CreateAdd(block.u, b_.CreateMul(i, e_.dim(r_.u_stride(*r_.m))));
+      const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
-        sum_pairs(t, p, u, block.count);
+        sum_pairs(t, p, rows_of_u, block.count);
       } else {
-        Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
         emit_loop(b_, number(0), block.count, 1, "k", [&](Value* k) {
           std::vector<Value*> columns;
           for (int s = 0; s < p.vectors; ++s)
             columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
                                         : widened(read(k, s, nullptr)));
-          Value* here = b_.CreateAdd(u, b_.CreateMul(k, u_step));
-          prefetch_u(here, u_step);
+          const RowsOfU here = rows_of_u(u_of(k));
+          if (!u_table_ && !row_table_) prefetch_u(here(0));
           step(t, here, columns);
         });
       }
@@ -319,13 +422,32 @@ class ContractionEmitter : ContractionBase {
     });
   }
 
+  /// A tile's rows in U for the k that is `at_k` from the block's first.
+  std::function<RowsOfU(Value* at_k)> rows_from(const Block& block, Value* i, int rows) {
+    if (!row_table_) {
+      Value* first = b_.CreateAdd(block.u, b_.CreateMul(i, row_step()));
+      return [this, first](Value* at_k) { return rows_below(b_.CreateAdd(first, at_k)); };
+    }
+    std::vector<Value*> begins;
+    for (int r = 0; r < rows; ++r) {
+      Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), number(r));
+      begins.push_back(address_of_u(b_.CreateAdd(block.u, looked_up(row_table_, place))));
+    }
+    return [this, begins](Value* at_k) -> RowsOfU {
+      return [this, begins, at_k](int r) {
+        return b_.CreateInBoundsGEP(u_memory(), begins[static_cast<std::size_t>(r)], at_k);
+      };
+    };
+  }
+
   /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
   /// foresee such steps.
-  void prefetch_u(Value* at, Value* step) {
+  void prefetch_u(Value* at) {
     constexpr std::int64_t kAhead = 16;
-    if (r_.u_stride(*r_.k.back()) == Dim(1)) return;
-    Value* there = b_.CreateAdd(at, b_.CreateMul(step, number(kAhead)));
-    e_.prefetch(u_buffer(), there);
+    const Dim& step = r_.u_stride(*blocks_.split);
+    if (step == Dim(1)) return;
+    // Not in bounds: it may lie behind the end.
+    e_.prefetch(b_.CreateGEP(u_memory(), at, b_.CreateMul(e_.dim(step), number(kAhead))));
   }
 
   /// A vector of V as it is in memory.
@@ -345,42 +467,50 @@ class ContractionEmitter : ContractionBase {
   /// in registers. A lane of 32 bits may hold two k's (pairs). Much code for each block, so there
   /// are few copies of it: a mask where another loop could do without.
   void pack_turned(const Panel& p, const Block& block) {
-    const ContractIndex& k = *r_.k.back();
+    // The last k runs along memory; what it stands in is one block, or each entry of the others.
+    const ContractIndex& k = blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
+    const bool all = blocks_.inner.empty();
     const int step = r_.pairs ? 2 * r_.lanes : r_.lanes;
     const bool fits = k.extent.is_constant() && k.extent.value() % step == 0;
     Value *row_step = e_.dim(r_.v_stride(*r_.n)), *k_step = e_.dim(r_.v_stride(k));
+    Value* run = all ? block.count : e_.dim(k.extent);
     // Columns that do not exist repeat the last one that does.
-    const auto columns = [&](Value* s, Value* last) {
+    const auto columns = [&](Value* s, Value* last, Value* start, Value* v) {
       Value* column = b_.CreateMul(s, number(r_.lanes));
-      emit_loop(b_, number(0), block.count, step, "pack", [&](Value* at) {
-        Value* mask = fits ? nullptr : e_.lanes_below(b_.CreateSub(block.count, at), step);
+      emit_loop(b_, number(0), run, step, "pack", [&](Value* at) {
+        Value* mask = fits ? nullptr : e_.lanes_below(b_.CreateSub(run, at), step);
         std::vector<Value*> rows;
         for (int r = 0; r < r_.lanes; ++r) {
           Value* row = b_.CreateAdd(column, number(r));
           if (last) row = smaller(row, last);
-          Value* from = b_.CreateAdd(block.v, b_.CreateMul(row, row_step));
-          rows.push_back(along_k(b_.CreateAdd(from, b_.CreateMul(at, k_step)), mask));
+          Value* from = b_.CreateAdd(v, b_.CreateMul(row, row_step));
+          rows.push_back(along(k, b_.CreateAdd(from, b_.CreateMul(at, k_step)), mask));
         }
         rows = emit_turned(b_, std::move(rows));
-        Value* line = r_.pairs ? b_.CreateLShr(at, 1) : at;
+        // A run that is no whole number of vectors writes into the next one, which comes later.
+        Value* line = b_.CreateAdd(start, r_.pairs ? b_.CreateLShr(at, 1) : at);
         for (int r = 0; r < r_.lanes; ++r)
           b_.CreateStore(rows[static_cast<std::size_t>(r)],
                          packed(rows[0]->getType(), p, b_.CreateAdd(line, number(r)), s));
       });
     };
+    const auto each_run = [&](Value* s, Value* last) {
+      if (all) return columns(s, last, number(0), block.v);
+      emit_loop(b_, number(0), block.count, k.extent.value(), "run",
+                [&](Value* start) { columns(s, last, start, b_.CreateAdd(block.v, v_of(start))); });
+    };
     const int whole = p.last_mask ? p.vectors - 1 : p.vectors;
     if (whole > 0)
-      emit_loop(b_, number(0), number(whole), 1, "vector", [&](Value* s) { columns(s, nullptr); });
+      emit_loop(b_, number(0), number(whole), 1, "vector", [&](Value* s) { each_run(s, nullptr); });
     if (p.last_mask)
-      columns(number(whole), b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1)));
+      each_run(number(whole), b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1)));
   }
 
   /// Consecutive k's of V for one column, as the lanes of a packed vector; those outside the mask
   /// are zeros.
-  Value* along_k(Value* offset, Value* mask) {
+  Value* along(const ContractIndex& k, Value* offset, Value* mask) {
     if (!r_.pairs)
-      return widened(r_.v_stride(*r_.k.back()) == Dim(1) ? load_raw(offset, mask)
-                                                         : gathered(offset, mask));
+      return widened(r_.v_stride(k) == Dim(1) ? load_raw(offset, mask) : gathered(k, offset, mask));
     llvm::Type* halves = vector_of(b_.getInt16Ty(), 2 * r_.lanes);
     Value* at = b_.CreateInBoundsGEP(b_.getInt16Ty(), e_.buffer(v_buffer()), offset);
     Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(halves, at, llvm::Align(2), mask,
@@ -390,7 +520,7 @@ class ContractionEmitter : ContractionBase {
   }
 
   /// Elements that step by something else than 1 along the last k.
-  Value* gathered(Value* offset, Value* mask) {
+  Value* gathered(const ContractIndex& index, Value* offset, Value* mask) {
     const ElementType t = e_.element(v_buffer());
     llvm::Type *memory = e_.memory_type(t), *whole = vector_of(memory, r_.lanes);
     Value* v = llvm::PoisonValue::get(whole);
@@ -398,7 +528,7 @@ class ContractionEmitter : ContractionBase {
       Value* k = number(i);
       // What the mask leaves out is read from the first one's place.
       if (mask) k = b_.CreateSelect(b_.CreateExtractElement(mask, number(i)), k, number(0));
-      Value* at = b_.CreateAdd(offset, b_.CreateMul(k, e_.dim(r_.v_stride(*r_.k.back()))));
+      Value* at = b_.CreateAdd(offset, b_.CreateMul(k, e_.dim(r_.v_stride(index))));
       Value* element = b_.CreateAlignedLoad(
           memory, b_.CreateInBoundsGEP(memory, e_.buffer(v_buffer()), at), align(t));
       v = b_.CreateInsertElement(v, element, number(i));
@@ -426,13 +556,13 @@ class ContractionEmitter : ContractionBase {
     });
   }
 
-  void sum_pairs(const Tile& t, const Panel& p, Value* u, Value* count) {
+  void sum_pairs(const Tile& t, const Panel& p, const std::function<RowsOfU(Value*)>& rows_of_u,
+                 Value* count) {
     Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
     const bool adjacent = r_.u_stride(*r_.k.back()) == Dim(1);
     llvm::Type *i16 = b_.getInt16Ty(), *i32 = b_.getInt32Ty();
     llvm::Type* halves = vector_of(b_.getBFloatTy(), 2 * r_.lanes);
-    const auto element_at = [&](Value* at, llvm::Type* as) {
-      Value* address = b_.CreateInBoundsGEP(i16, e_.buffer(u_buffer()), at);
+    const auto element_at = [&](Value* address, llvm::Type* as) {
       return b_.CreateAlignedLoad(as, address, llvm::Align(2));
     };
     const auto products = [&](Value* k, bool both) {
@@ -440,16 +570,17 @@ class ContractionEmitter : ContractionBase {
       for (int s = 0; s < p.vectors; ++s)
         columns.push_back(b_.CreateBitCast(
             b_.CreateLoad(pairs(), packed(pairs(), p, b_.CreateLShr(k, 1), number(s))), halves));
-      Value* first = b_.CreateAdd(u, b_.CreateMul(k, u_step));
+      const RowsOfU here = rows_of_u(b_.CreateMul(k, u_step));
       for (int r = 0; r < t.rows; ++r) {
-        Value* at = row_of_u(t, first, r);
+        Value* at = here(r);
         Value* pair = nullptr;
         if (both && adjacent) {
           pair = element_at(at, i32);
         } else {
           pair = b_.CreateZExt(element_at(at, i16), i32);
           if (both) {
-            Value* next = b_.CreateZExt(element_at(b_.CreateAdd(at, u_step), i16), i32);
+            Value* next =
+                b_.CreateZExt(element_at(b_.CreateInBoundsGEP(i16, at, u_step), i16), i32);
             pair = b_.CreateOr(pair, b_.CreateShl(next, 16));
           }
         }
@@ -470,7 +601,10 @@ class ContractionEmitter : ContractionBase {
   }
 
   const loop::ContractSchedule s_;
+  std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
+  KBlocks blocks_;
   llvm::AllocaInst *waiting_ = nullptr, *packed_ = nullptr;
+  llvm::AllocaInst *row_table_ = nullptr, *u_table_ = nullptr, *v_table_ = nullptr;
 };
 
 }  // namespace
@@ -487,7 +621,7 @@ int contraction_rows(const loop::Program& p, const loop::Kernel& k, const Vector
   const ContractRoles r = contract_roles(p, k, unit);
   if (!r.n) return r.short_rows && r.short_rows->axis == k.outer[0] ? r.lanes : 1;
   const loop::ContractSchedule s = contract_schedule(p, k, unit);
-  if (r.m && r.m->axis == k.outer[0]) return s.rows;
+  if (!r.m.empty() && r.m[0]->axis == k.outer[0]) return r.m.size() == 1 ? s.rows : 1;
   return r.n->axis == k.outer[0] ? s.vectors * r.lanes : 1;
 }
 

@@ -305,16 +305,16 @@ void ExpressionEmitter::prefetch(ExprId id, std::int64_t bytes) {
   Value* offset = evaluate_at(load.operands[0], false);
   const std::int64_t size = size_in_bytes(load.type);
   const auto skip = [&](std::int64_t elements) {
-    prefetch(load.buffer, b_.CreateAdd(offset, b_.getInt64(static_cast<std::uint64_t>(elements))));
+    // Not in bounds: it may lie behind the end.
+    prefetch(b_.CreateGEP(memory_type(load.type), pointers_.at(load.buffer),
+                          b_.CreateAdd(offset, b_.getInt64(static_cast<std::uint64_t>(elements)))));
   };
   for (std::int64_t byte = 0; byte < bytes; byte += kLine) skip(byte / size);
   if (bytes > size) skip(bytes / size - 1);  // it may begin anywhere in a line
 }
 
-void ExpressionEmitter::prefetch(loop::BufferId buffer, Value* offset) {
+void ExpressionEmitter::prefetch(Value* at) {
   enum { kRead, kNearest = 3, kData = 1 };
-  // Not in bounds: it may lie behind the end.
-  Value* at = b_.CreateGEP(memory_type(element(buffer)), pointers_.at(buffer), offset);
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
                      {at, b_.getInt32(kRead), b_.getInt32(kNearest), b_.getInt32(kData)});
 }

@@ -53,7 +53,7 @@ class ExpressionEmitter {
   llvm::Value* evaluate_vector(loop::ExprId e);
   /// Asks for `bytes` of memory from where load `e` reads at the current point.
   void prefetch(loop::ExprId e, std::int64_t bytes);
-  void prefetch(loop::BufferId buffer, llvm::Value* offset);
+  void prefetch(llvm::Value* address);
   /// All values are computed before any is stored: one store may replace what another value reads.
   void store_all(const std::vector<loop::Store>& stores, bool accumulate = false);
 

@@ -150,11 +150,18 @@ double cost(const Problem& p, const ContractSchedule& s) {
   return p.passes * panels * total;
 }
 
+/// Whether rows or products are made of several indices, none of which would do alone.
+bool needs_tables(const ContractRoles& r) {
+  constexpr double kLongK = 64;
+  if (r.m.empty() || r.k.empty()) return false;
+  return r.m.size() > 1 || (r.k.size() > 1 && extent_of(*r.k.back()) < kLongK);
+}
+
 Problem problem_of(const loop::Program& program, const ContractRoles& r, const VectorUnit& unit,
                    const loop::Contraction& c) {
   Problem p;
   p.n = extent_of(*r.n);
-  if (r.m) p.m = extent_of(*r.m);
+  for (const ContractIndex* m : r.m) p.m *= extent_of(*m);
   for (const ContractIndex* k : r.k) p.k *= extent_of(*k);
   for (const ContractIndex* i : r.other) p.passes *= extent_of(*i);
   const auto v = static_cast<std::size_t>(r.u_is_a ? c.b : c.a);
@@ -163,7 +170,7 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
     return stride.is_constant() ? stride.value() * static_cast<std::int64_t>(p.element_bytes) : 0;
   };
   if (!r.k.empty()) p.v_stride = bytes(r.v_stride(*r.k.back()));
-  if (r.m && !(r.u_stride(*r.m) == Dim(1))) p.u_stride = bytes(r.u_stride(*r.m));
+  if (r.m.size() == 1 && !(r.u_stride(*r.m[0]) == Dim(1))) p.u_stride = bytes(r.u_stride(*r.m[0]));
   p.lanes = r.lanes;
   p.bits = unit.bits;
   p.pairs = r.pairs;
@@ -171,6 +178,30 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
 }
 
 }  // namespace
+
+KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
+  KBlocks b;
+  b.rest = r.k;
+  const auto take = [&] {
+    b.split = b.rest.back();
+    b.rest.pop_back();
+  };
+  take();
+  // Products two at a time, and a single k, are not joined with others.
+  while (!r.pairs && !b.rest.empty() && b.split->extent.is_constant() &&
+         b.split->extent.value() * b.inner_products * 2 <= most) {
+    b.inner.insert(b.inner.begin(), b.split);
+    b.inner_products *= b.split->extent.value();
+    take();
+  }
+  b.chunk = std::max<std::int64_t>(1, most / b.inner_products);
+  if (!b.split->extent.is_constant() || b.inner.empty()) return b;
+  // Blocks of equal length rather than a short last one.
+  const std::int64_t extent = std::max<std::int64_t>(b.split->extent.value(), 1);
+  const std::int64_t blocks = (extent + b.chunk - 1) / b.chunk;
+  b.chunk = (extent + blocks - 1) / blocks;
+  return b;
+}
 
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
                              const VectorUnit& unit) {
@@ -203,13 +234,15 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   }
   r.u_is_a = r.n->in_b;
   std::erase(r.other, r.n);
-  for (std::size_t i = r.other.size(); i-- > 0;) {
-    const ContractIndex& m = *r.other[i];
-    if (!(r.u_is_a ? m.in_a && !m.in_b : m.in_b && !m.in_a)) continue;
-    r.m = &m;
-    r.other.erase(r.other.begin() + static_cast<std::ptrdiff_t>(i));
-    break;
-  }
+  std::erase_if(r.other, [&](const ContractIndex* i) {
+    const bool is_row =
+        (r.u_is_a ? i->in_a && !i->in_b : i->in_b && !i->in_a) && !(i->extent == Dim(1));
+    if (is_row) r.m.push_back(i);
+    return is_row;
+  });
+  // The one that threads share out is the outermost.
+  std::stable_partition(r.m.begin(), r.m.end(),
+                        [&](const ContractIndex* i) { return i->axis == kernel.outer[0]; });
   // Of a turned V memory is read along the last k.
   if (r.turned)
     std::stable_partition(r.k.begin(), r.k.end(),
@@ -218,7 +251,7 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
     return p.buffers.at(static_cast<std::size_t>(b)).type.element == ElementType::BF16;
   };
   const bool long_enough = !r.k.empty() && extent_of(*r.k.back()) >= 16;
-  r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && r.m &&
+  r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && !r.m.empty() &&
             (!r.turned || r.v_stride(*r.k.back()) == Dim(1));
   return r;
 }
@@ -230,30 +263,34 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
+  const bool rows_known = std::all_of(
+      r.m.begin(), r.m.end(), [](const ContractIndex* m) { return m->extent.is_constant(); });
+  const bool tables = needs_tables(r);
   for (int vectors = 1; vectors <= widest; ++vectors) {
-    const bool one_row = !r.m || r.m->extent == Dim(1);
+    const bool one_row = r.m.empty();
     int rows = one_row ? 1 : most_rows(vectors, unit.bits);
     if (rows == 1 && !one_row) break;
     // Tiles of equal height rather than a remainder of a few rows.
-    if (!one_row && r.m->extent.is_constant() && p.m < 4 * rows) {
+    if (!one_row && rows_known && p.m < 4 * rows) {
       const double tiles = std::ceil(p.m / rows);
       rows = static_cast<int>(std::ceil(p.m / tiles));
     }
     const int k_block = r.pairs ? 1024 : 512;
-    if (r.turned) {
+    if (r.turned || tables) {
       add({rows, vectors, k_block, true});
       continue;
     }
     // A sum of any length (over the batch) whose operand has a far row of memory for each k: a
     // block of it stays in a cache, and a single block costs nothing.
-    const bool any_length = r.m && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
+    const bool any_length =
+        !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (any_length && !one_row && p.v_stride >= kFarRow) {
       add({rows, vectors, kFarBlock, false});
       continue;
     }
     if (!r.pairs) add({rows, vectors, 0, false});
     // Through memory in blocks: only rows that share a block pay for it.
-    if (one_row || (r.m->extent.is_constant() && p.m < 4 * rows && !r.pairs)) continue;
+    if (one_row || (rows_known && p.m < 4 * rows && !r.pairs)) continue;
     if (p.k > k_block / 2 || r.pairs) add({rows, vectors, k_block, true});
     if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
   }

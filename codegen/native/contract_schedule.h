@@ -8,9 +8,12 @@
 // axis of C unless that is narrow and another one fills the vectors better (the weight gradient of
 // a 10-class head: C is [784, 10], and the vectors run along 784). Where no operand has the last
 // axis with step 1 (A times the transpose of B), V is the one that has it, and its panels are
-// turned over as they are packed. m is a further axis of C that only U has. A tile of `rows` by
-// `vectors` of C stays in registers while k runs: each step loads the vectors of V, spreads the
-// elements of U and does rows * vectors fused multiply-adds.
+// turned over as they are packed. m are the further axes of C that only U has, run through as one:
+// the rows. A tile of `rows` by `vectors` of C stays in registers while k runs: each step loads the
+// vectors of V, spreads the elements of U and does rows * vectors fused multiply-adds.
+//
+// Several m's or k's (the places and taps of a convolution) are one by way of tables: a block of
+// rows and a block of k's have the offsets of their elements in two short lists, and V is packed.
 //
 // The cost model, in cycles of one core (kMachine in contract_schedule.cpp):
 //   a tile    per k: the largest of its multiply-adds, its loads, the latency of one of its sums,
@@ -35,9 +38,9 @@ struct VectorUnit {
 
 /// The roles of a contraction's indices, which its strides decide.
 struct ContractRoles {
-  int lanes = 0;                           // of a vector of the accumulator's type
-  const loop::ContractIndex* n = nullptr;  // null: no axis of C runs in vectors
-  const loop::ContractIndex* m = nullptr;  // may be absent
+  int lanes = 0;                              // of a vector of the accumulator's type
+  const loop::ContractIndex* n = nullptr;     // null: no axis of C runs in vectors
+  std::vector<const loop::ContractIndex*> m;  // the rows, outermost first; may be none
   std::vector<const loop::ContractIndex*> other, k;
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
   // Without n: an axis of C along which one operand has rows of a few elements side by side.
@@ -53,6 +56,18 @@ struct ContractRoles {
     return u_is_a ? i.b_stride : i.a_stride;
   }
 };
+/// How the products of a sum are cut into blocks: `rest` one by one, `split` in pieces of `chunk`,
+/// and `inner` whole.
+struct KBlocks {
+  std::vector<const loop::ContractIndex*> rest, inner;
+  const loop::ContractIndex* split = nullptr;
+  std::int64_t chunk = 1;                                           // of split, in a block
+  std::int64_t inner_products = 1;                                  // of the extents of inner
+  std::int64_t products() const { return chunk * inner_products; }  // of a block
+};
+/// `r` has a k. A block has about `most` products.
+KBlocks k_blocks(const ContractRoles& r, std::int64_t most);
+
 /// `kernel` has a contraction; the pointers are into it.
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
                              const VectorUnit& unit);

@@ -120,7 +120,8 @@ class StoredNodes {
   /// In memory before any kernel runs.
   bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
 
-  /// What a value repeats elements of (the windows of a convolution overlap); else the value itself.
+  /// What a value repeats elements of (the windows of a convolution overlap); else the value
+  /// itself.
   Value below_views(Value v) const {
     Value below = v;
     while (!is_leaf(below) && lowers_as<LowerView>(g_[below]) && g_[below].op != Op::slice)
