@@ -79,8 +79,9 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
   // Algebra first, since equal subexpressions are easier to see in simple form; again after, since
   // sharing opens new chances.
   names.push_back("simplify");
-  // From here the sums of products are contractions.
-  names.push_back("expand_conv");
+  // From here pictures have the order of axes in which they stay, and sums of products are
+  // contractions.
+  for (const char* name : {"layout", "dce", "simplify", "expand_conv"}) names.push_back(name);
   // From here contractions read 16-bit operands, whose conversions are then shared like the rest.
   if (mixed) names.push_back(mixed_pass(*mixed));
   for (const char* name : {"fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);

@@ -20,6 +20,7 @@ struct Machine {
   double l2_bytes = 26, far_bytes = 20;  // a cycle: from L2, from beyond
   double walk_bytes = 6;                 // a cycle: when each row's page has to be looked up
   double pack_bytes = 5;                 // a cycle, read and written
+  double loop = 5;                       // to begin and end one
 };
 constexpr Machine kMachine;
 constexpr double kSymbolic = 256;
@@ -93,6 +94,7 @@ double kept_bytes(double row_bytes, std::int64_t stride, std::int64_t way, std::
 /// What the cost of a schedule depends on.
 struct Problem {
   double m = 1, n = 1, k = 1, passes = 1;  // passes: of all other axes of C
+  double k_run = 1;                        // of the last k
   // Bytes between rows of V, 0 when unknown; and between rows of U, 0 when unknown or when U runs
   // along m.
   std::int64_t v_stride = 0, u_stride = 0;
@@ -145,6 +147,8 @@ double cost(const Problem& p, const ContractSchedule& s) {
   double total =
       tiles_of(tall_tiles, s.rows) + tiles_of(short_tiles, s.rows - 1) + tiles_of(single, 1);
   if (s.packed) total += p.k * width * p.element_bytes / kMachine.pack_bytes;
+  // Loops of a few k's each.
+  if (s.k_block == 0) total += tiles * (p.k / p.k_run) * kMachine.loop;
   // Between two blocks the sums are written and read again.
   if (s.k_block > 0) total += p.m * vectors * 2 * (std::ceil(p.k / k_block) - 1);
   return p.passes * panels * total;
@@ -163,6 +167,7 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
   p.n = extent_of(*r.n);
   for (const ContractIndex* m : r.m) p.m *= extent_of(*m);
   for (const ContractIndex* k : r.k) p.k *= extent_of(*k);
+  if (!r.k.empty()) p.k_run = extent_of(*r.k.back());
   for (const ContractIndex* i : r.other) p.passes *= extent_of(*i);
   const auto v = static_cast<std::size_t>(r.u_is_a ? c.b : c.a);
   p.element_bytes = static_cast<double>(size_in_bytes(program.buffers.at(v).type.element));
@@ -278,6 +283,8 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     const int k_block = r.pairs ? 1024 : 512;
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
+      // Few rows share a panel: it is not worth packing.
+      if (!r.turned && r.m.size() == 1) add({rows, vectors, 0, false});
       continue;
     }
     // A sum of any length (over the batch) whose operand has a far row of memory for each k: a

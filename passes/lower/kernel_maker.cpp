@@ -285,8 +285,23 @@ class KernelMaker {
     c.a_base = offsets[0].base;
     c.b_base = offsets[1].base;
     std::string order = out;
+    std::string summed;
     for (const auto& [letter, extent] : extents)
-      if (out.find(letter) == std::string::npos) order += letter;
+      if (out.find(letter) == std::string::npos) summed += letter;
+    // The sum runs along memory: the letter of the largest step first.
+    const auto step = [&](char letter) {
+      std::int64_t sum = 0;
+      for (const Affine& o : offsets) {
+        const auto at = o.strides.find(axis_of[letter]);
+        if (at == o.strides.end()) continue;
+        if (!at->second.is_constant()) return INT64_MAX;
+        sum += std::abs(at->second.value());
+      }
+      return sum;
+    };
+    std::stable_sort(summed.begin(), summed.end(),
+                     [&](char a, char b) { return step(a) > step(b); });
+    order += summed;
     Dim points = 2;
     for (const char letter : order) {
       loop::ContractIndex i;
