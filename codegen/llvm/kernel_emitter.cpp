@@ -118,12 +118,15 @@ class KernelEmitter {
   /// Sums down many columns: a row of memory gives several vectors of them at a time, so that fewer
   /// passes go over the rows.
   bool sums_columns() const {
-    constexpr std::size_t kFewExpressions = 16;  // more would not fit the registers
+    constexpr std::ptrdiff_t kFewExpressions = 16;  // more would not fit the registers
     const Dim& columns = axis(k_.outer.back()).extent;
     bool sums = false;
     for (const loop::Stage& s : k_.stages)
       sums = sums || (!s.axes.empty() && !s.reductions.empty());
-    return sums && k_.exprs.size() <= kFewExpressions && columns.is_constant() &&
+    const auto values = std::count_if(k_.exprs.begin(), k_.exprs.end(), [](const loop::Expr& e) {
+      return is_float(e.type) || e.kind == loop::ExprKind::Load;
+    });
+    return sums && values <= kFewExpressions && columns.is_constant() &&
            columns.value() >= kColumnVectors * width_;
   }
 

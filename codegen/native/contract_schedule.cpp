@@ -283,8 +283,10 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     const int k_block = r.pairs ? 1024 : 512;
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
-      // Few rows share a panel: it is not worth packing.
-      if (!r.turned && r.m.size() == 1) add({rows, vectors, 0, false});
+      // Where few rows share a panel it is not worth packing.
+      if (r.turned || r.pairs) continue;
+      add({rows, vectors, k_block, false});
+      if (r.m.size() == 1) add({rows, vectors, 0, false});
       continue;
     }
     // A sum of any length (over the batch) whose operand has a far row of memory for each k: a

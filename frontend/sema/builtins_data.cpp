@@ -27,6 +27,20 @@ Val integer(Evaluator& ev, Frame&, const Args& a, Span) {
       a[0].value.get<TensorRef>() ? "`i32(x)` converts a tensor" : "");
 }
 
+/// A layer with the same configuration and parameters of its own.
+Val fresh(Evaluator& ev, Frame&, const Args& a, Span) {
+  const Function* fn = a[0].value.function();
+  if (!fn)
+    return a[0].value.get<const Builtin*>()
+               ? a[0].value
+               : ev.report(Diag::bad_argument, a[0].span,
+                           fmt::format("`fresh` takes a layer, this is {}", describe(a[0].value)));
+  auto made = std::make_shared<Function>(*fn);
+  made->path.clear();
+  made->path_program = -1;
+  return made;
+}
+
 std::optional<std::string> path_of(Evaluator& ev, Frame& f, const Bound& b, Span span,
                                    const char* reader) {
   if (f.place != Place::Data) {
@@ -85,6 +99,7 @@ std::vector<Builtin> data_builtins() {
        {"path"},
        "a table of comma-separated values; columns are chosen by table[\"name\"]",
        csv},
+      {"fresh", {"layer"}, "the same layer with parameters of its own", fresh},
       {"idx", {"path"}, "the array of an IDX file, plain or gz", idx},
       {"int", {"x"}, "a static number as an integer, truncated", integer},
       {"npy", {"path"}, "the array of a NumPy file", npy},

@@ -476,7 +476,8 @@ void Evaluator::run_for(const ast::For& s, Frame& f) {
   const std::size_t before = reports();
   for (const Val& item : l->items) {
     if (!charge(1, s.variable.span)) return;
-    bind(f, s.variable.text, item, s.variable.span);
+    // Not bind(): a layer of the list is called after what it is, not after the variable.
+    f.names[s.variable.text] = {item, s.variable.span};
     const Val v = run(s.body, f);
     if (!s.body.stmts.empty()) check_unused(v, s.body.stmts.back().span);
     // One turn with a mistake is enough.

@@ -193,6 +193,8 @@ class Layout {
         return window(v, n, p);
       case Op::unwindow:
         return unwindow(v, n, p);
+      case Op::broadcast:
+        return broadcast(v, n, p);
       case Op::reshape:
         return reshape(v, n, p);
       case Op::transpose:
@@ -342,6 +344,17 @@ class Layout {
     m.attrs.emplace("shape", permuted(n.type.shape, p));
     set(v, b_.node(Op::unwindow, {in_order(n.operands[0], m.whole)}, m.attrs), p);
     return true;
+  }
+
+  /// New axes before the operand's first one stay in front, all others go to the end.
+  bool broadcast(Value v, const Node& n, const Perm& p) {
+    const Ints& dims = n.ints_attr("dims");
+    Perm result;
+    for (std::int64_t d = 0; d < dims.front(); ++d) result.push_back(d);
+    for (const std::int64_t k : p) result.push_back(dims[at(k)]);
+    for (std::int64_t d = dims.front(); d < n.type.rank(); ++d)
+      if (std::find(dims.begin(), dims.end(), d) == dims.end()) result.push_back(d);
+    return set(v, broadcast_in_order(v, result), result), true;
   }
 
   bool reshape(Value v, const Node& n, const Perm& p) {

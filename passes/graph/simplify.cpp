@@ -142,6 +142,26 @@ Value reduce_of_ones(const Here& h) {
   return h.b.reshape(h.a(), h.n.type.shape);
 }
 
+/// sum over k of (x[k] if k = argmax x else 0) = max x
+Value sum_at_argmax(const Here& h) {
+  const Node& choice = h.at(h.a());
+  if (choice.op != Op::select || !h.is_splat(choice.operands[2], 0)) return kNone;
+  const Value x = choice.operands[1];
+  const Node& equal = h.at(choice.operands[0]);
+  if (equal.op != Op::eq || !h.is(equal.operands[0], Op::broadcast) ||
+      !h.is(equal.operands[1], Op::broadcast))
+    return kNone;
+  const Node &place = h.at(equal.operands[0]), &index = h.at(equal.operands[1]);
+  const Value argmax = place.operands[0], iota = index.operands[0];
+  const std::int64_t last = h.b.type(x).rank() - 1;
+  if (!h.is(argmax, Op::argmax) || !h.is(iota, Op::iota) || !(h.in(argmax) == x) ||
+      h.at(argmax).int_attr("axis") != last ||
+      place.ints_attr("dims") != identity(static_cast<std::size_t>(last)) ||
+      index.ints_attr("dims") != Ints{last} || h.n.ints_attr("axes") != Ints{last})
+    return kNone;
+  return h.b.reduce(Op::reduce_max, x, {last});
+}
+
 /// sum over both, at once
 Value merge_sums(const Here& h) {
   const Ints first = h.at(h.a()).ints_attr("axes"), second = h.n.ints_attr("axes");
@@ -352,6 +372,7 @@ const Rule kRules[] = {
     {Op::reduce_max, "over axes of 1", reduce_of_ones},
     {Op::reduce_min, "over axes of 1", reduce_of_ones},
     {Op::reduce_prod, "over axes of 1", reduce_of_ones},
+    {Op::reduce_sum, "of what stands at the place of the largest", sum_at_argmax},
     {Op::reduce_sum, "of a sum",
      [](const Here& h) {
        return h.is(h.a(), Op::reduce_sum) && h.only_use() ? merge_sums(h) : kNone;

@@ -140,8 +140,9 @@ TEST_CASE("one instance of a layer has one set of parameters, in every program")
       output y = x |> twice(dense(3)) |> twice(twice(relu)) |> l[0]
       output z = apply(relu, x) + apply(f: exp, x: x) + apply(dense(3), x)
     })")
-                  .module) == Paths{"d.w", "d.b", "d_2.w", "d_2.b", "twice_1.dense_1.w",
-                                    "twice_1.dense_1.b", "dense_1.w", "dense_1.b"});
+                  .module) == Paths{"dense_1.w", "dense_1.b", "dense_2.w", "dense_2.b",
+                                    "twice_1.dense_1.w", "twice_1.dense_1.b", "dense_3.w",
+                                    "dense_3.b"});
 }
 
 TEST_CASE("names of the library and words of the grammar are free for use") {

@@ -178,9 +178,9 @@ TEST_CASE("a shared layer has one set of parameters, anonymous ones their own") 
   })");
   std::vector<std::string> paths;
   for (const ParamInfo& p : m.params) paths.push_back(p.path);
-  CHECK(
-      fmt::format("{}", fmt::join(paths, " ")) ==
-      "tied.w tied.b b.w b.b b_2.w b_2.b inner.w inner.b inner_2.w inner_2.b dense_1.w dense_1.b");
+  CHECK(fmt::format("{}", fmt::join(paths, " ")) ==
+        "tied.w tied.b dense_1.w dense_1.b dense_2.w dense_2.b inner.w inner.b inner_2.w inner_2.b "
+        "dense_3.w dense_3.b");
 }
 
 TEST_CASE("consts and settings change from outside") {
