@@ -38,6 +38,8 @@ namespace {
 constexpr int kBlockRows = 480;
 // With fewer rows than this packing V costs more than it saves.
 constexpr int kLeastPackedRows = 48;
+// So many k's ahead U is asked for, where hardware does not do so.
+constexpr std::int64_t kAhead = 16;
 
 class ContractionEmitter : ContractionBase {
  public:
@@ -202,7 +204,8 @@ class ContractionEmitter : ContractionBase {
     };
   }
   Value* address_of_u(Value* offset) {
-    return b_.CreateInBoundsGEP(u_memory(), e_.buffer(u_buffer()), offset);
+    // Not in bounds: what is asked for ahead may lie behind the end.
+    return b_.CreateGEP(u_memory(), e_.buffer(u_buffer()), offset);
   }
   llvm::Type* u_memory() { return e_.memory_type(e_.element(u_buffer())); }
 
@@ -269,7 +272,7 @@ class ContractionEmitter : ContractionBase {
     };
     if (rows_.size() > 1) row_table_ = table(kBlockRows, "rows");
     if (blocks_.inner.empty()) return;
-    u_table_ = table(blocks_.products(), "u");
+    u_table_ = table(blocks_.products() + kAhead, "u");
     v_table_ = table(blocks_.products(), "v");
     const auto walk = [&](auto& self, std::size_t at, Value* place, Value* u, Value* v) -> void {
       if (at > blocks_.inner.size()) {
@@ -286,6 +289,9 @@ class ContractionEmitter : ContractionBase {
       });
     };
     walk(walk, 0, number(0), number(0), number(0));
+    // What is asked for ahead of the last products is of no use, but must be somewhere.
+    for (std::int64_t k = 0; k < kAhead; ++k)
+      b_.CreateStore(number(0), entry(u_table_, number(blocks_.products() + k)));
   }
   Value* entry(llvm::AllocaInst* table, Value* at) {
     return b_.CreateInBoundsGEP(b_.getInt64Ty(), table, at);
@@ -410,7 +416,7 @@ class ContractionEmitter : ContractionBase {
             columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
                                         : widened(read(k, s, nullptr)));
           const RowsOfU here = rows_of_u(u_of(k));
-          if (!u_table_ && !row_table_) prefetch_u(here(0));
+          if (u_runs_far()) e_.prefetch(rows_of_u(u_of(b_.CreateAdd(k, number(kAhead))))(0));
           step(t, here, columns);
         });
       }
@@ -435,19 +441,16 @@ class ContractionEmitter : ContractionBase {
     }
     return [this, begins](Value* at_k) -> RowsOfU {
       return [this, begins, at_k](int r) {
-        return b_.CreateInBoundsGEP(u_memory(), begins[static_cast<std::size_t>(r)], at_k);
+        return b_.CreateGEP(u_memory(), begins[static_cast<std::size_t>(r)], at_k);
       };
     };
   }
 
   /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
   /// foresee such steps.
-  void prefetch_u(Value* at) {
-    constexpr std::int64_t kAhead = 16;
-    const Dim& step = r_.u_stride(*blocks_.split);
-    if (step == Dim(1)) return;
-    // Not in bounds: it may lie behind the end.
-    e_.prefetch(b_.CreateGEP(u_memory(), at, b_.CreateMul(e_.dim(step), number(kAhead))));
+  bool u_runs_far() const {
+    const ContractIndex& k = blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
+    return !(r_.u_stride(k) == Dim(1));
   }
 
   /// A vector of V as it is in memory.

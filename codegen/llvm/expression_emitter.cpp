@@ -274,31 +274,6 @@ Value* ExpressionEmitter::address(loop::BufferId b, ElementType t, Value* offset
   return b_.CreateInBoundsGEP(memory_type(t), buffer(b), offset);
 }
 
-Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
-  const ExprId offset = e.operands[0];
-  llvm::Type* type = memory_type(e.type);
-  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
-  Value* v;
-  if (!vector) {
-    v = b_.CreateAlignedLoad(type, address(e.buffer, e.type, evaluate_at(offset, false)), align);
-  } else {
-    llvm::Type* vector_type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
-    const auto step = coefficient(offset, vector_axis_);
-    if (step && *step == Dim(1)) {
-      Value* at = address(e.buffer, e.type, evaluate_at(offset, false));
-      v = mask_ ? b_.CreateMaskedLoad(vector_type, at, align, mask_,
-                                      llvm::Constant::getNullValue(vector_type))
-                : static_cast<Value*>(b_.CreateAlignedLoad(vector_type, at, align));
-    } else {
-      Value* places = address(e.buffer, e.type, evaluate_at(offset, true));
-      Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
-      v = b_.CreateMaskedGather(vector_type, places, align, all,
-                                llvm::Constant::getNullValue(vector_type));
-    }
-  }
-  return from_memory(e.type, v);
-}
-
 void ExpressionEmitter::prefetch(ExprId id, std::int64_t bytes) {
   constexpr std::int64_t kLine = 64;
   const loop::Expr& load = k_.exprs[static_cast<std::size_t>(id)];

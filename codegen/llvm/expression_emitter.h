@@ -98,6 +98,9 @@ class ExpressionEmitter {
   llvm::Value* evaluate_at(loop::ExprId e, bool vector);
   llvm::Value* emit(const loop::Expr& e, bool vector);
   llvm::Value* emit_load(const loop::Expr& e, bool vector);
+  llvm::Value* strided(const loop::Expr& e, std::int64_t step);
+  std::optional<int> repetition(loop::ExprId offset) const;
+  llvm::Value* repeated(const loop::Expr& e, int times);
   llvm::Value* emit_scalar_op(const loop::Expr& e, std::vector<llvm::Value*> operands);
   llvm::Value* emit_convert(llvm::Value* v, ElementType from, ElementType to);
   llvm::Value* emit_quotient(const loop::Expr& e, llvm::Value* a, llvm::Value* b);

@@ -36,6 +36,8 @@ int lanes_for(const loop::Kernel& k, const VectorUnit& unit) {
 }
 
 constexpr int kColumnVectors = 4;
+// Elements so far apart are loaded with what lies between (expression_loads.cpp).
+constexpr std::int64_t kFewApart = 4;
 
 class KernelEmitter {
  public:
@@ -71,7 +73,7 @@ class KernelEmitter {
 
   // ---- The choice ----
 
-  /// Loads and stores of the stages that have axes, or of all, that do not step by 0 or 1 along
+  /// Loads and stores of the stages that have axes, or of all, that are far apart along
   /// `axis_of(stage)`.
   int scattered(const std::function<AxisId(const loop::Stage&)>& axis_of) const {
     int count = 0;
@@ -80,7 +82,7 @@ class KernelEmitter {
       if (a < 0) continue;
       const auto bad = [&](ExprId offset) {
         const auto c = e_.coefficient(offset, a);
-        return !c || !(*c == Dim(0) || *c == Dim(1));
+        return !c || !c->is_constant() || c->value() < 0 || c->value() > kFewApart;
       };
       std::vector<bool> seen(k_.exprs.size(), false);
       const std::function<void(ExprId)> visit = [&](ExprId id) {
@@ -112,7 +114,16 @@ class KernelEmitter {
     const int rows =
         scattered([](const loop::Stage& s) { return s.axes.empty() ? -1 : s.axes.back(); });
     const int columns = scattered([&](const loop::Stage&) { return k_.outer.back(); });
-    return columns < rows;
+    if (columns != rows) return columns < rows;
+    // Vectors along a short axis (the taps of a window) would be mostly empty.
+    const auto is_short = [&](AxisId a) {
+      const Dim& extent = axis(a).extent;
+      return extent.is_constant() && 2 * extent.value() <= width_;
+    };
+    return !is_short(k_.outer.back()) &&
+           std::any_of(k_.stages.begin(), k_.stages.end(), [&](const loop::Stage& s) {
+             return !s.axes.empty() && is_short(s.axes.back());
+           });
   }
 
   /// Sums down many columns: a row of memory gives several vectors of them at a time, so that fewer
@@ -264,7 +275,7 @@ class KernelEmitter {
       const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
       if (e.kind != loop::ExprKind::Load || e.type == ElementType::Bool) continue;
       const auto along = e_.coefficient(e.operands[0], t.write);
-      if (!along || *along == Dim(0) || *along == Dim(1)) continue;
+      if (along && (*along == Dim(0) || *along == Dim(1))) continue;
       for (const AxisId a : k_.outer)
         if (a != t.write && is_one(e.operands[0], a) && (t.read < 0 || t.read == a)) {
           t.read = a;
@@ -305,25 +316,21 @@ class KernelEmitter {
       e_.forget();
     };
     Value *read_whole = whole(read), *write_whole = whole(write);
+    const auto block = [&](Value* p, Value* q, Value* mask) {
+      std::vector<std::vector<Value*>> turned;
+      for (const ExprId load : transpose_.loads) turned.push_back(turned_block(load, p, q, mask));
+      for (int r = 0; r < width_; ++r) {
+        store_row(b_.CreateAdd(p, b_.getInt64(static_cast<std::uint64_t>(r))), q, mask);
+        for (std::size_t k = 0; k < transpose_.loads.size(); ++k)
+          e_.preset(transpose_.loads[k], turned[k][static_cast<std::size_t>(r)]);
+        e_.store_all(k_.stages[0].stores);
+      }
+    };
     emit_loop(b_, from_of(read), read_whole, width_, "block", [&](Value* p) {
-      emit_loop(b_, from_of(write), write_whole, width_, "block", [&](Value* q) {
-        std::vector<std::vector<Value*>> turned;
-        for (const ExprId load : transpose_.loads) turned.push_back(turned_block(load, p, q));
-        for (int r = 0; r < width_; ++r) {
-          store_row(b_.CreateAdd(p, b_.getInt64(static_cast<std::uint64_t>(r))), q, nullptr);
-          for (std::size_t k = 0; k < transpose_.loads.size(); ++k)
-            e_.preset(transpose_.loads[k], turned[k][static_cast<std::size_t>(r)]);
-          e_.store_all(k_.stages[0].stores);
-        }
-      });
-      // The last columns of these rows, and below the last rows, element by element.
-      emit_loop(b_, p, b_.CreateAdd(p, b_.getInt64(static_cast<std::uint64_t>(width_))), 1, "row",
-                [&](Value* row) {
-                  emit_loop(b_, write_whole, to_of(write), width_, "rest", [&](Value* q) {
-                    store_row(row, q, lanes_below(b_.CreateSub(to_of(write), q)));
-                    e_.store_all(k_.stages[0].stores);
-                  });
-                });
+      emit_loop(b_, from_of(write), write_whole, width_, "block",
+                [&](Value* q) { block(p, q, nullptr); });
+      emit_loop(b_, write_whole, to_of(write), width_, "rest",
+                [&](Value* q) { block(p, q, lanes_below(b_.CreateSub(to_of(write), q))); });
     });
     emit_loop(b_, read_whole, to_of(read), 1, "row", [&](Value* row) {
       emit_loop(b_, from_of(write), to_of(write), width_, "rest", [&](Value* q) {
@@ -336,12 +343,15 @@ class KernelEmitter {
   }
 
   /// A load at the block (p.., q..): vectors along `read`, one for each q, turned into vectors
-  /// along `write`, one for each p.
-  std::vector<Value*> turned_block(ExprId load, Value* p, Value* q) {
+  /// along `write`, one for each p. Beyond the end the last q is read again.
+  std::vector<Value*> turned_block(ExprId load, Value* p, Value* q, Value* mask) {
     std::vector<Value*> v;
+    Value* last = b_.CreateSub(to_of(transpose_.write), b_.getInt64(1));
     for (int k = 0; k < width_; ++k) {
       e_.set_axis(transpose_.read, p);
-      e_.set_axis(transpose_.write, b_.CreateAdd(q, b_.getInt64(static_cast<std::uint64_t>(k))));
+      Value* at = b_.CreateAdd(q, b_.getInt64(static_cast<std::uint64_t>(k)));
+      if (mask) at = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, at, last);
+      e_.set_axis(transpose_.write, at);
       e_.set_vector(transpose_.read, width_, nullptr);
       e_.forget();
       v.push_back(e_.evaluate_vector(load));
