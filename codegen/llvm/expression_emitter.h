@@ -101,6 +101,11 @@ class ExpressionEmitter {
   llvm::Value* strided(const loop::Expr& e, std::int64_t step);
   std::optional<int> repetition(loop::ExprId offset) const;
   llvm::Value* repeated(const loop::Expr& e, int times);
+  struct Clamp {
+    loop::ExprId index, last;
+  };
+  std::optional<Clamp> clamp_in(loop::ExprId offset) const;
+  llvm::Value* clamped(const loop::Expr& e, const Clamp& c);
   llvm::Value* emit_scalar_op(const loop::Expr& e, std::vector<llvm::Value*> operands);
   llvm::Value* emit_convert(llvm::Value* v, ElementType from, ElementType to);
   llvm::Value* emit_quotient(const loop::Expr& e, llvm::Value* a, llvm::Value* b);

@@ -4,6 +4,8 @@
 //   step 2..4   that many loads side by side, of which every step-th element is kept (the windows
 //               of a pooling)
 //   repeated    an index i / d: a vector of fewer elements, each d times (its gradient)
+//   clamped     an index max(0, min(e, last)) of step 1: one masked load, and the ends where it
+//               leaves them (padding, concat)
 //   else        a gather, which takes as long as loading one by one
 #include <llvm/IR/Intrinsics.h>
 
@@ -38,6 +40,8 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
     return from_memory(e.type, strided(e, step->value()));
   if (const auto d = repetition(offset); d && lanes_ % *d == 0)
     return from_memory(e.type, repeated(e, *d));
+  if (const auto c = vector_axis_ >= 0 ? clamp_in(offset) : std::nullopt)
+    return from_memory(e.type, clamped(e, *c));
   Value* places = address(e.buffer, e.type, evaluate_at(offset, true));
   Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
   return from_memory(e.type, b_.CreateMaskedGather(vector_type, places, align, all,
@@ -108,6 +112,59 @@ Value* ExpressionEmitter::repeated(const loop::Expr& e, int times) {
                                             llvm::Constant::getNullValue(type))
                       : static_cast<Value*>(b_.CreateAlignedLoad(type, at, align));
   return b_.CreateShuffleVector(loaded, copies);
+}
+
+/// The part of an offset that is max(0, min(e, last)) with e of step 1 along the vectors, and
+/// nothing else of it.
+std::optional<ExpressionEmitter::Clamp> ExpressionEmitter::clamp_in(ExprId offset) const {
+  const auto expr = [&](ExprId id) -> const loop::Expr& {
+    return k_.exprs[static_cast<std::size_t>(id)];
+  };
+  const loop::Expr& e = expr(offset);
+  if (e.kind != ExprKind::Scalar) return std::nullopt;
+  if (e.op == ScalarOp::Add)
+    for (std::size_t k = 0; k < 2; ++k)
+      if (!depends(e.operands[1 - k], vector_axis_)) return clamp_in(e.operands[k]);
+  if (e.op != ScalarOp::Max) return std::nullopt;
+  const auto is_zero = [&](ExprId id) {
+    return expr(id).kind == ExprKind::Constant && expr(id).integer == 0;
+  };
+  const ExprId low = e.operands[0], inner = e.operands[1];
+  if (!is_zero(low) || expr(inner).kind != ExprKind::Scalar || expr(inner).op != ScalarOp::Min)
+    return std::nullopt;
+  const ExprId index = expr(inner).operands[0], last = expr(inner).operands[1];
+  const auto step = coefficient(index, vector_axis_);
+  if (!step || !(*step == Dim(1)) || depends(last, vector_axis_)) return std::nullopt;
+  return Clamp{index, last};
+}
+
+Value* ExpressionEmitter::clamped(const loop::Expr& e, const Clamp& c) {
+  llvm::Type *type = memory_type(e.type), *i64 = b_.getInt64Ty();
+  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
+  llvm::Type* vector_type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
+  Value *index = evaluate_at(c.index, false), *last = evaluate_at(c.last, false);
+  // The offset of the first lane is that of its clamped index; from there to index 0 of the axis.
+  Value* first = evaluate_at(e.operands[0], false);
+  Value* zero = b_.getInt64(0);
+  Value* inside = b_.CreateBinaryIntrinsic(
+      llvm::Intrinsic::smax, zero, b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, index, last));
+  Value* origin = b_.CreateSub(first, inside);
+  Value* lanes = b_.CreateAdd(splat(index, lanes_), b_.CreateStepVector(llvm::FixedVectorType::get(
+                                                        i64, static_cast<unsigned>(lanes_))));
+  Value* below = b_.CreateICmpSLT(lanes, splat(zero, lanes_));
+  Value* above = b_.CreateICmpSGT(lanes, splat(last, lanes_));
+  Value* mask = b_.CreateNot(b_.CreateOr(below, above));
+  if (mask_) mask = b_.CreateAnd(mask, mask_);
+  // Not in bounds: lanes outside are not read.
+  Value* at = b_.CreateGEP(type, buffer(e.buffer), b_.CreateAdd(origin, index));
+  Value* v =
+      b_.CreateMaskedLoad(vector_type, at, align, mask, llvm::Constant::getNullValue(vector_type));
+  const auto end = [&](Value* place) {
+    return splat(
+        b_.CreateAlignedLoad(type, address(e.buffer, e.type, b_.CreateAdd(origin, place)), align),
+        lanes_);
+  };
+  return b_.CreateSelect(below, end(zero), b_.CreateSelect(above, end(last), v));
 }
 
 }  // namespace dlc

@@ -59,7 +59,7 @@ class KernelEmitter {
     } else if (find_transpose()) {
       transpose_outer(0);
     } else if (columns_are_better()) {
-      if (sums_columns()) width_ *= kColumnVectors;
+      width_ *= column_vectors();
       outer(0, k_.outer.size() - 1,
             [&] { vectorised(k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }); });
     } else {
@@ -128,7 +128,7 @@ class KernelEmitter {
 
   /// Sums down many columns: a row of memory gives several vectors of them at a time, so that fewer
   /// passes go over the rows.
-  bool sums_columns() const {
+  int column_vectors() const {
     constexpr std::ptrdiff_t kFewExpressions = 16;  // more would not fit the registers
     const Dim& columns = axis(k_.outer.back()).extent;
     bool sums = false;
@@ -137,8 +137,11 @@ class KernelEmitter {
     const auto values = std::count_if(k_.exprs.begin(), k_.exprs.end(), [](const loop::Expr& e) {
       return is_float(e.type) || e.kind == loop::ExprKind::Load;
     });
-    return sums && values <= kFewExpressions && columns.is_constant() &&
-           columns.value() >= kColumnVectors * width_;
+    if (!sums || values > kFewExpressions || !columns.is_constant()) return 1;
+    // The last vectors would be masked, and all of them be made anew for it.
+    int vectors = kColumnVectors;
+    while (vectors > 1 && columns.value() % (vectors * width_) != 0) vectors /= 2;
+    return vectors;
   }
 
   // ---- Loops ----

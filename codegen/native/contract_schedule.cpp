@@ -73,9 +73,8 @@ bool is_longer(const ContractIndex& a, const ContractIndex& b) {
 /// Registers hold the sums, a row of V, and one element of U: 32 of 512 bits, else 16.
 int most_rows(int vectors, int bits) {
   if (bits >= 512) {
-    if (vectors > 4) return 1;
-    static constexpr int kRows[] = {0, 12, 12, 8, 6};
-    return kRows[vectors];
+    static constexpr int kRows[] = {0, 12, 12, 8, 6, 5};
+    return vectors < static_cast<int>(std::size(kRows)) ? kRows[vectors] : 1;
   }
   return vectors == 1 ? 10 : vectors == 2 ? 6 : 1;
 }

@@ -20,6 +20,7 @@
 
 #include "ir/op_def.h"
 #include "passes/lower/expressions.h"
+#include "passes/lower/kernel_maker.h"
 
 namespace dlc {
 
@@ -35,6 +36,10 @@ bool lowers_as(const Node& n) {
 }
 
 bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n); }
+
+bool has_own_kernel(const Node& n) {
+  return n.op == Op::contract || lowers_as<LowerScatterAdd>(n) || is_written_in_parts(n);
+}
 
 /// The axes that a reduction takes away.
 std::vector<std::int64_t> reduced_axes(const Node& n) {
@@ -206,6 +211,7 @@ struct Group {
   bool reduces = false;
   bool contracts = false;
   bool scatters = false;
+  bool concatenates = false;
   std::vector<Value> items;
 };
 
@@ -263,6 +269,7 @@ class Fusion {
     enum Kind {
       None,
       Scatter,      // the kernel adds to memory at places that data gives
+      Concat,       // the kernel writes its operands one after the other
       OwnKernel,    // the node is a contraction or a scatter
       RowsOfTile,   // the node reduces, the kernel is a contraction
       OtherDomain,  // their points are not the same
@@ -275,11 +282,12 @@ class Fusion {
 
   void place(Value v) {
     const Node& n = g_[v];
-    if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) {
+    if (has_own_kernel(n)) {
       Group group;
       group.domain = n.type.shape;
       group.contracts = n.op == Op::contract;
-      group.scatters = !group.contracts;
+      group.scatters = lowers_as<LowerScatterAdd>(n);
+      group.concatenates = n.op == Op::concat;
       return add_group(std::move(group), v);
     }
     for (std::size_t k = first_possible(v); k < groups_.size(); ++k)
@@ -318,7 +326,8 @@ class Fusion {
     const Group& group = groups_[static_cast<std::size_t>(k)];
     const Node& n = g_[v];
     if (group.scatters) return {Obstacle::Scatter};
-    if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) return {Obstacle::OwnKernel};
+    if (group.concatenates) return {Obstacle::Concat};
+    if (has_own_kernel(n)) return {Obstacle::OwnKernel};
     const Shape& shape = n.type.shape;
     if (is_reduction(n)) {
       if (group.contracts) return {Obstacle::RowsOfTile};
@@ -357,7 +366,12 @@ class Fusion {
     switch (o.kind) {
       case Obstacle::Scatter:
         return "the first one adds to memory at places that data gives; nothing else runs in it";
+      case Obstacle::Concat:
+        return "the first one writes its parts one after the other; nothing else runs in it";
       case Obstacle::OwnKernel:
+        if (n.op == Op::concat)
+          return fmt::format("{} writes its parts one after the other, each as it lies in memory",
+                             label(v));
         return n.op == Op::contract
                    ? fmt::format(
                          "{} uses each element of its operands many times, in tiles of its "

@@ -357,6 +357,45 @@ Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
   return KernelMaker(storage, items, read_elsewhere).make();
 }
 
+bool is_written_in_parts(const Node& n) { return n.op == Op::concat && n.int_attr("axis") > 0; }
+
+Kernel make_concat(const Storage& s, Value node) {
+  const Node& n = s.g[node];
+  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+  Kernel k;
+  k.name = fmt::format("k{}_{}", n.kernel, n.name.empty() ? "concat" : n.name);
+  if (n.loc.known()) k.locs = {n.loc};
+  KernelBuilder b(k);
+  Index outer;
+  for (std::size_t a = 0; a < axis; ++a) {
+    k.outer.push_back(b.axis(fmt::format("i{}", a), n.type.shape[a]));
+    outer.push_back(b.axis_value(k.outer.back()));
+  }
+  Expressions e(
+      s.g, b, [&](Value v) { return s.is_leaf(v); },
+      [&](Value v, const Index& at) {
+        const Type& type = s.g.type(v);
+        return b.load(s.buffer(v), type.element, b.linear_offset(at, type.shape));
+      });
+  Dim start = 0;
+  for (std::size_t part = 0; part < n.operands.size(); ++part) {
+    const Shape& shape = s.g.type(n.operands[part]).shape;
+    loop::Stage stage;
+    Index from = outer;
+    for (std::size_t a = axis; a < shape.size(); ++a) {
+      stage.axes.push_back(b.axis(fmt::format("j{}_{}", part, a), shape[a]));
+      from.push_back(b.axis_value(stage.axes.back()));
+    }
+    Index to = from;
+    to[axis] = b.add(from[axis], b.dim(start));
+    stage.stores.push_back(
+        {s.buffer(node), b.linear_offset(to, n.type.shape), e.element(n.operands[part], from)});
+    k.stages.push_back(std::move(stage));
+    start = start + shape[axis];
+  }
+  return k;
+}
+
 std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   const Node& n = s.g[node];
   const auto axis = static_cast<std::size_t>(n.int_attr("axis"));

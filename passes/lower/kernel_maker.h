@@ -26,6 +26,12 @@ loop::Kernel make_kernel(const Storage& storage, const std::vector<Value>& items
 /// A scatter_add: zeros, then the additions in order.
 std::vector<loop::Kernel> make_scatter(const Storage& storage, Value node);
 
+/// Whether a stored concat is a loop for each operand rather than a choice for each element: along
+/// all axes but the first, which threads share out.
+bool is_written_in_parts(const Node& n);
+/// Such a concat.
+loop::Kernel make_concat(const Storage& storage, Value node);
+
 /// to[i] = from[i]
 loop::Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to,
                        const Type& type);

@@ -98,6 +98,10 @@ class Lowerer {
           p_.kernels.push_back(std::move(kernel));
         continue;
       }
+      if (is_written_in_parts(g_[items[0]])) {
+        p_.kernels.push_back(make_concat(storage_, items[0]));
+        continue;
+      }
       p_.kernels.push_back(make_kernel(storage_, items, [&](Value v) { return elsewhere[v.id]; }));
     }
     keep_old_values();
