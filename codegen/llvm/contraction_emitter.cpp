@@ -270,11 +270,7 @@ class ContractionEmitter : ContractionBase {
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };
-    if (rows_.size() > 1) {
-      row_table_ = table(kBlockRows + kAhead, "rows");
-      emit_loop(b_, number(0), number(kBlockRows + kAhead), 1, "table",
-                [&](Value* i) { b_.CreateStore(number(0), entry(row_table_, i)); });
-    }
+    if (rows_.size() > 1) row_table_ = table(kBlockRows, "rows");
     if (blocks_.inner.empty()) return;
     u_table_ = table(blocks_.products() + kAhead, "u");
     v_table_ = table(blocks_.products(), "v");
@@ -420,7 +416,7 @@ class ContractionEmitter : ContractionBase {
             columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
                                         : widened(read(k, s, nullptr)));
           const RowsOfU here = rows_of_u(u_of(k));
-          prefetch_u(block, i, k, rows_of_u);
+          prefetch_u(block, i, rows, k, rows_of_u);
           step(t, here, columns);
         });
       }
@@ -451,17 +447,18 @@ class ContractionEmitter : ContractionBase {
   }
 
   /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
-  /// foresee such steps. Nor does it the short stretches of the rows of windows: of those another
-  /// row is asked for with each k, so that each line is once.
-  void prefetch_u(const Block& block, Value* i, Value* k,
+  /// foresee such steps. Nor does it follow many rows of windows at once: of those another one is
+  /// asked for with each k, so that each line is once.
+  void prefetch_u(const Block& block, Value* i, int rows, Value* k,
                   const std::function<RowsOfU(Value*)>& rows_of_u) {
+    constexpr int kFollowed = 8;
     const ContractIndex& last = blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
     Value* ahead = u_of(b_.CreateAdd(k, number(kAhead)));
     if (!(r_.u_stride(last) == Dim(1))) {
       e_.prefetch(rows_of_u(ahead)(0));
-    } else if (row_table_ && u_table_) {
-      Value* place =
-          b_.CreateAdd(b_.CreateSub(i, block.first), b_.CreateAnd(k, number(kAhead - 1)));
+    } else if (row_table_ && u_table_ && rows > kFollowed) {
+      Value* row = smaller(b_.CreateAnd(k, number(kAhead - 1)), number(rows - 1));
+      Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), row);
       e_.prefetch(
           address_of_u(b_.CreateAdd(b_.CreateAdd(block.u, looked_up(row_table_, place)), ahead)));
     }
