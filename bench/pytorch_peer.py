@@ -2,7 +2,7 @@
 """The example models in PyTorch eager, as a user writes them. Exit 77 without PyTorch.
 
     pytorch_peer.py serve THREADS       answers requests, see peer.py; values in seconds
-        step MODEL BATCH                one training step, its batch gathered from shuffled rows in memory
+        step MODEL BATCH [LAYOUT]       one training step, its batch gathered from shuffled rows in memory; LAYOUT: channels_last
         epoch MODEL BATCH               one epoch from u8 pictures: a shuffling DataLoader over a TensorDataset (no worker
                                         processes); conversion and scaling in the step
         predict MODEL                   one row of f32 through the model, without gradients
@@ -18,6 +18,8 @@ try:
     import torch
 except ImportError:
     sys.exit(77)
+
+import pytorch_nets as nets
 
 
 def dense_net(*sizes):
@@ -52,11 +54,31 @@ def cross_entropy(net, x, y):
     return torch.nn.functional.cross_entropy(net(x.float() / 255), y)
 
 
+def enlarged(size):
+    """The loss of pictures of size x size."""
+
+    def loss(net, x, y):
+        x = x.reshape(-1, 1, 28, 28).float() / 255
+        if size != 28:
+            x = torch.nn.functional.interpolate(x, (size, size), mode="bilinear", align_corners=False)
+        if next(net.parameters()).is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(memory_format=torch.channels_last)
+        return torch.nn.functional.cross_entropy(net(x), y)
+
+    return loss
+
+
 MODELS = {
     "linear_regression": (houses, lambda: torch.nn.Linear(2, 1), squared, 0.03),
     "softmax_regression": (pictures, lambda: torch.nn.Linear(784, 10), cross_entropy, 0.1),
     "mlp": (pictures, lambda: dense_net(784, 256, 10), cross_entropy, 0.5),
     "deep_mlp": (pictures, lambda: dense_net(784, 512, 512, 512, 10), cross_entropy, 0.1),
+    "lenet": (pictures, nets.lenet, enlarged(28), 0.1),
+    "vgg": (pictures, nets.vgg, enlarged(224), 0.05),
+    "alexnet": (pictures, nets.alexnet, enlarged(224), 0.01),
+    "resnet18": (pictures, nets.resnet18, enlarged(96), 0.01),
+    "densenet": (pictures, nets.densenet, enlarged(96), 0.01),
+    "googlenet": (pictures, nets.googlenet, enlarged(96), 0.01),
 }
 
 
@@ -70,9 +92,11 @@ def train_on(net, loss_of, optimizer, batch):
 class Training:
     """A model with its data; steps and epochs go on where the last turn ended."""
 
-    def __init__(self, model, batch):
+    def __init__(self, model, batch, layout=None):
         data, make, self.loss_of, lr = MODELS[model]
         self.columns, self.net, self.batch, self.at = data(), make(), batch, 0
+        if layout == "channels_last":
+            self.net = self.net.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=lr)
         self.order = torch.randperm(len(self.columns[0]))
 
@@ -90,17 +114,19 @@ class Training:
 trainings = {}
 
 
-def answer(what, model, batch=1, seconds=1.0):
+def answer(what, model, batch=1, seconds=1.0, layout=None, fewest=10):
     if what == "predict":
         net, row = MODELS[model][1](), torch.rand(1, 784)
         with torch.no_grad():
             return peer.median_seconds(lambda: net(row), seconds, warm_up=20)
-    first = (model, batch) not in trainings
+    first = (model, batch, layout) not in trainings
     if first:
-        trainings[model, batch] = Training(model, batch)
-    training = trainings[model, batch]
+        if fewest < 10:
+            trainings.clear()  # large models, one after the other
+        trainings[model, batch, layout] = Training(model, batch, layout)
+    training = trainings[model, batch, layout]
     if what == "step":
-        return peer.median_seconds(training.step, seconds)
+        return peer.median_seconds(training.step, seconds, fewest, warm_up=min(fewest, 3) if first else 0)
     if first:
         training.epoch()
     start = time.perf_counter()

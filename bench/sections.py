@@ -13,6 +13,8 @@ STEPS = [("linear_regression", "examples/linear_regression.dl", 10, "us"),
          ("mlp", "examples/mlp.dl", 256, "ms"),
          ("deep_mlp", "bench/deep_mlp.dl", 64, "ms"),
          ("deep_mlp", "bench/deep_mlp.dl", 1024, "ms")]
+# The convolutional models and their batches.
+NETS = [("lenet", 256), ("vgg", 64), ("alexnet", 32), ("resnet18", 64), ("densenet", 64), ("googlenet", 64)]
 IN_A_SECOND = {"us": 1e6, "ms": 1e3, "s": 1}
 EPOCHS = [STEPS[1], STEPS[2], STEPS[3]]
 MLP = ROOT / "examples/mlp.dl"
@@ -80,6 +82,33 @@ def steps(suite):
             rounds = interleave(suite, "steps", case, turns)
             scaled = {name: [v * IN_A_SECOND[unit] for v in values] for name, values in rounds.items()}
             rows.append(row(case, unit, "lower", scaled, threads))
+        close(peers)
+    return rows
+
+
+def nets(suite):
+    """Training steps of the convolutional models beside PyTorch, in its own layout and with channels last."""
+    if not has_pictures(suite, "nets", "all"):
+        return []
+    rows = []
+    for threads in suite.thread_counts()[:1 if suite.quick else None]:
+        peers = suite.peers("nets", threads, ["PyTorch"])
+        for model, batch in NETS[:1] if suite.quick else NETS:
+
+            def dlc_step():
+                out = suite.dlc("bench", ROOT / f"examples/{model}.dl", "--json", "--threads", threads, "--seconds", suite.seconds,
+                                "--set", f"batch={batch}", threads=threads)[0]
+                return json.loads(out)["step_ms"]["median"]
+
+            def peer_step(peer, layout):
+                return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, layout=layout, fewest=2)
+
+            turns = {"dlc": dlc_step}
+            for name, peer in peers.items():
+                turns[name] = lambda p=peer: peer_step(p, None)
+                turns[name + " channels last"] = lambda p=peer: peer_step(p, "channels_last")
+            case = f"{model}, batch {batch}"
+            rows.append(row(case, "ms", "lower", interleave(suite, "nets", case, turns), threads))
         close(peers)
     return rows
 
@@ -200,6 +229,7 @@ def memory(suite):
 SECTIONS = {
     "gemm": ("Matrix products, m x k x n", gemm),
     "steps": ("A training step: gathering the batch, gradient, update", steps),
+    "nets": ("A training step of a convolutional model", nets),
     "epochs": ("An epoch of 60,000 u8 pictures, shuffling and gathering included", epochs),
     "predict": ("Predicting one row", predict),
     "compile": ("Compiling, on all cores", compile_times),
