@@ -77,6 +77,14 @@ class ContractionBase {
     if (at == indices.size()) return body(a, b);
     const ContractIndex& k = *indices[at];
     Value *a_step = e_.dim(k.a_stride), *b_step = e_.dim(k.b_stride);
+    // A loop of a few turns inside of others costs more than its turns one after the other.
+    constexpr std::int64_t kFew = 8;
+    if (at > 0 && at + 1 == indices.size() && k.extent.is_constant() && k.extent.value() <= kFew) {
+      for (std::int64_t i = 0; i < k.extent.value(); ++i)
+        body(b_.CreateAdd(a, b_.CreateMul(number(i), a_step)),
+             b_.CreateAdd(b, b_.CreateMul(number(i), b_step)));
+      return;
+    }
     emit_loop(b_, number(0), e_.dim(k.extent), 1, "k", [&](Value* i) {
       sum_loops(indices, at + 1, b_.CreateAdd(a, b_.CreateMul(i, a_step)),
                 b_.CreateAdd(b, b_.CreateMul(i, b_step)), body);

@@ -24,7 +24,7 @@
 
 #include <algorithm>
 
-#include "codegen/llvm/contraction_base.h"
+#include "codegen/llvm/contraction_indices.h"
 #include "codegen/llvm/dot_emitter.h"
 #include "codegen/llvm/turn.h"
 #include "ir/support/check.h"
@@ -34,26 +34,14 @@ namespace dlc {
 using llvm::Value;
 namespace {
 
-// A multiple of every height of a tile. 480 rows of 4 vectors are 120 KiB of stack.
-constexpr int kBlockRows = 480;
 // With fewer rows than this packing V costs more than it saves.
 constexpr int kLeastPackedRows = 48;
-// So many k's ahead U is asked for, where hardware does not do so.
-constexpr std::int64_t kAhead = 16;
 
-class ContractionEmitter : ContractionBase {
+class ContractionEmitter : ContractionIndices {
  public:
   ContractionEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                      ExpressionEmitter& e, Value* begin, Value* end)
-      : ContractionBase(scope, k, b, e, begin, end),
-        s_(contract_schedule(scope.program, k, scope.unit)),
-        outer_(r_.other),
-        rows_(r_.m) {
-    // Only a block's rows are joined.
-    if (s_.k_block > 0 || rows_.size() < 2) return;
-    outer_.insert(outer_.begin(), rows_.begin(), rows_.end() - 1);
-    rows_ = {r_.m.back()};
-  }
+      : ContractionIndices(scope, k, b, e, begin, end) {}
 
   void emit() {
     DLC_CHECK(!r_.pairs || (s_.packed && s_.k_block % 2 == 0),
@@ -88,12 +76,29 @@ class ContractionEmitter : ContractionBase {
   }
 
   struct Panel {
-    Value* j;  // the first column
+    Value* j;  // the first column, or row of the stack
     int vectors;
     Value* last_mask;  // the columns that exist in the last vector; null: all
   };
 
+  /// Rows of the stack, as many as a tile has vectors, and what is left.
+  void for_each_stack(const std::function<void(const Panel&)>& body) {
+    const std::int64_t extent = r_.stack->extent.value(), rest = extent % s_.vectors;
+    const std::int64_t columns = r_.n->extent.value();
+    Value* mask = columns == r_.lanes ? nullptr : lanes_below(number(columns));
+    emit_loop(b_, number(0), number(extent - rest), s_.vectors, "panel", [&](Value* j) {
+      body({j, s_.vectors, mask});
+    });
+    if (rest > 0) body({number(extent - rest), static_cast<int>(rest), mask});
+  }
+  /// From a vector of a tile to the next in V.
+  Value* vector_step() { return r_.stack ? e_.dim(r_.v_stride(*r_.stack)) : number(r_.lanes); }
+  Value* mask_of(const Panel& p, int s) const {
+    return r_.stack || s == p.vectors - 1 ? p.last_mask : nullptr;
+  }
+
   void for_each_panel(const std::function<void(const Panel&)>& body) {
+    if (r_.stack) return for_each_stack(body);
     Value *from = low(*r_.n), *to = high(*r_.n);
     const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
     Value* count = b_.CreateUDiv(b_.CreateSub(to, from), number(width));
@@ -148,14 +153,16 @@ class ContractionEmitter : ContractionBase {
       const auto tile = [&](Value* i, int rows) {
         Tile t{i, rows, p.vectors, {}};
         start(t, [&](int, int) { return zeros(); });
-        Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), p.j);
+        Value* first = r_.stack ? b_.CreateMul(p.j, vector_step()) : p.j;
+        Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), first);
         if (i) u = b_.CreateAdd(u, b_.CreateMul(i, row_step()));
         sum_loops(r_.k, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
           Value *pu = r_.u_is_a ? pa : pb, *pv = r_.u_is_a ? pb : pa;
           std::vector<Value*> columns;
           for (int s = 0; s < p.vectors; ++s)
-            columns.push_back(load(v_buffer(), b_.CreateAdd(pv, number(s * r_.lanes)), r_.lanes,
-                                   s == p.vectors - 1 ? p.last_mask : nullptr));
+            columns.push_back(load(v_buffer(),
+                                   b_.CreateAdd(pv, b_.CreateMul(vector_step(), number(s))),
+                                   r_.lanes, mask_of(p, s)));
           step(t, rows_below(pu), columns);
         });
         for (int r = 0; r < rows; ++r)
@@ -227,95 +234,19 @@ class ContractionEmitter : ContractionBase {
       const std::vector<Value*> digits = digits_of_row(b_.CreateAdd(i, number(r)));
       for (std::size_t m = 0; m < digits.size(); ++m) e_.set_axis(rows_[m]->axis, digits[m]);
     }
-    e_.set_axis(r_.n->axis, b_.CreateAdd(p.j, number(s * r_.lanes)));
-    e_.set_vector(r_.n->axis, r_.lanes, s == p.vectors - 1 ? p.last_mask : nullptr);
+    if (r_.stack) {
+      e_.set_axis(r_.stack->axis, b_.CreateAdd(p.j, number(s)));
+      e_.set_axis(r_.n->axis, number(0));
+    } else {
+      e_.set_axis(r_.n->axis, b_.CreateAdd(p.j, number(s * r_.lanes)));
+    }
+    e_.set_vector(r_.n->axis, r_.lanes, mask_of(p, s));
     e_.set_accumulator(c);
     epilogue();
     e_.set_vector(-1, 1, nullptr);
   }
 
-  // ---- Rows ----
-
-  bool rows_known() {
-    return std::all_of(rows_.begin(), rows_.end(), [&](const ContractIndex* m) {
-      return m->extent.is_constant() && !is_range(*m);
-    });
-  }
-  /// The extents of all rows' indices but the first.
-  Value* rows_of_first() {
-    Value* count = number(1);
-    for (std::size_t m = 1; m < rows_.size(); ++m)
-      count = b_.CreateMul(count, e_.dim(rows_[m]->extent));
-    return count;
-  }
-  Value* first_row() { return b_.CreateMul(low(*rows_[0]), rows_of_first()); }
-  Value* end_row() { return b_.CreateMul(high(*rows_[0]), rows_of_first()); }
-  /// The step of U from row to row, where the rows are one index.
-  Value* row_step() { return e_.dim(r_.u_stride(*rows_.back())); }
-  std::vector<Value*> digits_of_row(Value* i) {
-    std::vector<Value*> digits(rows_.size());
-    for (std::size_t m = rows_.size(); m-- > 1;) {
-      Value* extent = e_.dim(rows_[m]->extent);
-      digits[m] = b_.CreateURem(i, extent);
-      i = b_.CreateUDiv(i, extent);
-    }
-    digits[0] = i;
-    return digits;
-  }
-
   // ---- Blocks of k ----
-
-  /// Offsets of a block's rows in U; and of a block's products in U and V, from its first one's.
-  void make_tables() {
-    const auto table = [&](std::int64_t size, const char* name) {
-      return array(b_.getInt64Ty(), size, name);
-    };
-    if (rows_.size() > 1) row_table_ = table(kBlockRows, "rows");
-    if (blocks_.inner.empty()) return;
-    u_table_ = table(blocks_.products() + kAhead, "u");
-    v_table_ = table(blocks_.products(), "v");
-    const auto walk = [&](auto& self, std::size_t at, Value* place, Value* u, Value* v) -> void {
-      if (at > blocks_.inner.size()) {
-        b_.CreateStore(u, entry(u_table_, place));
-        b_.CreateStore(v, entry(v_table_, place));
-        return;
-      }
-      const ContractIndex& k = at == 0 ? *blocks_.split : *blocks_.inner[at - 1];
-      Value* extent = at == 0 ? number(blocks_.chunk) : e_.dim(k.extent);
-      emit_loop(b_, number(0), extent, 1, "table", [&](Value* i) {
-        self(self, at + 1, b_.CreateAdd(b_.CreateMul(place, extent), i),
-             b_.CreateAdd(u, b_.CreateMul(i, e_.dim(r_.u_stride(k)))),
-             b_.CreateAdd(v, b_.CreateMul(i, e_.dim(r_.v_stride(k)))));
-      });
-    };
-    walk(walk, 0, number(0), number(0), number(0));
-    // What is asked for ahead of the last products is of no use, but must be somewhere.
-    for (std::int64_t k = 0; k < kAhead; ++k)
-      b_.CreateStore(number(0), entry(u_table_, number(blocks_.products() + k)));
-  }
-  Value* entry(llvm::AllocaInst* table, Value* at) {
-    return b_.CreateInBoundsGEP(b_.getInt64Ty(), table, at);
-  }
-  Value* looked_up(llvm::AllocaInst* table, Value* at) {
-    return b_.CreateLoad(b_.getInt64Ty(), entry(table, at));
-  }
-  void fill_row_table(Value* first, Value* last) {
-    if (!row_table_) return;
-    emit_loop(b_, first, last, 1, "table", [&](Value* i) {
-      const std::vector<Value*> digits = digits_of_row(i);
-      Value* offset = number(0);
-      for (std::size_t m = 0; m < digits.size(); ++m)
-        offset = b_.CreateAdd(offset, b_.CreateMul(digits[m], e_.dim(r_.u_stride(*rows_[m]))));
-      b_.CreateStore(offset, entry(row_table_, b_.CreateSub(i, first)));
-    });
-  }
-  /// From the first product of a block to its k-th.
-  Value* u_of(Value* k) {
-    return u_table_ ? looked_up(u_table_, k) : b_.CreateMul(k, e_.dim(r_.u_stride(*blocks_.split)));
-  }
-  Value* v_of(Value* k) {
-    return v_table_ ? looked_up(v_table_, k) : b_.CreateMul(k, e_.dim(r_.v_stride(*blocks_.split)));
-  }
 
   void blocked(Value* from, Value* to) {
     blocks_ = k_blocks(r_, s_.k_block);
@@ -430,14 +361,14 @@ class ContractionEmitter : ContractionBase {
 
   /// A tile's rows in U for the k that is `at_k` from the block's first.
   std::function<RowsOfU(Value* at_k)> rows_from(const Block& block, Value* i, int rows) {
-    if (!row_table_) {
+    if (!has_row_table()) {
       Value* first = b_.CreateAdd(block.u, b_.CreateMul(i, row_step()));
       return [this, first](Value* at_k) { return rows_below(b_.CreateAdd(first, at_k)); };
     }
     std::vector<Value*> begins;
     for (int r = 0; r < rows; ++r) {
       Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), number(r));
-      begins.push_back(address_of_u(b_.CreateAdd(block.u, looked_up(row_table_, place))));
+      begins.push_back(address_of_u(b_.CreateAdd(block.u, u_of_row(place))));
     }
     return [this, begins](Value* at_k) -> RowsOfU {
       return [this, begins, at_k](int r) {
@@ -456,11 +387,10 @@ class ContractionEmitter : ContractionBase {
     Value* ahead = u_of(b_.CreateAdd(k, number(kAhead)));
     if (!(r_.u_stride(last) == Dim(1))) {
       e_.prefetch(rows_of_u(ahead)(0));
-    } else if (row_table_ && u_table_ && rows > kFollowed) {
+    } else if (has_row_table() && has_product_tables() && rows > kFollowed) {
       Value* row = smaller(b_.CreateAnd(k, number(kAhead - 1)), number(rows - 1));
       Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), row);
-      e_.prefetch(
-          address_of_u(b_.CreateAdd(b_.CreateAdd(block.u, looked_up(row_table_, place)), ahead)));
+      e_.prefetch(address_of_u(b_.CreateAdd(b_.CreateAdd(block.u, u_of_row(place)), ahead)));
     }
   }
 
@@ -614,11 +544,7 @@ class ContractionEmitter : ContractionBase {
     emit_loop(b_, even, count, 2, "last", [&](Value* k) { products(k, false); });
   }
 
-  const loop::ContractSchedule s_;
-  std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
-  KBlocks blocks_;
   llvm::AllocaInst *waiting_ = nullptr, *packed_ = nullptr;
-  llvm::AllocaInst *row_table_ = nullptr, *u_table_ = nullptr, *v_table_ = nullptr;
 };
 
 }  // namespace

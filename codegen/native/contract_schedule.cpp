@@ -163,7 +163,7 @@ bool needs_tables(const ContractRoles& r) {
 Problem problem_of(const loop::Program& program, const ContractRoles& r, const VectorUnit& unit,
                    const loop::Contraction& c) {
   Problem p;
-  p.n = extent_of(*r.n);
+  p.n = r.stack ? extent_of(*r.stack) * r.lanes : extent_of(*r.n);
   for (const ContractIndex* m : r.m) p.m *= extent_of(*m);
   for (const ContractIndex* k : r.k) p.k *= extent_of(*k);
   if (!r.k.empty()) p.k_run = extent_of(*r.k.back());
@@ -247,6 +247,16 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   // The one that threads share out is the outermost.
   std::stable_partition(r.m.begin(), r.m.end(),
                         [&](const ContractIndex* i) { return i->axis == kernel.outer[0]; });
+  const auto stacks = [&](const ContractIndex* i) {
+    return is_own_axis(*i) && i->axis != kernel.outer[0] && i->extent.is_constant();
+  };
+  const bool is_short = r.n->extent.is_constant() && r.n->extent.value() <= r.lanes;
+  if (is_short && !r.turned && r.m.size() <= 1)
+    if (const auto at = std::find_if(r.other.rbegin(), r.other.rend(), stacks);
+        at != r.other.rend()) {
+      r.stack = *at;
+      r.other.erase(std::next(at).base());
+    }
   // Of a turned V memory is read along the last k.
   if (r.turned)
     std::stable_partition(r.k.begin(), r.k.end(),
@@ -254,7 +264,7 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   const auto is_bf16 = [&](loop::BufferId b) {
     return p.buffers.at(static_cast<std::size_t>(b)).type.element == ElementType::BF16;
   };
-  const bool long_enough = !r.k.empty() && extent_of(*r.k.back()) >= 16;
+  const bool long_enough = !r.stack && !r.k.empty() && extent_of(*r.k.back()) >= 16;
   r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && !r.m.empty() &&
             (!r.turned || r.v_stride(*r.k.back()) == Dim(1));
   return r;
@@ -278,6 +288,10 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     if (!one_row && rows_known && p.m < 4 * rows) {
       const double tiles = std::ceil(p.m / rows);
       rows = static_cast<int>(std::ceil(p.m / tiles));
+    }
+    if (r.stack) {
+      add({rows, vectors, 0, false});
+      continue;
     }
     const int k_block = r.pairs ? 1024 : 512;
     if (r.turned || tables) {

@@ -12,6 +12,9 @@
 // the rows. A tile of `rows` by `vectors` of C stays in registers while k runs: each step loads the
 // vectors of V, spreads the elements of U and does rows * vectors fused multiply-adds.
 //
+// Where n is shorter than a vector and V has a further axis of C, the vectors of a tile are rows of
+// that one: the stack (the last places of a picture of few channels, for several heights).
+//
 // Several m's or k's (the places and taps of a convolution) are one by way of tables: a block of
 // rows and a block of k's have the offsets of their elements in two short lists, and V is packed.
 //
@@ -38,8 +41,10 @@ struct VectorUnit {
 
 /// The roles of a contraction's indices, which its strides decide.
 struct ContractRoles {
-  int lanes = 0;                              // of a vector of the accumulator's type
-  const loop::ContractIndex* n = nullptr;     // null: no axis of C runs in vectors
+  int lanes = 0;                           // of a vector of the accumulator's type
+  const loop::ContractIndex* n = nullptr;  // null: no axis of C runs in vectors
+  const loop::ContractIndex* stack =
+      nullptr;                                // along which the vectors of a tile lie, else along n
   std::vector<const loop::ContractIndex*> m;  // the rows, outermost first; may be none
   std::vector<const loop::ContractIndex*> other, k;
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors

@@ -13,16 +13,18 @@ using json = nlohmann::json;
 
 namespace {
 
-std::vector<double> accuracies(const std::string& model, const std::vector<std::string>& more) {
+/// Sorted, of so many seeds.
+std::vector<double> accuracies(const std::string& model, const std::vector<std::string>& more,
+                               int seeds = 5) {
   std::vector<double> result;
-  for (int seed = 1; seed <= 5; ++seed) {
+  for (int seed = 1; seed <= seeds; ++seed) {
     std::vector<std::string> args{example(model), "--seed", std::to_string(seed)};
     args.insert(args.end(), more.begin(), more.end());
     result.push_back(train(args)["test"]["accuracy"]);
   }
   std::sort(result.begin(), result.end());
   MESSAGE(model, ": test accuracy from ", result.front(), " to ", result.back(), ", median ",
-          result[2]);
+          result[result.size() / 2]);
   return result;
 }
 
@@ -50,6 +52,22 @@ TEST_CASE("softmax regression reaches the book's accuracy") {
   const std::vector<double> a = accuracies("softmax_regression.dl", {});
   CHECK(a[2] >= 0.815);
   CHECK(a[0] >= 0.79);
+}
+
+TEST_CASE("LeNet reaches the book's accuracy") {
+  const std::vector<double> a = accuracies("lenet.dl", {}, 3);
+  CHECK(a[1] >= 0.75);
+  CHECK(a[0] >= 0.73);
+}
+
+TEST_CASE("weight decay keeps few rows from being learned by heart") {
+  const auto test_loss = [](const char* strength) {
+    const json last =
+        train({example("weight_decay.dl"), "--set", std::string("strength=") + strength});
+    return double(last["test"]["loss"]);
+  };
+  CHECK(test_loss("3") <= 0.2);
+  CHECK(test_loss("0") >= 10);
 }
 
 TEST_CASE("the multilayer perceptron reaches the book's accuracy") {

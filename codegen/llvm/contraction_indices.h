@@ -1,0 +1,126 @@
+#pragma once
+// The rows and the products of a contraction as numbers, where each is made of several indices: a
+// row is taken apart where it matters, and a block's offsets in U and V are in tables.
+#include <algorithm>
+
+#include "codegen/llvm/contraction_base.h"
+
+namespace dlc {
+
+class ContractionIndices : public ContractionBase {
+ public:
+  ContractionIndices(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
+                     ExpressionEmitter& e, Value* begin, Value* end)
+      : ContractionBase(scope, k, b, e, begin, end),
+        s_(contract_schedule(scope.program, k, scope.unit)),
+        outer_(r_.other),
+        rows_(r_.m) {
+    // Only a block's rows are joined.
+    if (s_.k_block > 0 || rows_.size() < 2) return;
+    outer_.insert(outer_.begin(), rows_.begin(), rows_.end() - 1);
+    rows_ = {r_.m.back()};
+  }
+
+ protected:
+  // A multiple of every height of a tile. 480 rows of 4 vectors are 120 KiB of stack.
+  static constexpr int kBlockRows = 480;
+  // So many k's ahead U is asked for, where hardware does not do so.
+  static constexpr std::int64_t kAhead = 16;
+
+  // ---- Rows ----
+
+  bool rows_known() {
+    return std::all_of(rows_.begin(), rows_.end(), [&](const ContractIndex* m) {
+      return m->extent.is_constant() && !is_range(*m);
+    });
+  }
+  /// The extents of all rows' indices but the first.
+  Value* rows_of_first() {
+    Value* count = number(1);
+    for (std::size_t m = 1; m < rows_.size(); ++m)
+      count = b_.CreateMul(count, e_.dim(rows_[m]->extent));
+    return count;
+  }
+  Value* first_row() { return b_.CreateMul(low(*rows_[0]), rows_of_first()); }
+  Value* end_row() { return b_.CreateMul(high(*rows_[0]), rows_of_first()); }
+  /// The step of U from row to row, where the rows are one index.
+  Value* row_step() { return e_.dim(r_.u_stride(*rows_.back())); }
+  std::vector<Value*> digits_of_row(Value* i) {
+    std::vector<Value*> digits(rows_.size());
+    for (std::size_t m = rows_.size(); m-- > 1;) {
+      Value* extent = e_.dim(rows_[m]->extent);
+      digits[m] = b_.CreateURem(i, extent);
+      i = b_.CreateUDiv(i, extent);
+    }
+    digits[0] = i;
+    return digits;
+  }
+
+  // ---- Tables ----
+
+  /// Offsets of a block's rows in U; and of a block's products in U and V, from its first one's.
+  void make_tables() {
+    const auto table = [&](std::int64_t size, const char* name) {
+      return array(b_.getInt64Ty(), size, name);
+    };
+    if (rows_.size() > 1) row_table_ = table(kBlockRows, "rows");
+    if (blocks_.inner.empty()) return;
+    u_table_ = table(blocks_.products() + kAhead, "u");
+    v_table_ = table(blocks_.products(), "v");
+    const auto walk = [&](auto& self, std::size_t at, Value* place, Value* u, Value* v) -> void {
+      if (at > blocks_.inner.size()) {
+        b_.CreateStore(u, entry(u_table_, place));
+        b_.CreateStore(v, entry(v_table_, place));
+        return;
+      }
+      const ContractIndex& k = at == 0 ? *blocks_.split : *blocks_.inner[at - 1];
+      Value* extent = at == 0 ? number(blocks_.chunk) : e_.dim(k.extent);
+      emit_loop(b_, number(0), extent, 1, "table", [&](Value* i) {
+        self(self, at + 1, b_.CreateAdd(b_.CreateMul(place, extent), i),
+             b_.CreateAdd(u, b_.CreateMul(i, e_.dim(r_.u_stride(k)))),
+             b_.CreateAdd(v, b_.CreateMul(i, e_.dim(r_.v_stride(k)))));
+      });
+    };
+    walk(walk, 0, number(0), number(0), number(0));
+    // What is asked for ahead of the last products is of no use, but must be somewhere.
+    for (std::int64_t k = 0; k < kAhead; ++k)
+      b_.CreateStore(number(0), entry(u_table_, number(blocks_.products() + k)));
+  }
+  Value* entry(llvm::AllocaInst* table, Value* at) {
+    return b_.CreateInBoundsGEP(b_.getInt64Ty(), table, at);
+  }
+  Value* looked_up(llvm::AllocaInst* table, Value* at) {
+    return b_.CreateLoad(b_.getInt64Ty(), entry(table, at));
+  }
+  void fill_row_table(Value* first, Value* last) {
+    if (!row_table_) return;
+    emit_loop(b_, first, last, 1, "table", [&](Value* i) {
+      const std::vector<Value*> digits = digits_of_row(i);
+      Value* offset = number(0);
+      for (std::size_t m = 0; m < digits.size(); ++m)
+        offset = b_.CreateAdd(offset, b_.CreateMul(digits[m], e_.dim(r_.u_stride(*rows_[m]))));
+      b_.CreateStore(offset, entry(row_table_, b_.CreateSub(i, first)));
+    });
+  }
+  /// Of a row by its place in the block.
+  Value* u_of_row(Value* place) { return looked_up(row_table_, place); }
+  /// From the first product of a block to its k-th.
+  Value* u_of(Value* k) {
+    return u_table_ ? looked_up(u_table_, k) : b_.CreateMul(k, e_.dim(r_.u_stride(*blocks_.split)));
+  }
+  Value* v_of(Value* k) {
+    return v_table_ ? looked_up(v_table_, k) : b_.CreateMul(k, e_.dim(r_.v_stride(*blocks_.split)));
+  }
+
+  const loop::ContractSchedule s_;
+  std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
+  KBlocks blocks_;
+
+  bool has_row_table() const { return row_table_ != nullptr; }
+  bool has_product_tables() const { return u_table_ != nullptr; }
+
+ private:
+  llvm::AllocaInst *row_table_ = nullptr, *u_table_ = nullptr, *v_table_ = nullptr;
+};
+
+}  // namespace dlc
