@@ -42,6 +42,19 @@ struct Case {
 };
 
 const Case kCases[] = {
+    // Means of windows: what counts is the padding's affair, and beyond it nothing does.
+    {"avg_pool(reshape(f32(iota(4)), [1, 1, 2, 2]), 3, stride: 1, pad: 1, count_pad: false)",
+     "f32[1, 1, 2, 2]",
+     {1.5, 1.5, 1.5, 1.5}},
+    {"avg_pool(reshape(f32(iota(10)) + 1, [1, 1, 10]), 2, stride: 4, pad: 1, count_pad: false)",
+     "f32[1, 1, 3]",
+     {1, 4.5, 8.5}},
+    {"avg_pool(reshape(f32(iota(10)) + 1, [1, 1, 10]), 2, stride: 4, pad: 1)",
+     "f32[1, 1, 3]",
+     {0.5, 4.5, 8.5}},
+    {"avg_pool(reshape(f32(iota(4)) + 1, [1, 1, 4]), 3, stride: 2, pad: 1, ceil: true)",
+     "f32[1, 1, 3]",
+     {1, 3, 2}},
     // Static arithmetic; a number becomes a tensor at the end.
     {"7 // 2 + 7 % 4", "i32[]", {6}},
     {"-7 // 2", "i32[]", {-4}},
