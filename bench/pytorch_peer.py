@@ -9,6 +9,7 @@
     pytorch_peer.py train MODEL BATCH   a whole process: reads the data, trains for an epoch, evaluates on the test rows
     pytorch_peer.py predict MODEL       a whole process: predicts the class of one u8 row
 """
+import functools
 import sys
 import time
 
@@ -37,6 +38,7 @@ def columns_of(prefix):
             torch.frombuffer(labels[0], dtype=torch.uint8).long()]
 
 
+@functools.cache
 def pictures():
     return columns_of("train")
 
@@ -121,8 +123,8 @@ def answer(what, model, batch=1, seconds=1.0, layout=None, fewest=10):
             return peer.median_seconds(lambda: net(row), seconds, warm_up=20)
     first = (model, batch, layout) not in trainings
     if first:
-        if fewest < 10:
-            trainings.clear()  # large models, one after the other
+        if any(other != model for other, *_ in trainings):
+            trainings.clear()  # one model after the other: large ones would not all fit
         trainings[model, batch, layout] = Training(model, batch, layout)
     training = trainings[model, batch, layout]
     if what == "step":

@@ -62,22 +62,23 @@ def streams(suite):
     return suite.benchmark("streams", "streams", 0.001 if suite.quick else 0.1)
 
 
+def dlc_step_ms(suite, file, batch, threads):
+    """The median milliseconds of a training step."""
+    out = suite.dlc("bench", ROOT / file, "--json", "--threads", threads, "--seconds", suite.seconds, "--set", f"batch={batch}",
+                    threads=threads)[0]
+    return json.loads(out)["step_ms"]["median"]
+
+
 def steps(suite):
     rows = []
     for threads in suite.thread_counts()[:1 if suite.quick else None]:
         peers = suite.peers("steps", threads)
-
-        def dlc_step(file, batch):
-            out = suite.dlc("bench", ROOT / file, "--json", "--threads", threads, "--seconds", suite.seconds, "--set",
-                            f"batch={batch}", threads=threads)[0]
-            return json.loads(out)["step_ms"]["median"] / 1e3
-
         for model, file, batch, unit in STEPS[:1] if suite.quick else STEPS:
             ask = dict(what="step", model=model, batch=batch, seconds=suite.seconds)
             case = f"{model}, batch {batch}"
             if model != "linear_regression" and not has_pictures(suite, "steps", case):
                 continue
-            turns = {"dlc": lambda: dlc_step(file, batch)}
+            turns = {"dlc": lambda: dlc_step_ms(suite, file, batch, threads) / 1e3}
             turns.update({name: lambda p=p: p.ask(**ask) for name, p in peers.items()})
             rounds = interleave(suite, "steps", case, turns)
             scaled = {name: [v * IN_A_SECOND[unit] for v in values] for name, values in rounds.items()}
@@ -95,15 +96,10 @@ def nets(suite):
         peers = suite.peers("nets", threads, ["PyTorch"])
         for model, batch in NETS[:1] if suite.quick else NETS:
 
-            def dlc_step():
-                out = suite.dlc("bench", ROOT / f"examples/{model}.dl", "--json", "--threads", threads, "--seconds", suite.seconds,
-                                "--set", f"batch={batch}", threads=threads)[0]
-                return json.loads(out)["step_ms"]["median"]
-
             def peer_step(peer, layout):
                 return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, layout=layout, fewest=2)
 
-            turns = {"dlc": dlc_step}
+            turns = {"dlc": lambda: dlc_step_ms(suite, f"examples/{model}.dl", batch, threads)}
             for name, peer in peers.items():
                 turns[name] = lambda p=peer: peer_step(p, None)
                 turns[name + " channels last"] = lambda p=peer: peer_step(p, "channels_last")

@@ -11,9 +11,7 @@ namespace {
 Dim contraction_flops(const Graph& g, const Node& n) {
   std::map<char, Dim> extents;
   const auto add = [&](const char* key, const Shape& shape) {
-    const auto axes = parse_axis_indices(n.str_attr(key));
-    for (std::size_t k = 0; k < shape.size(); ++k)
-      if (const AxisIndex& a = axes->at(k); !a.is_window()) extents[a.at] = shape[k];
+    note_extents(*parse_axis_indices(n.str_attr(key)), shape, extents);
   };
   add("lhs", g.type(n.operands[0]).shape);
   add("rhs", g.type(n.operands[1]).shape);

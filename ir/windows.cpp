@@ -91,6 +91,11 @@ std::string axis_indices_str(const AxisIndices& axes) {
   return text;
 }
 
+void note_extents(const AxisIndices& axes, const Shape& shape, std::map<char, Dim>& extents) {
+  for (std::size_t k = 0; k < axes.size(); ++k)
+    if (!axes[k].is_window()) extents.insert_or_assign(axes[k].at, shape.at(k));
+}
+
 std::string at_letters(const AxisIndices& axes) {
   std::string letters;
   for (const AxisIndex& a : axes) letters += a.at;

@@ -1,6 +1,7 @@
 #pragma once
 // How the axes of a windowed einsum are indexed, as the attributes of `conv` write it:
 // "nc(2h+i-1)(2w+j-1)" has two axes that a letter names and two that a window runs over.
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ using AxisIndices = std::vector<AxisIndex>;
 std::optional<AxisIndices> parse_axis_indices(std::string_view text);
 /// The inverse.
 std::string axis_indices_str(const AxisIndices& axes);
+/// Notes the extents of the axes that a letter names alone.
+void note_extents(const AxisIndices& axes, const Shape& shape, std::map<char, Dim>& extents);
 /// The letters in the order of the axes; of a window `at`.
 std::string at_letters(const AxisIndices& axes);
 

@@ -44,9 +44,7 @@ class ContractionBase {
 
   loop::BufferId u_buffer() const { return r_.u_is_a ? c_.a : c_.b; }
   loop::BufferId v_buffer() const { return r_.u_is_a ? c_.b : c_.a; }
-  llvm::Align align(ElementType t) const {
-    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(t)));
-  }
+  llvm::Align align(ElementType t) const { return e_.align(t); }
   /// Memory read as `lanes` elements (0: one) of a buffer's type, as numbers of the accumulator's.
   Value* load(loop::BufferId buffer, Value* offset, int lanes, Value* mask = nullptr) {
     const ElementType t = e_.element(buffer);

@@ -48,6 +48,7 @@ class ContractionEmitter : ContractionIndices {
               "{}: products two at a time come from packed blocks", k_.name);
     DLC_CHECK(!r_.turned || (s_.packed && s_.k_block % (2 * r_.lanes) == 0),
               "{}: an operand is turned over as it is packed", k_.name);
+    if (s_.k_block > 0) make_tables();
     others(0);
   }
 
@@ -249,8 +250,6 @@ class ContractionEmitter : ContractionIndices {
   // ---- Blocks of k ----
 
   void blocked(Value* from, Value* to) {
-    blocks_ = k_blocks(r_, s_.k_block);
-    make_tables();
     const ContractIndex& k = *blocks_.split;
     const std::vector<const ContractIndex*>& rest = blocks_.rest;
     const std::int64_t chunk = blocks_.chunk;

@@ -60,6 +60,7 @@ class ContractionIndices : public ContractionBase {
 
   /// Offsets of a block's rows in U; and of a block's products in U and V, from its first one's.
   void make_tables() {
+    blocks_ = k_blocks(r_, s_.k_block);
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };

@@ -304,7 +304,6 @@ void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool a
 
 void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
   const ElementType t = scope_.program.buffers[static_cast<std::size_t>(s.buffer)].type.element;
-  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(t)));
   const bool varies = lanes_ > 1 && depends(s.offset, vector_axis_);
   Value* v = varies ? evaluate_vector(s.value) : evaluate(s.value);
   // Along a vector axis of one element sums are vectors, though the offset does not vary.
@@ -314,16 +313,16 @@ void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
   if (!varies || (step && *step == Dim(1))) {
     Value* at = address(s.buffer, t, evaluate_at(s.offset, false));
     if (accumulate) {
-      Value* old = b_.CreateAlignedLoad(v->getType(), at, align);
+      Value* old = b_.CreateAlignedLoad(v->getType(), at, align(t));
       v = is_float(t) ? b_.CreateFAdd(old, v) : b_.CreateAdd(old, v);
     }
     if (varies && mask_)
-      b_.CreateMaskedStore(v, at, align, mask_);
+      b_.CreateMaskedStore(v, at, align(t), mask_);
     else
-      b_.CreateAlignedStore(v, at, align);
+      b_.CreateAlignedStore(v, at, align(t));
   } else {
     Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
-    b_.CreateMaskedScatter(v, address(s.buffer, t, evaluate_at(s.offset, true)), align, all);
+    b_.CreateMaskedScatter(v, address(s.buffer, t, evaluate_at(s.offset, true)), align(t), all);
   }
 }
 

@@ -54,12 +54,17 @@ class ExpressionEmitter {
   /// Asks for `bytes` of memory from where load `e` reads at the current point.
   void prefetch(loop::ExprId e, std::int64_t bytes);
   void prefetch(llvm::Value* address);
+  /// Elements so far apart are loaded with what lies between them; others one by one.
+  static constexpr std::int64_t kFewApart = 4;
   /// All values are computed before any is stored: one store may replace what another value reads.
   void store_all(const std::vector<loop::Store>& stores, bool accumulate = false);
 
   // ---- Pieces for the loops ----
   llvm::Value* dim(const Dim& d);  // i64
   llvm::Value* buffer(loop::BufferId b);
+  static llvm::Align align(ElementType t) {
+    return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(t)));
+  }
   ElementType element(loop::BufferId b) const {
     return scope_.program.buffers[static_cast<std::size_t>(b)].type.element;
   }

@@ -21,22 +21,20 @@ using loop::ScalarOp;
 Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
   const ExprId offset = e.operands[0];
   llvm::Type* type = memory_type(e.type);
-  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
   if (!vector)
     return from_memory(
-        e.type,
-        b_.CreateAlignedLoad(type, address(e.buffer, e.type, evaluate_at(offset, false)), align));
+        e.type, b_.CreateAlignedLoad(type, address(e.buffer, e.type, evaluate_at(offset, false)),
+                                     align(e.type)));
   llvm::Type* vector_type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
-  constexpr std::int64_t kFarthest = 4;
   const auto step = coefficient(offset, vector_axis_);
   if (step && *step == Dim(1)) {
     Value* at = address(e.buffer, e.type, evaluate_at(offset, false));
-    return from_memory(e.type,
-                       mask_ ? b_.CreateMaskedLoad(vector_type, at, align, mask_,
-                                                   llvm::Constant::getNullValue(vector_type))
-                             : static_cast<Value*>(b_.CreateAlignedLoad(vector_type, at, align)));
+    return from_memory(
+        e.type, mask_ ? b_.CreateMaskedLoad(vector_type, at, align(e.type), mask_,
+                                            llvm::Constant::getNullValue(vector_type))
+                      : static_cast<Value*>(b_.CreateAlignedLoad(vector_type, at, align(e.type))));
   }
-  if (step && step->is_constant() && step->value() > 1 && step->value() <= kFarthest)
+  if (step && step->is_constant() && step->value() > 1 && step->value() <= kFewApart)
     return from_memory(e.type, strided(e, step->value()));
   if (const auto d = repetition(offset); d && lanes_ % *d == 0)
     return from_memory(e.type, repeated(e, *d));
@@ -44,7 +42,7 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
     return from_memory(e.type, clamped(e, *c));
   Value* places = address(e.buffer, e.type, evaluate_at(offset, true));
   Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
-  return from_memory(e.type, b_.CreateMaskedGather(vector_type, places, align, all,
+  return from_memory(e.type, b_.CreateMaskedGather(vector_type, places, align(e.type), all,
                                                    llvm::Constant::getNullValue(vector_type)));
 }
 
@@ -52,7 +50,6 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
 /// vector may not be there.
 Value* ExpressionEmitter::strided(const loop::Expr& e, std::int64_t step) {
   llvm::Type* type = memory_type(e.type);
-  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
   llvm::Type* vector_type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
   Value* first = address(e.buffer, e.type, evaluate_at(e.operands[0], false));
   Value* result = llvm::PoisonValue::get(vector_type);
@@ -70,7 +67,7 @@ Value* ExpressionEmitter::strided(const loop::Expr& e, std::int64_t step) {
     if (mask_) mask = b_.CreateAnd(mask, b_.CreateShuffleVector(mask_, owner));
     Value* at =
         b_.CreateInBoundsGEP(type, first, b_.getInt64(static_cast<std::uint64_t>(part * lanes_)));
-    Value* loaded = b_.CreateMaskedLoad(vector_type, at, align, mask,
+    Value* loaded = b_.CreateMaskedLoad(vector_type, at, align(e.type), mask,
                                         llvm::Constant::getNullValue(vector_type));
     result = b_.CreateShuffleVector(result, loaded, from);
   }
@@ -102,15 +99,14 @@ std::optional<int> ExpressionEmitter::repetition(ExprId offset) const {
 Value* ExpressionEmitter::repeated(const loop::Expr& e, int times) {
   const int count = lanes_ / times;
   llvm::Type* type = llvm::FixedVectorType::get(memory_type(e.type), static_cast<unsigned>(count));
-  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
   Value* at = address(e.buffer, e.type, evaluate_at(e.operands[0], false));
   std::vector<int> firsts, copies;
   for (int k = 0; k < count; ++k) firsts.push_back(k * times);
   for (int lane = 0; lane < lanes_; ++lane) copies.push_back(lane / times);
-  Value* loaded = mask_
-                      ? b_.CreateMaskedLoad(type, at, align, b_.CreateShuffleVector(mask_, firsts),
-                                            llvm::Constant::getNullValue(type))
-                      : static_cast<Value*>(b_.CreateAlignedLoad(type, at, align));
+  Value* loaded =
+      mask_ ? b_.CreateMaskedLoad(type, at, align(e.type), b_.CreateShuffleVector(mask_, firsts),
+                                  llvm::Constant::getNullValue(type))
+            : static_cast<Value*>(b_.CreateAlignedLoad(type, at, align(e.type)));
   return b_.CreateShuffleVector(loaded, copies);
 }
 
@@ -140,7 +136,6 @@ std::optional<ExpressionEmitter::Clamp> ExpressionEmitter::clamp_in(ExprId offse
 
 Value* ExpressionEmitter::clamped(const loop::Expr& e, const Clamp& c) {
   llvm::Type *type = memory_type(e.type), *i64 = b_.getInt64Ty();
-  const llvm::Align align(static_cast<std::uint64_t>(size_in_bytes(e.type)));
   llvm::Type* vector_type = llvm::FixedVectorType::get(type, static_cast<unsigned>(lanes_));
   Value *index = evaluate_at(c.index, false), *last = evaluate_at(c.last, false);
   // The offset of the first lane is that of its clamped index; from there to index 0 of the axis.
@@ -157,12 +152,12 @@ Value* ExpressionEmitter::clamped(const loop::Expr& e, const Clamp& c) {
   if (mask_) mask = b_.CreateAnd(mask, mask_);
   // Not in bounds: lanes outside are not read.
   Value* at = b_.CreateGEP(type, buffer(e.buffer), b_.CreateAdd(origin, index));
-  Value* v =
-      b_.CreateMaskedLoad(vector_type, at, align, mask, llvm::Constant::getNullValue(vector_type));
+  Value* v = b_.CreateMaskedLoad(vector_type, at, align(e.type), mask,
+                                 llvm::Constant::getNullValue(vector_type));
   const auto end = [&](Value* place) {
-    return splat(
-        b_.CreateAlignedLoad(type, address(e.buffer, e.type, b_.CreateAdd(origin, place)), align),
-        lanes_);
+    return splat(b_.CreateAlignedLoad(type, address(e.buffer, e.type, b_.CreateAdd(origin, place)),
+                                      align(e.type)),
+                 lanes_);
   };
   return b_.CreateSelect(below, end(zero), b_.CreateSelect(above, end(last), v));
 }

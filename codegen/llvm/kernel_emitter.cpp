@@ -36,8 +36,6 @@ int lanes_for(const loop::Kernel& k, const VectorUnit& unit) {
 }
 
 constexpr int kColumnVectors = 4;
-// Elements so far apart are loaded with what lies between (expression_loads.cpp).
-constexpr std::int64_t kFewApart = 4;
 
 class KernelEmitter {
  public:
@@ -82,7 +80,8 @@ class KernelEmitter {
       if (a < 0) continue;
       const auto bad = [&](ExprId offset) {
         const auto c = e_.coefficient(offset, a);
-        return !c || !c->is_constant() || c->value() < 0 || c->value() > kFewApart;
+        return !c || !c->is_constant() || c->value() < 0 ||
+               c->value() > ExpressionEmitter::kFewApart;
       };
       std::vector<bool> seen(k_.exprs.size(), false);
       const std::function<void(ExprId)> visit = [&](ExprId id) {

@@ -22,6 +22,8 @@ struct Call {
   Evaluator& ev;
   Program& p;
   Span span;
+  Value x;
+  Shape before;         // of x
   std::size_t spatial;  // axes
 };
 
@@ -33,16 +35,12 @@ std::optional<std::int64_t> integer(const Val& v) {
 /// An integer for all spatial axes, or a list with one for each.
 std::optional<Ints> per_axis(Call& c, const Bound& b, const char* name, std::int64_t least) {
   constexpr std::int64_t kMost = 1 << 20;
+  std::vector<Val> items(c.spatial, b.value);
+  if (const List* l = b.value.list()) items = l->items;
   Ints result;
-  if (const auto all = integer(b.value)) result.assign(c.spatial, *all);
-  if (const List* l = b.value.list())
-    for (const Val& item : l->items) {
-      const auto v = integer(item);
-      if (!v) break;
-      result.push_back(*v);
-    }
-  const List* l = b.value.list();
-  const bool good = result.size() == c.spatial && (!l || l->items.size() == c.spatial) &&
+  for (const Val& item : items)
+    if (const auto v = integer(item)) result.push_back(*v);
+  const bool good = items.size() == c.spatial && result.size() == c.spatial &&
                     std::all_of(result.begin(), result.end(),
                                 [&](std::int64_t v) { return v >= least && v <= kMost; });
   if (good) return result;
@@ -55,12 +53,12 @@ std::optional<Ints> per_axis(Call& c, const Bound& b, const char* name, std::int
 
 /// Padding: as per_axis, or a list of [before, after], or "same", which keeps the extents where the
 /// stride is 1 and else divides them by it, rounding up.
-bool read_padding(Call& c, const Bound& b, const Shape& x, Geometry& g) {
+bool read_padding(Call& c, const Bound& b, Geometry& g) {
   g.low.assign(c.spatial, 0);
   g.high.assign(c.spatial, 0);
   if (const auto* s = b.value.get<std::string>(); s && *s == "same") {
     for (std::size_t k = 0; k < c.spatial; ++k) {
-      const Dim& extent = x[k + 2];
+      const Dim& extent = c.before[k + 2];
       std::int64_t total = g.reach(k) - 1;
       if (g.stride[k] > 1) {
         if (!extent.is_constant()) {
@@ -108,8 +106,9 @@ bool read_padding(Call& c, const Bound& b, const Shape& x, Geometry& g) {
 
 /// How many windows fit along spatial axis k; nullopt after a report. `ceil`: also the one that
 /// begins inside (the padding before it included) and ends outside.
-std::optional<Dim> windows_along(Call& c, const Geometry& g, std::size_t k, const Dim& extent,
-                                 bool ceil, const std::string& what) {
+std::optional<Dim> windows_along(Call& c, const Geometry& g, std::size_t k, bool ceil,
+                                 const std::string& what) {
+  const Dim& extent = c.before[k + 2];
   const Dim padded = extent + Dim(g.low[k] + g.high[k]), room = padded - Dim(g.reach(k));
   if (!padded.provably_ge(Dim(g.reach(k)))) {
     std::string message =
@@ -138,15 +137,19 @@ std::optional<Dim> windows_along(Call& c, const Geometry& g, std::size_t k, cons
   return Dim(count);
 }
 
-std::optional<Value> spatial_tensor(Evaluator& ev, Program& p, const Bound& b, const char* what) {
-  const auto x = ev.tensor(p, b.value, b.span);
+/// The call of a function whose first argument is [N, channels, ...]; nullopt after a report.
+std::optional<Call> spatial_call(Evaluator& ev, Frame& f, const Args& a, Span span,
+                                 const char* what) {
+  Program* p = program_of(ev, f, span);
+  const auto x = p ? ev.tensor(*p, a[0].value, a[0].span) : std::nullopt;
   if (!x) return std::nullopt;
-  const int rank = p.type(*x).rank();
-  if (rank >= 3 && rank <= 5) return x;
-  ev.report(Diag::rank_mismatch, b.span,
+  const Shape shape = p->type(*x).shape;
+  if (shape.size() >= 3 && shape.size() <= 5)
+    return Call{ev, *p, span, *x, shape, shape.size() - 2};
+  ev.report(Diag::rank_mismatch, a[0].span,
             fmt::format("{} works on [N, channels, ...] with one to three axes more, this is {}",
-                        what, ev.describe_shape(p, *x)),
-            rank == 2 ? "`reshape` gives a picture its axes" : "");
+                        what, ev.describe_shape(*p, *x)),
+            shape.size() == 2 ? "`reshape` gives a picture its axes" : "");
   return std::nullopt;
 }
 
@@ -248,7 +251,7 @@ std::optional<Layer> read_layer(Call& c, const Args& a, bool transposed) {
               "`pad` of a transposed convolution is given in numbers");
     return std::nullopt;
   }
-  if (!read_padding(c, a[3], x.shape, l.g)) return std::nullopt;
+  if (!read_padding(c, a[3], l.g)) return std::nullopt;
   l.x = split_groups(p, l.x, 1, l.groups);
   l.w = split_groups(p, l.w, c.spatial + 1, l.groups);
   return l;
@@ -282,16 +285,14 @@ Val emit_conv(Call& c, const Layer& l, const AxisIndices& lhs, const AxisIndices
 }
 
 Val conv(Evaluator& ev, Frame& f, const Args& a, Span span) {
-  Program* p = program_of(ev, f, span);
-  const auto x = p ? spatial_tensor(ev, *p, a[0], "a convolution") : std::nullopt;
-  if (!x) return Poison{};
-  const Shape before = p->type(*x).shape;
-  Call c{ev, *p, span, before.size() - 2};
+  auto call = spatial_call(ev, f, a, span, "a convolution");
+  if (!call) return Poison{};
+  Call& c = *call;
   const auto l = read_layer(c, a, false);
   if (!l) return Poison{};
   Shape places;
   for (std::size_t k = 0; k < c.spatial; ++k) {
-    const auto count = windows_along(c, l->g, k, before[k + 2], false, "the kernel");
+    const auto count = windows_along(c, l->g, k, false, "the kernel");
     if (!count) return Poison{};
     places.push_back(*count);
   }
@@ -314,17 +315,15 @@ Val per_axis_list(Evaluator& ev, Frame&, const Args& a, Span) {
 
 /// The adjoint of conv with the same settings, as a map from what conv gives to what it takes.
 Val conv_transpose(Evaluator& ev, Frame& f, const Args& a, Span span) {
-  Program* p = program_of(ev, f, span);
-  const auto x = p ? spatial_tensor(ev, *p, a[0], "a transposed convolution") : std::nullopt;
-  if (!x) return Poison{};
-  const Shape before = p->type(*x).shape;
-  Call c{ev, *p, span, before.size() - 2};
+  auto call = spatial_call(ev, f, a, span, "a transposed convolution");
+  if (!call) return Poison{};
+  Call& c = *call;
   const auto l = read_layer(c, a, true);
   const auto more = l ? per_axis(c, a[6], "output_pad", 0) : std::nullopt;
   if (!more) return Poison{};
   Shape places;
   for (std::size_t k = 0; k < c.spatial; ++k) {
-    const Dim whole = (before[k + 2] - Dim(1)) * Dim(l->g.stride[k]) +
+    const Dim whole = (c.before[k + 2] - Dim(1)) * Dim(l->g.stride[k]) +
                       Dim(l->g.reach(k) + (*more)[k] - l->g.low[k] - l->g.high[k]);
     if ((*more)[k] >= std::max(l->g.stride[k], l->g.dilation[k]) && (*more)[k] > 0)
       return ev.report(Diag::bad_argument, a[6].span,
@@ -339,7 +338,7 @@ Val conv_transpose(Evaluator& ev, Frame& f, const Args& a, Span span) {
       return ev.report(Diag::symbolic_division, span,
                        fmt::format("axis {} of {} elements cannot be spread in steps of {}: its "
                                    "size is known only when running",
-                                   k + 2, before[k + 2].str(), l->g.stride[k]));
+                                   k + 2, c.before[k + 2].str(), l->g.stride[k]));
     places.push_back(whole);
   }
   const Letters letters{l->groups > 1, c.spatial};
@@ -351,11 +350,9 @@ Val conv_transpose(Evaluator& ev, Frame& f, const Args& a, Span span) {
 
 /// [N, c, windows..., taps]: a view of every window, for reductions over the taps.
 Val windows(Evaluator& ev, Frame& f, const Args& a, Span span) {
-  Program* p = program_of(ev, f, span);
-  const auto x = p ? spatial_tensor(ev, *p, a[0], "a window") : std::nullopt;
-  if (!x) return Poison{};
-  const Shape before = p->type(*x).shape;
-  Call c{ev, *p, span, before.size() - 2};
+  auto call = spatial_call(ev, f, a, span, "a window");
+  if (!call) return Poison{};
+  Call& c = *call;
   Geometry g;
   const auto size = per_axis(c, a[1], "size", 1);
   const auto stride = size ? per_axis(c, is_none(a[2]) ? a[1] : a[2], "stride", 1) : std::nullopt;
@@ -365,41 +362,42 @@ Val windows(Evaluator& ev, Frame& f, const Args& a, Span span) {
   g.size = *size;
   g.stride = *stride;
   g.dilation = *dilation;
-  if (!read_padding(c, a[3], before, g)) return Poison{};
-  Shape low(2, 0), high(2, 0), shape(before.begin(), before.begin() + 2);
+  if (!read_padding(c, a[3], g)) return Poison{};
+  Shape low(2, 0), high(2, 0), shape(c.before.begin(), c.before.begin() + 2);
   Ints axes;
   Dim taps(1);
   for (std::size_t k = 0; k < c.spatial; ++k) {
-    const auto count = windows_along(c, g, k, before[k + 2], *ceil, "the window");
+    const auto count = windows_along(c, g, k, *ceil, "the window");
     if (!count) return Poison{};
     axes.push_back(static_cast<std::int64_t>(k) + 2);
     shape.push_back(*count);
     taps = taps * Dim(g.size[k]);
     // The last window may end beyond the padding, or before it.
     const Dim end = (*count - Dim(1)) * Dim(g.stride[k]) + Dim(g.reach(k) - g.low[k]);
-    const Dim beyond = end - before[k + 2];
+    const Dim beyond = end - c.before[k + 2];
     low.push_back(Dim(g.low[k]));
     high.push_back(beyond.provably_ge(Dim(0)) ? beyond : Dim(0));
   }
-  Value inside = *x;
+  Value inside = c.x;
   const auto is_zero = [](const Dim& d) { return d == Dim(0); };
   if (!std::all_of(low.begin(), low.end(), is_zero) ||
       !std::all_of(high.begin(), high.end(), is_zero)) {
-    const auto value = ev.tensor(*p, a[5].value, a[5].span, p->type(inside).element);
+    const auto value = ev.tensor(c.p, a[5].value, a[5].span, c.p.type(inside).element);
     if (!value) return Poison{};
-    const Val framed = ev.emit(*p, Op::pad, {inside, *value}, {{"low", low}, {"high", high}}, span);
+    const Val framed =
+        ev.emit(c.p, Op::pad, {inside, *value}, {{"low", low}, {"high", high}}, span);
     if (!framed.get<TensorRef>()) return Poison{};
     inside = framed.get<TensorRef>()->value;
   }
   Shape each = shape;
   for (const std::int64_t s : g.size) each.push_back(Dim(s));
   const Val view = ev.emit(
-      *p, Op::window, {inside},
+      c.p, Op::window, {inside},
       {{"axes", axes}, {"stride", g.stride}, {"dilation", g.dilation}, {"shape", each}}, span);
   const auto* ref = view.get<TensorRef>();
   if (!ref || c.spatial == 1) return view;
   shape.push_back(taps);
-  return ev.emit(*p, Op::reshape, {ref->value}, {{"shape", shape}}, span);
+  return ev.emit(c.p, Op::reshape, {ref->value}, {{"shape", shape}}, span);
 }
 
 }  // namespace

@@ -73,6 +73,12 @@ Value GraphBuilder::transpose(Value a, const std::vector<std::int64_t>& perm) {
   return node(Op::transpose, {a}, {{"perm", perm}});
 }
 
+Value GraphBuilder::pad(Value a, const Shape& low, const Shape& high) {
+  const Shape none(low.size(), 0);
+  if (low == none && high == none) return a;
+  return node(Op::pad, {a, scalar(type(a).element, 0)}, {{"low", low}, {"high", high}});
+}
+
 Value GraphBuilder::reduce(Op op, Value a, const std::vector<std::int64_t>& axes) {
   if (axes.empty()) return a;
   return node(op, {a}, {{"axes", axes}});

@@ -44,6 +44,7 @@ class GraphBuilder {
   Value broadcast(Value a, const Shape& shape, const std::vector<std::int64_t>& dims);
   Value broadcast_trailing(Value a, const Shape& shape);  // NumPy rule: axes align at the end
   Value transpose(Value a, const std::vector<std::int64_t>& perm);  // result axis k = a's perm[k]
+  Value pad(Value a, const Shape& low, const Shape& high);  // zeros before and after, per axis
 
   // Reductions drop the reduced axes.
   Value reduce(Op op, Value a, const std::vector<std::int64_t>& axes);

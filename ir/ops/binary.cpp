@@ -3,9 +3,6 @@
 
 namespace dlc::ops {
 
-using loop::ScalarOp;
-using V = std::vector<Value>;
-
 namespace {
 
 std::int64_t wrap(std::uint64_t v) { return static_cast<std::int64_t>(v); }

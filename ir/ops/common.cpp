@@ -1,6 +1,7 @@
 #include "ir/ops/common.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace dlc::ops {
 
@@ -140,6 +141,10 @@ Extents row_major_strides(const Extents& shape) {
   Extents s(shape.size(), 1);
   for (std::size_t k = shape.size(); k-- > 1;) s[k - 1] = s[k] * shape[k];
   return s;
+}
+
+std::int64_t dot(const Extents& index, const Extents& strides) {
+  return std::inner_product(index.begin(), index.end(), strides.begin(), std::int64_t{0});
 }
 
 void for_each_index(const Extents& shape,

@@ -12,6 +12,11 @@ namespace dlc::ops {
 using Operands = std::span<const Type>;
 using Literals = std::span<const Literal>;
 using Extents = std::vector<std::int64_t>;
+using loop::ExprId;
+using loop::KernelBuilder;
+using loop::ScalarOp;
+using V = std::vector<Value>;
+using Index = std::vector<ExprId>;
 
 inline Inferred ok(Type t) { return {std::move(t), {}}; }
 template <class... Args>
@@ -58,6 +63,7 @@ Literal map2(const Type& result, const Literal& a, const Literal& b, double (*f)
              std::int64_t (*i)(std::int64_t, std::int64_t) = nullptr);
 Extents extents_of(const Type& concrete);
 Extents row_major_strides(const Extents& shape);
+std::int64_t dot(const Extents& index, const Extents& strides);
 /// Steps through all indices of `shape` in row-major order.
 void for_each_index(const Extents& shape,
                     const std::function<void(const Extents&, std::int64_t linear)>& f);

@@ -6,8 +6,6 @@
 
 namespace dlc::ops {
 
-using V = std::vector<Value>;
-
 namespace {
 
 /// Every letter's extent; a message when the letters do not fit.

@@ -9,8 +9,6 @@
 
 namespace dlc::ops {
 
-using V = std::vector<Value>;
-
 namespace {
 
 /// The three texts of a conv, parsed; a message where they are wrong.

@@ -5,12 +5,6 @@
 
 namespace dlc::ops {
 
-using loop::ExprId;
-using loop::KernelBuilder;
-using loop::ScalarOp;
-using V = std::vector<Value>;
-using Index = std::vector<ExprId>;
-
 namespace {
 
 const Dim kN = Dim::symbol("N");

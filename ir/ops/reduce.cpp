@@ -6,8 +6,6 @@
 
 namespace dlc::ops {
 
-using V = std::vector<Value>;
-
 namespace {
 
 const Dim kN = Dim::symbol("N");

@@ -13,10 +13,6 @@
 
 namespace dlc::ops {
 
-using loop::ExprId;
-using loop::KernelBuilder;
-using loop::ScalarOp;
-using Index = std::vector<ExprId>;
 using Element = std::function<ExprId(int, const Index&)>;
 
 namespace {

@@ -3,9 +3,6 @@
 
 namespace dlc::ops {
 
-using loop::ScalarOp;
-using V = std::vector<Value>;
-
 namespace {
 
 /// Names the derivative of y = f(x) as textbooks do: the slope of `a = sigmoid(z)` is

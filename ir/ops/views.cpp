@@ -6,12 +6,6 @@
 
 namespace dlc::ops {
 
-using loop::ExprId;
-using loop::KernelBuilder;
-using loop::ScalarOp;
-using V = std::vector<Value>;
-using Index = std::vector<ExprId>;
-
 namespace {
 
 const Dim kN = Dim::symbol("N");
@@ -32,7 +26,7 @@ Literal evaluate_view(const Literal& from, const Type& result,
 
 /// The part of `v` that begins at `begin` and has extents `shape`. A slice begins at numbers; along
 /// an axis that begins at a symbolic place the part is read by a list of places.
-Value window(GraphBuilder& b, Value v, const Shape& begin, const Shape& shape) {
+Value part(GraphBuilder& b, Value v, const Shape& begin, const Shape& shape) {
   Extents from(shape.size(), 0);
   Shape extents = shape;
   for (std::size_t k = 0; k < shape.size(); ++k) {
@@ -76,10 +70,6 @@ std::optional<Index> without_unit_axes(KernelBuilder& b, const Shape& from, cons
   skip();
   if (at < to.size()) return std::nullopt;
   return result;
-}
-
-std::int64_t dot(const Extents& index, const Extents& strides) {
-  return std::inner_product(index.begin(), index.end(), strides.begin(), std::int64_t{0});
 }
 
 }  // namespace
@@ -302,16 +292,12 @@ extern const OpDef slice_def{
                     {{"axis", static_cast<std::int64_t>(k)}, {"size", Shape{from[k]}}});
       }
       Shape low, high;
-      bool pads = false;
       for (std::size_t k = 0; k < from.size(); ++k) {
         const bool stepped = step[k] != 1;
         low.push_back(stepped ? Dim(0) : Dim(begin[k]));
         high.push_back(stepped ? Dim(0) : from[k] - Dim(begin[k]) - b.type(dy).shape[k]);
-        pads = pads || !(low[k] == Dim(0)) || !(high[k] == Dim(0));
       }
-      if (!pads) return {dy};
-      return {
-          b.node(Op::pad, {dy, b.scalar(b.type(dy).element, 0)}, {{"low", low}, {"high", high}})};
+      return {b.pad(dy, low, high)};
     }),
     .evaluate =
         [](const Node& n, Literals o, const Type& r) {
@@ -401,7 +387,7 @@ extern const OpDef pad_def{
     // dx = the middle of dy; dvalue = the sum of the frame
     .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
       const Shape low = b.graph()[y].shape_attr("low"), from = b.type(operand(b, y)).shape;
-      const Value middle = window(b, dy, low, from);
+      const Value middle = part(b, dy, low, from);
       Extents all(from.size());
       std::iota(all.begin(), all.end(), 0);
       return {middle,
@@ -487,7 +473,7 @@ extern const OpDef concat_def{
         const Shape shape = b.type(v).shape;
         Shape begin(shape.size(), 0);
         begin[axis] = at;
-        result.push_back(window(b, dy, begin, shape));
+        result.push_back(part(b, dy, begin, shape));
         at = at + shape[axis];
       }
       return result;

@@ -5,12 +5,6 @@
 
 namespace dlc::ops {
 
-using loop::ExprId;
-using loop::KernelBuilder;
-using loop::ScalarOp;
-using V = std::vector<Value>;
-using Index = std::vector<ExprId>;
-
 namespace {
 
 /// Windows over some axes of a tensor `x`; `windows` has those axes counted in windows and, at the
@@ -90,9 +84,7 @@ void for_each_tap(const Windows& w, const std::function<void(std::int64_t, std::
     Extents in_x(i.begin(), i.begin() + static_cast<std::ptrdiff_t>(x.size()));
     for (std::size_t k = 0; k < w.axes.size(); ++k)
       in_x[w.axis(k)] = in_x[w.axis(k)] * w.stride[k] + i[x.size() + k] * w.dilation[k];
-    std::int64_t offset = 0;
-    for (std::size_t a = 0; a < x.size(); ++a) offset += in_x[a] * strides[a];
-    f(at, offset);
+    f(at, dot(in_x, strides));
   });
 }
 

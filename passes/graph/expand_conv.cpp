@@ -12,7 +12,6 @@
 // convolution is a matmul.
 #include <algorithm>
 #include <numeric>
-#include <set>
 
 #include "ir/graph/rewriter.h"
 #include "ir/windows.h"
@@ -58,16 +57,6 @@ class Expansion {
     steps[axis] = step;
     shape[axis] = extent;
     return b_.node(Op::slice, {v}, {{"begin", begins}, {"step", steps}, {"shape", shape}});
-  }
-  Value pad(Value v, const Shape& low, const Shape& high) {
-    const auto is_zero = [](const Dim& d) { return d == Dim(0); };
-    if (std::all_of(low.begin(), low.end(), is_zero) &&
-        std::all_of(high.begin(), high.end(), is_zero))
-      return v;
-    return b_.node(Op::pad, {v, b_.scalar(b_.type(v).element, 0)}, {{"low", low}, {"high", high}});
-  }
-  Value zeros(ElementType e, const Shape& shape) {
-    return b_.broadcast(b_.scalar(e, 0), shape, {});
   }
 
   // ---- Windows in the result ----
@@ -116,7 +105,8 @@ class Expansion {
     const auto divides = [&](std::int64_t i) { return (r - d * i - window.offset) % s == 0; };
     std::int64_t i0 = 0;
     while (i0 < std::min(taps, t) && !divides(i0)) ++i0;
-    if (i0 >= std::min(taps, t)) return zeros(accumulator_type(b_.type(lhs.v).element), shape);
+    if (i0 >= std::min(taps, t))
+      return b_.splat({accumulator_type(b_.type(lhs.v).element), shape}, 0);
     const std::int64_t count = (taps - i0 + t - 1) / t, dilation = d / gcd;
     const std::int64_t first = (r - d * i0 - window.offset) / s;
     // h = a' + first - dilation q for the q-th of them; backwards, q' = count - 1 - q.
@@ -131,20 +121,6 @@ class Expansion {
   }
 
   // ---- Windows in the operands ----
-
-  /// Every letter's extent.
-  std::map<char, Dim> extents(const Part& lhs, const Part& rhs, const AxisIndices& out,
-                              const Shape& shape) const {
-    std::map<char, Dim> result;
-    const auto add = [&](const AxisIndices& axes, const Shape& of) {
-      for (std::size_t k = 0; k < axes.size(); ++k)
-        if (!axes[k].is_window()) result.emplace(axes[k].at, of[k]);
-    };
-    add(out, shape);
-    add(lhs.axes, shape_of(lhs));
-    add(rhs.axes, shape_of(rhs));
-    return result;
-  }
 
   /// The operand with plain axes: inside its frame, as a view of windows.
   Part windowed(Part p, const std::map<char, Dim>& extents) {
@@ -172,7 +148,7 @@ class Expansion {
       a = {a.at};
     }
     if (axes.empty()) return p;
-    p.v = pad(p.v, low, high);
+    p.v = b_.pad(p.v, low, high);
     for (std::size_t k = 0; k < rank; ++k)
       if (begin[k] > 0) p.v = slice(p.v, k, begin[k], 1, b_.type(p.v).shape[k] - Dim(begin[k]));
     shape.insert(shape.end(), taps.begin(), taps.end());
@@ -183,8 +159,10 @@ class Expansion {
   }
 
   Value contraction(Part lhs, Part rhs, const AxisIndices& out, const Shape& shape) {
-    const std::map<char, Dim> all = extents(lhs, rhs, out, shape);
-    // Windows without a size, and of one tap: their axis is that of the taps' places.
+    std::map<char, Dim> all;
+    note_extents(out, shape, all);
+    note_extents(lhs.axes, shape_of(lhs), all);
+    note_extents(rhs.axes, shape_of(rhs), all);
     lhs = windowed(std::move(lhs), all);
     rhs = windowed(std::move(rhs), all);
     std::string letters[3] = {at_letters(lhs.axes), at_letters(rhs.axes), at_letters(out)};
@@ -196,7 +174,7 @@ class Expansion {
                       shape);
   }
 
-  /// Axes of extent 1 say nothing, so long as something else is left.
+  /// Axes of extent 1 say nothing.
   void drop_unit_letters(std::string (&letters)[3], Value (&operands)[2], Shape& result) {
     for (int which = 0; which < 3; ++which) {
       Shape shape = which < 2 ? b_.type(operands[which]).shape : result, kept;

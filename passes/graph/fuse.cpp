@@ -270,7 +270,7 @@ class Fusion {
       None,
       Scatter,      // the kernel adds to memory at places that data gives
       Concat,       // the kernel writes its operands one after the other
-      OwnKernel,    // the node is a contraction or a scatter
+      OwnKernel,    // the node is a contraction, a scatter or a concat
       RowsOfTile,   // the node reduces, the kernel is a contraction
       OtherDomain,  // their points are not the same
       Later,        // the node needs what a later kernel computes

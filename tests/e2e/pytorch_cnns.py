@@ -10,15 +10,9 @@ import subprocess
 import sys
 import tempfile
 
-try:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-except ImportError as e:
-    print(f"skipped: {e} (Debian: python3-torch)")
-    sys.exit(77)
+from pytorch_compare import np, read_safetensors, torch  # exits where there is no PyTorch
 
-from pytorch_compare import read_safetensors
+F = torch.nn.functional
 
 STEPS = 20
 ROWS = 80
