@@ -16,7 +16,9 @@
 #include <llvm/Transforms/Scalar/LICM.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 #include <llvm/Transforms/Utils/Mem2Reg.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "ir/support/check.h"
@@ -36,6 +38,28 @@ int widest_vectors(const std::string& features) {
   return has("+avx512f") && has("+avx512vl") ? 512 : has("+avx2") && has("+fma") ? 256 : 128;
 }
 
+/// The caches as the system tells them, the speeds by what kind of core it is.
+Core host_core(const std::string& cpu, const std::string& features) {
+  Core core;
+  const auto read = [](int size, int ways, std::int64_t& way_bytes, std::int64_t& count) {
+    const long bytes = sysconf(size), n = sysconf(ways);
+    if (bytes <= 0 || n <= 0 || bytes % n != 0) return;
+    way_bytes = bytes / n;
+    count = n;
+  };
+  read(_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL1_DCACHE_ASSOC, core.l1_way, core.l1_ways);
+  read(_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL2_CACHE_ASSOC, core.l2_way, core.l2_ways);
+  // A Zen has its last cache close by; the large ones are reached through a mesh.
+  const bool is_zen = cpu.starts_with("znver");
+  if (!is_zen) core.l2_bytes = 40, core.far_bytes = 8;
+  // Two full units: servers (a virtual machine may call them something else) and Zen 5.
+  const auto& servers = {"skylake-avx512", "cascadelake", "cooperlake", "icelake-server", "znver5"};
+  if (features.find("+amx-tile") != std::string::npos ||
+      std::find(servers.begin(), servers.end(), cpu) != servers.end())
+    core.wide_fma = 2;
+  return core;
+}
+
 }  // namespace
 
 Target host_target(int vector_bits) {
@@ -45,6 +69,7 @@ Target host_target(int vector_bits) {
     llvm::InitializeNativeTargetAsmPrinter();
   });
   auto builder = checked(llvm::orc::JITTargetMachineBuilder::detectHost(), "the host's CPU");
+  const Core core = host_core(builder.getCPU(), builder.getFeatures().getString());
   const int widest = widest_vectors(builder.getFeatures().getString());
   const int bits = vector_bits > 0 ? std::min(vector_bits, widest) : widest;
   if (bits < 512)
@@ -60,7 +85,7 @@ Target host_target(int vector_bits) {
   builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
   const bool bf16_dot = builder.getFeatures().getString().find("+avx512bf16") != std::string::npos;
   return {checked(builder.createTargetMachine(), "the host's code generator"),
-          {bits, bf16_dot && bits >= 512}};
+          {bits, bf16_dot && bits >= 512, core}};
 }
 
 std::unique_ptr<llvm::Module> make_module(const std::string& name, llvm::LLVMContext& context,

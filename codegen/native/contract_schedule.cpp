@@ -11,16 +11,13 @@ using loop::ContractSchedule;
 
 namespace {
 
-/// A present-day core, in cycles and bytes. The ratios matter, not the digits: the measured ones of
-/// a Zen 4.
+/// What present-day cores have in common, in cycles and bytes. The ratios matter, not the digits.
 struct Machine {
   double latency = 4;  // of a multiply-add
   std::int64_t line = 64, page = 4096, tlb_pages = 2048;
-  std::int64_t l1_way = 4096, l1_ways = 8, l2_way = 131072, l2_ways = 8;
-  double l2_bytes = 26, far_bytes = 20;  // a cycle: from L2, from beyond
-  double walk_bytes = 6;                 // a cycle: when each row's page has to be looked up
-  double pack_bytes = 5;                 // a cycle, read and written
-  double loop = 5;                       // to begin and end one
+  double walk_bytes = 6;  // a cycle: when each row's page has to be looked up
+  double pack_bytes = 5;  // a cycle, read and written
+  double loop = 5;        // to begin and end one
 };
 constexpr Machine kMachine;
 constexpr double kSymbolic = 256;
@@ -98,40 +95,44 @@ struct Problem {
   // along m.
   std::int64_t v_stride = 0, u_stride = 0;
   double element_bytes = 4;
-  int lanes = 16, bits = 512;
+  int lanes = 16;
+  double per_cycle = 1;  // multiply-adds, and vector loads as well
   bool pairs = false;
+  Core core;
 };
 
 /// Cycles in which memory delivers V's and U's part of one k of a tile of `rows` rows.
 double memory_of_step(const Problem& p, const ContractSchedule& s, double k_block, double rows) {
   const Machine& m = kMachine;
+  const Core& c = p.core;
   const double row_bytes = static_cast<double>(s.vectors) * p.lanes * p.element_bytes;
   const std::int64_t stride = s.packed ? 0 : p.v_stride;
   const double block = k_block * row_bytes;
-  double speed = m.l2_bytes;
-  if (block <= kept_bytes(row_bytes, stride, m.l1_way, m.l1_ways) / 2) {
+  double speed = c.l2_bytes;
+  if (block <= kept_bytes(row_bytes, stride, c.l1_way, c.l1_ways) / 2) {
     speed = 64;
-  } else if (block > kept_bytes(row_bytes, stride, m.l2_way, m.l2_ways) * 0.75) {
+  } else if (block > kept_bytes(row_bytes, stride, c.l2_way, c.l2_ways) * 0.75) {
     const std::int64_t pages = m.tlb_pages / std::max<std::int64_t>(stride / m.page, 1);
-    speed = stride >= m.page && k_block > static_cast<double>(pages) ? m.walk_bytes : m.far_bytes;
+    speed = stride >= m.page && k_block > static_cast<double>(pages)
+                ? std::min(m.walk_bytes, c.far_bytes)
+                : c.far_bytes;
   }
   // A line of U serves the next k's as well, unless the other rows' lines are in the same place.
   const bool evicted =
-      p.u_stride > 0 && rows > static_cast<double>(m.l1_ways * places(p.u_stride, m.l1_way));
+      p.u_stride > 0 && rows > static_cast<double>(c.l1_ways * places(p.u_stride, c.l1_way));
   const double u_bytes = rows * (evicted ? static_cast<double>(m.line) : p.element_bytes);
-  return row_bytes / speed + u_bytes / m.l2_bytes;
+  return row_bytes / speed + u_bytes / c.l2_bytes;
 }
 
 double cost(const Problem& p, const ContractSchedule& s) {
   const double vectors = s.vectors;
   const double width = vectors * p.lanes;
   const double panels = std::ceil(p.n / width);
-  const double per_cycle = p.bits >= 512 ? 1 : 2;  // multiply-adds, and vector loads as well
   const double k_block = s.k_block > 0 ? std::min<double>(s.k_block, p.k) : p.k;
   const auto tiles_of = [&](double count, double rows) {
     if (count <= 0) return 0.0;
-    const double loads = vectors / per_cycle + rows / 2;
-    const double step = std::max({rows * vectors / per_cycle, loads, kMachine.latency}) +
+    const double loads = vectors / p.per_cycle + rows / 2;
+    const double step = std::max({rows * vectors / p.per_cycle, loads, kMachine.latency}) +
                         0.01 * loads;  // for equal ones: the one that loads less
     const double compute = (p.pairs ? p.k / 2 : p.k) * step;
     const double memory = p.k * memory_of_step(p, s, k_block, rows);
@@ -176,7 +177,8 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
   if (!r.k.empty()) p.v_stride = bytes(r.v_stride(*r.k.back()));
   if (r.m.size() == 1 && !(r.u_stride(*r.m[0]) == Dim(1))) p.u_stride = bytes(r.u_stride(*r.m[0]));
   p.lanes = r.lanes;
-  p.bits = unit.bits;
+  p.per_cycle = unit.bits >= 512 ? unit.core.wide_fma : 2;
+  p.core = unit.core;
   p.pairs = r.pairs;
   return p;
 }

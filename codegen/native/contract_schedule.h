@@ -18,7 +18,7 @@
 // Several m's or k's (the places and taps of a convolution) are one by way of tables: a block of
 // rows and a block of k's have the offsets of their elements in two short lists, and V is packed.
 //
-// The cost model, in cycles of one core (kMachine in contract_schedule.cpp):
+// The cost model, in cycles of one core (Core; kMachine in contract_schedule.cpp):
 //   a tile    per k: the largest of its multiply-adds, its loads, the latency of one of its sums,
 //             and what memory needs for its vectors of V (each tile of rows reads the whole panel
 //             again, from the smallest cache that holds it) and its elements of U; plus the tile's
@@ -33,10 +33,19 @@
 
 namespace dlc {
 
+/// The speeds of a core that the cost model asks for, in cycles and bytes; where nothing is known,
+/// those of a Zen 4.
+struct Core {
+  double wide_fma = 1;  // multiply-adds of 512 bits, and loads of as much, a cycle
+  std::int64_t l1_way = 4096, l1_ways = 8, l2_way = 131072, l2_ways = 8;
+  double l2_bytes = 26, far_bytes = 20;  // a cycle: from L2, from beyond
+};
+
 /// What the code for a contraction may use.
 struct VectorUnit {
   int bits;               // of a vector: 128, 256 or 512
   bool bf16_dot = false;  // sums of two products of bf16 in one instruction
+  Core core = {};
 };
 
 /// The roles of a contraction's indices, which its strides decide.
