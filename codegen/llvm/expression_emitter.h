@@ -86,6 +86,8 @@ class ExpressionEmitter {
   /// How fast an offset grows along an axis, when that is one number; nullopt when it is not
   /// linear.
   std::optional<Dim> coefficient(loop::ExprId e, loop::AxisId axis) const;
+  /// Whether the elements at `offset` along `axis` are a few vectors of memory, not a gather.
+  bool in_rows(loop::ExprId offset, loop::AxisId axis) const;
   bool depends(loop::ExprId e, loop::AxisId axis) const;
   /// The element combined with a reduction's value so far; `better` for argmax and argmin.
   llvm::Value* combine(loop::ReduceKind kind, ElementType t, llvm::Value* a, llvm::Value* b);
@@ -109,7 +111,7 @@ class ExpressionEmitter {
   struct Clamp {
     loop::ExprId index, last;
   };
-  std::optional<Clamp> clamp_in(loop::ExprId offset) const;
+  std::optional<Clamp> clamp_in(loop::ExprId offset, loop::AxisId axis) const;
   llvm::Value* clamped(const loop::Expr& e, const Clamp& c);
   llvm::Value* emit_scalar_op(const loop::Expr& e, std::vector<llvm::Value*> operands);
   llvm::Value* emit_convert(llvm::Value* v, ElementType from, ElementType to);

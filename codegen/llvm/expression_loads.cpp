@@ -38,12 +38,18 @@ Value* ExpressionEmitter::emit_load(const loop::Expr& e, bool vector) {
     return from_memory(e.type, strided(e, step->value()));
   if (const auto d = repetition(offset); d && lanes_ % *d == 0)
     return from_memory(e.type, repeated(e, *d));
-  if (const auto c = vector_axis_ >= 0 ? clamp_in(offset) : std::nullopt)
+  if (const auto c = vector_axis_ >= 0 ? clamp_in(offset, vector_axis_) : std::nullopt)
     return from_memory(e.type, clamped(e, *c));
   Value* places = address(e.buffer, e.type, evaluate_at(offset, true));
   Value* all = mask_ ? mask_ : splat(b_.getTrue(), lanes_);
   return from_memory(e.type, b_.CreateMaskedGather(vector_type, places, align(e.type), all,
                                                    llvm::Constant::getNullValue(vector_type)));
+}
+
+bool ExpressionEmitter::in_rows(ExprId offset, loop::AxisId axis) const {
+  const auto step = coefficient(offset, axis);
+  return (step && step->is_constant() && step->value() >= 0 && step->value() <= kFewApart) ||
+         clamp_in(offset, axis);
 }
 
 /// Elements `step` apart. Only they are read: what lies between the last one and the end of its
@@ -112,7 +118,8 @@ Value* ExpressionEmitter::repeated(const loop::Expr& e, int times) {
 
 /// The part of an offset that is max(0, min(e, last)) with e of step 1 along the vectors, and
 /// nothing else of it.
-std::optional<ExpressionEmitter::Clamp> ExpressionEmitter::clamp_in(ExprId offset) const {
+std::optional<ExpressionEmitter::Clamp> ExpressionEmitter::clamp_in(ExprId offset,
+                                                                    loop::AxisId axis) const {
   const auto expr = [&](ExprId id) -> const loop::Expr& {
     return k_.exprs[static_cast<std::size_t>(id)];
   };
@@ -120,7 +127,7 @@ std::optional<ExpressionEmitter::Clamp> ExpressionEmitter::clamp_in(ExprId offse
   if (e.kind != ExprKind::Scalar) return std::nullopt;
   if (e.op == ScalarOp::Add)
     for (std::size_t k = 0; k < 2; ++k)
-      if (!depends(e.operands[1 - k], vector_axis_)) return clamp_in(e.operands[k]);
+      if (!depends(e.operands[1 - k], axis)) return clamp_in(e.operands[k], axis);
   if (e.op != ScalarOp::Max) return std::nullopt;
   const auto is_zero = [&](ExprId id) {
     return expr(id).kind == ExprKind::Constant && expr(id).integer == 0;
@@ -129,8 +136,8 @@ std::optional<ExpressionEmitter::Clamp> ExpressionEmitter::clamp_in(ExprId offse
   if (!is_zero(low) || expr(inner).kind != ExprKind::Scalar || expr(inner).op != ScalarOp::Min)
     return std::nullopt;
   const ExprId index = expr(inner).operands[0], last = expr(inner).operands[1];
-  const auto step = coefficient(index, vector_axis_);
-  if (!step || !(*step == Dim(1)) || depends(last, vector_axis_)) return std::nullopt;
+  const auto step = coefficient(index, axis);
+  if (!step || !(*step == Dim(1)) || depends(last, axis)) return std::nullopt;
   return Clamp{index, last};
 }
 

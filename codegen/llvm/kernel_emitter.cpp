@@ -78,11 +78,7 @@ class KernelEmitter {
     for (const loop::Stage& s : k_.stages) {
       const AxisId a = axis_of(s);
       if (a < 0) continue;
-      const auto bad = [&](ExprId offset) {
-        const auto c = e_.coefficient(offset, a);
-        return !c || !c->is_constant() || c->value() < 0 ||
-               c->value() > ExpressionEmitter::kFewApart;
-      };
+      const auto bad = [&](ExprId offset) { return !e_.in_rows(offset, a); };
       std::vector<bool> seen(k_.exprs.size(), false);
       const std::function<void(ExprId)> visit = [&](ExprId id) {
         if (seen[static_cast<std::size_t>(id)]) return;
