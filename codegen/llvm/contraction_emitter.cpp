@@ -123,7 +123,8 @@ class ContractionEmitter : ContractionIndices {
   void for_each_tile(Value* from, Value* to, const std::function<void(Value*, int)>& body) {
     const auto tiles = [&](Value* begin, Value* count, int height) {
       Value* end = b_.CreateAdd(begin, b_.CreateMul(count, number(height)));
-      emit_loop(b_, begin, end, height, "rows", [&](Value* i) { body(i, height); });
+      emit_loop(
+          b_, begin, end, height, "rows", [&](Value* i) { body(i, height); }, kBlockRows / height);
       return end;
     };
     const int tall = s_.rows;
@@ -301,6 +302,16 @@ class ContractionEmitter : ContractionIndices {
     Value *is_first, *is_last;  // of the panel's blocks
   };
 
+  bool is_one_block() const {
+    const Dim& extent = blocks_.split->extent;
+    return blocks_.rest.empty() && extent.is_constant() && extent.value() <= blocks_.chunk;
+  }
+  /// Read anew: a sum that lives in a register beyond its block's loop, on several ways, is one
+  /// that may be spilled inside of it.
+  Value* waiting_sum(Value* place) {
+    return b_.CreateAlignedLoad(vector(), place, llvm::Align(64), /*isVolatile=*/true);
+  }
+
   Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
   Value* waiting(Value* at, int s) {
     return b_.CreateInBoundsGEP(vector(), waiting_, b_.CreateAdd(at, number(s)));
@@ -326,36 +337,59 @@ class ContractionEmitter : ContractionIndices {
     for_each_tile(block.first, block.last, [&](Value* i, int rows) {
       Tile t{i, rows, p.vectors, {}};
       Value* at = b_.CreateMul(b_.CreateSub(i, block.first), number(p.vectors));
-      start(t, [&](int, int) { return zeros(); });
       const auto each = [&](const std::function<void(int, int, Value*)>& body) {
         for (int r = 0; r < rows; ++r)
           for (int s = 0; s < p.vectors; ++s) body(r, s, waiting(at, r * p.vectors + s));
       };
-      emit_if(b_, b_.CreateNot(block.is_first), [&] {
-        each([&](int r, int s, Value* place) {
-          b_.CreateStore(b_.CreateLoad(vector(), place), sum(t, r, s));
-        });
+      const bool one = is_one_block();
+      if (!one)
+        emit_if(b_, block.is_first,
+                [&] { each([&](int, int, Value* place) { b_.CreateStore(zeros(), place); }); });
+      start(t, [&](int r, int s) {
+        return one ? zeros() : waiting_sum(waiting(at, r * p.vectors + s));
       });
       const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
         sum_pairs(t, p, rows_of_u, block.count);
       } else {
-        emit_loop(b_, number(0), block.count, 1, "k", [&](Value* k) {
-          std::vector<Value*> columns;
-          for (int s = 0; s < p.vectors; ++s)
-            columns.push_back(s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
+        const std::int64_t turn = products_of_turn(rows * p.vectors);
+        emit_loop(
+            b_, number(0), block.count, turn, "k",
+            [&](Value* first) {
+              Value* u = u_of(first);
+              for (std::int64_t j = 0; j < turn; ++j) {
+                Value* k = b_.CreateAdd(first, number(j));
+                std::vector<Value*> columns;
+                for (int s = 0; s < p.vectors; ++s)
+                  columns.push_back(s_.packed
+                                        ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
                                         : widened(read(k, s, nullptr)));
-          const RowsOfU here = rows_of_u(u_of(k));
-          prefetch_u(block, i, rows, k, rows_of_u);
-          step(t, here, columns);
-        });
+                const RowsOfU here = rows_of_u(u);
+                prefetch_u(block, i, rows, k, rows_of_u);
+                step(t, here, columns);
+                u = b_.CreateAdd(u, e_.dim(r_.u_stride(last_k())));
+              }
+            },
+            blocks_.products() / turn);
       }
-      emit_if(b_, block.is_last,
-              [&] { each([&](int r, int s, Value*) { finish(p, i, r, s, value(t, r, s)); }); });
-      emit_if(b_, b_.CreateNot(block.is_last), [&] {
-        each([&](int r, int s, Value* place) { b_.CreateStore(value(t, r, s), place); });
+      if (one) return each([&](int r, int s, Value*) { finish(p, i, r, s, value(t, r, s)); });
+      each([&](int r, int s, Value* place) { b_.CreateStore(value(t, r, s), place); });
+      emit_if(b_, block.is_last, [&] {
+        each([&](int r, int s, Value* place) { finish(p, i, r, s, waiting_sum(place)); });
       });
     });
+  }
+
+  /// How many k's one turn of a block's loop takes, for a step of so many multiply-adds. Each row
+  /// of a table is a pointer, and there are more than registers: within a run of the last k they
+  /// are fetched once for several.
+  std::int64_t products_of_turn(int step) {
+    constexpr int kMost = 64;
+    const ContractIndex& k = last_k();
+    if (!has_row_table() || !k.extent.is_constant()) return 1;
+    for (std::int64_t turn = std::min(8, kMost / step); turn > 1; --turn)
+      if (k.extent.value() % turn == 0 && blocks_.products() % turn == 0) return turn;
+    return 1;
   }
 
   /// A tile's rows in U for the k that is `at_k` from the block's first.
@@ -382,9 +416,8 @@ class ContractionEmitter : ContractionIndices {
   void prefetch_u(const Block& block, Value* i, int rows, Value* k,
                   const std::function<RowsOfU(Value*)>& rows_of_u) {
     constexpr int kFollowed = 8;
-    const ContractIndex& last = blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
     Value* ahead = u_of(b_.CreateAdd(k, number(kAhead)));
-    if (!(r_.u_stride(last) == Dim(1))) {
+    if (!(r_.u_stride(last_k()) == Dim(1))) {
       e_.prefetch(rows_of_u(ahead)(0));
     } else if (has_row_table() && has_product_tables() && rows > kFollowed) {
       Value* row = smaller(b_.CreateAnd(k, number(kAhead - 1)), number(rows - 1));
@@ -411,7 +444,7 @@ class ContractionEmitter : ContractionIndices {
   /// are few copies of it: a mask where another loop could do without.
   void pack_turned(const Panel& p, const Block& block) {
     // The last k runs along memory; what it stands in is one block, or each entry of the others.
-    const ContractIndex& k = blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
+    const ContractIndex& k = last_k();
     const bool all = blocks_.inner.empty();
     const int step = r_.pairs ? 2 * r_.lanes : r_.lanes;
     const bool fits = k.extent.is_constant() && k.extent.value() % step == 0;

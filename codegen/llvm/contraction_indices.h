@@ -117,6 +117,10 @@ class ContractionIndices : public ContractionBase {
   std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
   KBlocks blocks_;
 
+  /// The innermost of a block's k's.
+  const ContractIndex& last_k() const {
+    return blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
+  }
   bool has_row_table() const { return row_table_ != nullptr; }
   bool has_product_tables() const { return u_table_ != nullptr; }
 

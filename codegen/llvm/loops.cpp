@@ -1,17 +1,23 @@
 #include "codegen/llvm/loops.h"
 
 #include <llvm/IR/Function.h>
+#include <llvm/IR/MDBuilder.h>
+
+#include <algorithm>
+#include <limits>
 
 namespace dlc {
 
 void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::int64_t step,
-               const char* name, const std::function<void(llvm::Value*)>& body) {
+               const char* name, const std::function<void(llvm::Value*)>& body,
+               std::int64_t turns) {
   // One iteration for sure: no loop.
   const auto* first = llvm::dyn_cast<llvm::ConstantInt>(begin);
   const auto* last = llvm::dyn_cast<llvm::ConstantInt>(end);
   if (first && last) {
     if (first->getSExtValue() >= last->getSExtValue()) return;
     if (first->getSExtValue() + step >= last->getSExtValue()) return body(begin);
+    turns = (last->getSExtValue() - first->getSExtValue() + step - 1) / step;
   }
   llvm::Function* f = b.GetInsertBlock()->getParent();
   llvm::BasicBlock* before = b.GetInsertBlock();
@@ -22,7 +28,13 @@ void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::
   b.SetInsertPoint(header);
   llvm::PHINode* i = b.CreatePHI(b.getInt64Ty(), 2, name);
   i->addIncoming(begin, before);
-  b.CreateCondBr(b.CreateICmpSLT(i, end), inside, after);
+  llvm::MDNode* weights = nullptr;
+  if (turns > 0)
+    weights = llvm::MDBuilder(b.getContext())
+                  .createBranchWeights(static_cast<std::uint32_t>(std::min<std::int64_t>(
+                                           turns, std::numeric_limits<std::int32_t>::max())),
+                                       1);
+  b.CreateCondBr(b.CreateICmpSLT(i, end), inside, after, weights);
   b.SetInsertPoint(inside);
   body(i);
   i->addIncoming(b.CreateNSWAdd(i, b.getInt64(static_cast<std::uint64_t>(step))),

@@ -6,9 +6,11 @@
 
 namespace dlc {
 
-/// for (i = begin; i < end; i += step) body(i). i64 throughout.
+/// for (i = begin; i < end; i += step) body(i). i64 throughout. About so many `turns` (0: unknown;
+/// constants are counted): what registers hold is decided by how often a loop runs.
 void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::int64_t step,
-               const char* name, const std::function<void(llvm::Value* i)>& body);
+               const char* name, const std::function<void(llvm::Value* i)>& body,
+               std::int64_t turns = 0);
 /// if (condition) body()
 void emit_if(llvm::IRBuilder<>& b, llvm::Value* condition, const std::function<void()>& body);
 /// A variable of the function (an alloca in its entry block, promoted to a register later).

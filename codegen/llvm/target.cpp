@@ -4,6 +4,10 @@
 
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/CodeGen/CodeGenTargetMachineImpl.h>
+#include <llvm/CodeGen/MachineModuleInfo.h>
+#include <llvm/CodeGen/Passes.h>
+#include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Verifier.h>
@@ -173,11 +177,25 @@ std::string generated(llvm::Module& module, llvm::TargetMachine& machine,
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream out(bytes);
   llvm::legacy::PassManager passes;
+  // As addPassesToEmitFile, but for the machine scheduler: it moves the loads of a tile's step up
+  // together, more than there are registers beside the sums, and sums are spilled in the innermost
+  // loop.
+  auto& generator = static_cast<llvm::CodeGenTargetMachineImpl&>(machine);
+  auto* info = new llvm::MachineModuleInfoWrapperPass(&generator);
+  llvm::TargetPassConfig* config = generator.createPassConfig(passes);
+  config->setDisableVerify(true);
+  config->disablePass(&llvm::MachineSchedulerID);
+  passes.add(config);
+  passes.add(info);
   {
     const WithoutStrengthReduction without;
-    if (machine.addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true))
-      throw InternalError("the host has no code generator");
+    if (config->addISelPasses()) throw InternalError("the host has no code generator");
   }
+  config->addMachinePasses();
+  config->setInitialized();
+  if (generator.addAsmPrinter(passes, out, nullptr, type, info->getMMI().getContext()))
+    throw InternalError("the host has no printer of machine code");
+  passes.add(llvm::createFreeMachineFunctionPass());
   passes.run(module);
   return std::string(bytes.data(), bytes.size());
 }
