@@ -1,7 +1,7 @@
 # Sourced by scripts/dlc and scripts/test: Debian packages, installed only when missing.
 
 build_packages=(g++ cmake ninja-build llvm-22-dev libfmt-dev libcli11-dev nlohmann-json3-dev
-  zlib1g-dev doctest-dev dataset-fashion-mnist)
+  zlib1g-dev libpng-dev libturbojpeg0-dev doctest-dev dataset-fashion-mnist)
 
 # ensure_packages NAME...: installs what is missing; without root it prints the line to run and fails.
 ensure_packages() {

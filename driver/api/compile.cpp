@@ -28,7 +28,7 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   frontend.model = options.model;
   frontend.precision = options.precision;
   frontend.probe = [&c](const FileSource& file) {
-    const FileHeader header = probe_file(file.reader, c.locate(file), file.columns);
+    const FileHeader header = probe_file(file.reader, c.locate(file), file.options);
     Type type{to_element(header.dtype), {}};
     for (const std::int64_t d : header.shape) type.shape.emplace_back(d);
     return type;

@@ -1,4 +1,5 @@
 // Static helpers, and the readers of data blocks.
+#include <algorithm>
 #include <cmath>
 
 #include "frontend/sema/builtins.h"
@@ -74,6 +75,48 @@ Val tsv(Evaluator& ev, Frame& f, const Args& a, Span span) {
   return path ? Val(std::make_shared<const Table>(Table{"tsv", *path, a[0].span})) : Val(Poison{});
 }
 
+/// Channels, height and width; nullopt after a report.
+std::optional<std::vector<std::string>> picture_options(Evaluator& ev, const Bound& size,
+                                                        const Bound& channels) {
+  const auto integer = [](const Val& v) -> std::int64_t {
+    const Dim* d = v.get<Dim>();
+    return d && d->is_constant() ? d->value() : 0;
+  };
+  const std::int64_t count = integer(channels.value);
+  if (count != 1 && count != 3) {
+    ev.report(Diag::bad_argument, channels.span,
+              "pictures have 1 channel (gray) or 3 (red, green, blue)");
+    return std::nullopt;
+  }
+  std::vector<std::int64_t> extent{0, 0};
+  if (!is_none(size)) {
+    const List* l = size.value.list();
+    if (l && l->items.size() == 2)
+      extent = {integer(l->items[0]), integer(l->items[1])};
+    else
+      extent = {integer(size.value), integer(size.value)};
+    constexpr std::int64_t kMost = 1 << 16;
+    if (std::min(extent[0], extent[1]) < 1 || std::max(extent[0], extent[1]) > kMost) {
+      ev.report(Diag::bad_argument, size.span,
+                "the size of pictures is an integer, or a list of their height and width");
+      return std::nullopt;
+    }
+  }
+  return std::vector<std::string>{std::to_string(count), std::to_string(extent[0]),
+                                  std::to_string(extent[1])};
+}
+
+Val pictures(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const auto path = path_of(ev, f, a[0], span, "pictures");
+  const auto options = path ? picture_options(ev, a[1], a[2]) : std::nullopt;
+  return options ? ev.data_file("pictures", *path, *options, a[0].span, f) : Val(Poison{});
+}
+
+Val classes(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const auto path = path_of(ev, f, a[0], span, "classes");
+  return path ? ev.data_file("classes", *path, {}, a[0].span, f) : Val(Poison{});
+}
+
 Val split(Evaluator& ev, Frame& f, const Args& a, Span span) {
   if (f.place != Place::Data)
     return ev.report(Diag::misplaced_statement, span, "`split` belongs into a data block");
@@ -95,6 +138,10 @@ std::vector<Builtin> data_builtins() {
        {"condition", "message"},
        "an error with the message unless the static condition holds",
        assert_that},
+      {"classes",
+       {"path"},
+       "of the pictures in a folder of folders: which folder each is in, by name",
+       classes},
       {"csv",
        {"path"},
        "a table of comma-separated values; columns are chosen by table[\"name\"]",
@@ -103,6 +150,10 @@ std::vector<Builtin> data_builtins() {
       {"idx", {"path"}, "the array of an IDX file, plain or gz", idx},
       {"int", {"x"}, "a static number as an integer, truncated", integer},
       {"npy", {"path"}, "the array of a NumPy file", npy},
+      {"pictures",
+       {"path", "size=none", "channels=3"},
+       "u8[n, channels, height, width] of a folder of PNG and JPEG files, or of folders of them",
+       pictures},
       {"split", {"test"}, "in a data block: the last part of the rows is for testing", split},
       {"tsv", {"path"}, "a table of tab-separated values", tsv},
   };

@@ -7,10 +7,11 @@
 namespace dlc::sema {
 
 Val Evaluator::data_file(const std::string& reader, const std::string& path,
-                         std::vector<std::string> columns, Span span, Frame& f) {
+                         std::vector<std::string> options, Span span, Frame& f) {
   Program& p = *f.program;
-  FileSource file{path, reader, path, std::move(columns), {}, loc(span)};
-  if (!file.columns.empty()) file.input += fmt::format("[{}]", fmt::join(file.columns, ","));
+  FileSource file{path, reader, path, std::move(options), {}, loc(span)};
+  if (reader == "classes") file.input += ":classes";
+  if (!file.options.empty()) file.input += fmt::format("[{}]", fmt::join(file.options, ","));
   if (const GraphInput* known = p.graph.find_input(file.input)) return p.ref(known->value);
   if (!options_.probe) return report(Diag::data_file, span, "files cannot be read here");
   try {

@@ -164,7 +164,7 @@ class Evaluator {
 
   /// A file read by a data block as an input of its program.
   Val data_file(const std::string& reader, const std::string& path,
-                std::vector<std::string> columns, Span span, Frame& f);
+                std::vector<std::string> options, Span span, Frame& f);
 
  private:
   Val eval_node(const ast::Expr& e, Frame& f);

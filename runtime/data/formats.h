@@ -15,5 +15,8 @@ FileContent read_idx(const std::string& path, bool only_header);
 FileContent read_npy(const std::string& path, bool only_header);
 FileContent read_csv(const std::string& path, char separator,
                      const std::vector<std::string>& columns, bool only_header);
+FileContent read_pictures(const std::string& path, const std::vector<std::string>& options,
+                          bool only_header);
+FileContent read_classes(const std::string& path, bool only_header);
 
 }  // namespace dlc

@@ -33,13 +33,16 @@ const Package* package_with(const std::string& file) {
 }
 
 FileContent open_file(const std::string& reader, const std::string& path,
-                      const std::vector<std::string>& columns, bool only_header) {
+                      const std::vector<std::string>& options, bool only_header) {
   if (reader == "idx") return read_idx(path, only_header);
   if (reader == "npy") return read_npy(path, only_header);
-  if (reader == "csv") return read_csv(path, ',', columns, only_header);
-  if (reader == "tsv") return read_csv(path, '\t', columns, only_header);
-  throw UserError(fmt::format("{}: there is no reader `{}`; the readers are idx, npy, csv and tsv",
-                              path, reader));
+  if (reader == "csv") return read_csv(path, ',', options, only_header);
+  if (reader == "tsv") return read_csv(path, '\t', options, only_header);
+  if (reader == "pictures") return read_pictures(path, options, only_header);
+  if (reader == "classes") return read_classes(path, only_header);
+  throw UserError(fmt::format(
+      "{}: there is no reader `{}`; the readers are idx, npy, csv, tsv, pictures and classes", path,
+      reader));
 }
 
 }  // namespace
@@ -69,13 +72,13 @@ std::string find_data_file(const std::string& path, const std::string& model_dir
 }
 
 FileHeader probe_file(const std::string& reader, const std::string& path,
-                      const std::vector<std::string>& columns) {
-  return open_file(reader, path, columns, true).header;
+                      const std::vector<std::string>& options) {
+  return open_file(reader, path, options, true).header;
 }
 
 Tensor read_file(const std::string& reader, const std::string& path,
-                 const std::vector<std::string>& columns) {
-  return open_file(reader, path, columns, false).tensor;
+                 const std::vector<std::string>& options) {
+  return open_file(reader, path, options, false).tensor;
 }
 
 }  // namespace dlc

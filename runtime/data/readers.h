@@ -18,12 +18,17 @@ struct FileHeader {
 std::string find_data_file(const std::string& path, const std::string& model_dir,
                            const std::vector<std::string>& data_dirs);
 
-/// `reader` is "idx" (plain or gz), "npy", "csv" or "tsv". `columns` of a csv, in order; empty:
-/// all.
+/// `reader` and its `options`:
+///   "idx"       plain or gz
+///   "npy"
+///   "csv"       or "tsv": the columns wanted, in order; empty: all
+///   "pictures"  a folder of PNG and JPEG files, or of folders of them: channels (1 or 3), height and
+///               width that each is brought to; 0, 0: all have one size
+///   "classes"   of the pictures in a folder of folders: which folder each is in
 FileHeader probe_file(const std::string& reader, const std::string& path,
-                      const std::vector<std::string>& columns);
+                      const std::vector<std::string>& options);
 Tensor read_file(const std::string& reader, const std::string& path,
-                 const std::vector<std::string>& columns);
+                 const std::vector<std::string>& options);
 
 void write_npy(const std::string& path, const Tensor& t);  // atomically
 

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
 #include "tests/e2e/process.h"
 #include "tests/e2e/train_log.h"
+#include "tests/support/png_file.h"
 
 using json = nlohmann::json;
 
@@ -58,6 +61,39 @@ TEST_CASE("LeNet reaches the book's accuracy") {
   const std::vector<double> a = accuracies("lenet.dl", {}, 3);
   CHECK(a[1] >= 0.75);
   CHECK(a[0] >= 0.73);
+}
+
+TEST_CASE("a folder of pictures for each class is learned") {
+  TempDir dir;
+  for (int k = 0; k < 24; ++k) {
+    const bool bright = k % 2 == 0;
+    const std::filesystem::path folder = dir.dir() / (bright ? "day" : "night");
+    std::filesystem::create_directories(folder);
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>((4 + k) * 6 * 3));
+    for (std::size_t p = 0; p < pixels.size(); ++p)
+      pixels[p] = static_cast<std::uint8_t>((bright ? 150 : 20) + (p * 37 + k * 11) % 80);
+    std::ofstream(folder / (std::to_string(k) + ".png"), std::ios::binary)
+        << png(4 + k, 6, 3, pixels);
+  }
+  const std::string model = dir.write("sky.dl", R"(
+data sky {
+  picture = pictures(".", size: 8)
+  label = classes(".")
+}
+model day_or_night {
+  input picture: u8[N, 3, 8, 8]
+  target label: u8[N]
+  logits = picture / 255 - 0.5 |> conv2d(4, kernel: 3) |> relu |> global_avg_pool |> dense(2)
+  loss = cross_entropy(logits, label)
+  metric accuracy = accuracy(logits, label)
+}
+train day_or_night on sky {
+  optimizer = adam(lr: 0.05)
+  batch = 8
+  epochs = 20
+}
+)");
+  CHECK(train({model})["train"]["accuracy"] == 1.0);
 }
 
 TEST_CASE("weight decay keeps few rows from being learned by heart") {

@@ -1,0 +1,254 @@
+// Folders of PNG and JPEG files: pictures u8[n, channels, height, width], and the classes of those
+// that lie in a folder for each class. Folders and files are taken in the order of their names
+// (bytes), so that pictures and classes of the same path have the same rows.
+#include <png.h>
+#include <turbojpeg.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "ir/support/check.h"
+#include "runtime/data/byte_reader.h"
+#include "runtime/data/formats.h"
+
+namespace dlc {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Extent {
+  std::int64_t height = 0, width = 0;
+  bool operator==(const Extent&) const = default;
+};
+/// Interleaved: [height, width, channels].
+struct Picture {
+  Extent extent;
+  std::vector<std::uint8_t> pixels;
+};
+
+struct PictureFile {
+  std::string path;
+  std::size_t folder;  // which of the class folders; 0 without any
+};
+struct PictureFiles {
+  std::vector<PictureFile> files;
+  std::vector<std::string> classes;  // names of the folders
+};
+
+enum class Format { None, Png, Jpeg };
+Format format_of(const fs::path& path) {
+  std::string ending = path.extension().string();
+  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (ending == ".png") return Format::Png;
+  return ending == ".jpg" || ending == ".jpeg" ? Format::Jpeg : Format::None;
+}
+
+/// What `wanted` says yes to in a folder, by name. Hidden entries are left out.
+std::vector<fs::path> entries(const std::string& folder,
+                              const std::function<bool(const fs::directory_entry&)>& wanted) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (it->path().filename().string()[0] != '.' && wanted(*it)) found.push_back(it->path());
+  if (error) throw UserError(fmt::format("{}: {}", folder, error.message()));
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<fs::path> pictures_in(const std::string& folder) {
+  return entries(folder, [](const fs::directory_entry& e) {
+    std::error_code error;
+    return format_of(e.path()) != Format::None && !e.is_directory(error);
+  });
+}
+
+PictureFiles list_pictures(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error))
+    throw UserError(fmt::format("{}: this is not a folder of pictures", path));
+  PictureFiles all;
+  for (const fs::path& folder : entries(path, [](const fs::directory_entry& e) {
+         std::error_code error;
+         return e.is_directory(error);
+       })) {
+    const std::vector<fs::path> inside = pictures_in(folder.string());
+    if (inside.empty())
+      throw UserError(
+          fmt::format("{}: there is no .png, .jpg or .jpeg file in it", folder.string()));
+    for (const fs::path& p : inside) all.files.push_back({p.string(), all.classes.size()});
+    all.classes.push_back(folder.filename().string());
+  }
+  if (all.classes.empty())
+    for (const fs::path& p : pictures_in(path)) all.files.push_back({p.string(), 0});
+  if (all.files.empty())
+    throw UserError(fmt::format("{}: there is no .png, .jpg or .jpeg file in it", path));
+  return all;
+}
+
+[[noreturn]] void malformed(const std::string& path, const char* kind, const char* message) {
+  throw UserError(fmt::format("{}: not a {} picture that can be read: {}", path, kind, message));
+}
+
+/// Gray or colours of a PNG of any kind; where it is transparent, on black.
+Picture read_png(const std::string& path, int channels, bool only_extent) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  const std::unique_ptr<png_image, decltype(&png_image_free)> freed(&image, png_image_free);
+  if (!png_image_begin_read_from_file(&image, path.c_str())) malformed(path, "PNG", image.message);
+  Picture p{{image.height, image.width}, {}};
+  if (only_extent) return p;
+  image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  p.pixels.resize(PNG_IMAGE_SIZE(image));
+  const png_color black{0, 0, 0};
+  if (!png_image_finish_read(&image, &black, p.pixels.data(), 0, nullptr))
+    malformed(path, "PNG", image.message);
+  return p;
+}
+
+Picture read_jpeg(const std::string& path, int channels, bool only_extent) {
+  ByteReader in(path);
+  std::vector<std::uint8_t> bytes(in.bound());
+  bytes.resize(in.read_some(bytes.data(), bytes.size()));
+  const std::unique_ptr<void, decltype(&tjDestroy)> decoder(tjInitDecompress(), tjDestroy);
+  DLC_CHECK(decoder != nullptr, "no JPEG decoder: {}", tjGetErrorStr2(nullptr));
+  int width = 0, height = 0, sampling = 0, space = 0;
+  if (tjDecompressHeader3(decoder.get(), bytes.data(), bytes.size(), &width, &height, &sampling,
+                          &space) != 0)
+    malformed(path, "JPEG", tjGetErrorStr2(decoder.get()));
+  Picture p{{height, width}, {}};
+  if (only_extent) return p;
+  p.pixels.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
+                  static_cast<std::size_t>(channels));
+  // A cut-off file is a warning to the decoder, which paints the rest gray.
+  if (tjDecompress2(decoder.get(), bytes.data(), bytes.size(), p.pixels.data(), width, 0, height,
+                    channels == 1 ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING) != 0)
+    malformed(path, "JPEG", tjGetErrorStr2(decoder.get()));
+  return p;
+}
+
+Picture read_picture(const std::string& path, int channels, bool only_extent) {
+  return format_of(path) == Format::Png ? read_png(path, channels, only_extent)
+                                        : read_jpeg(path, channels, only_extent);
+}
+
+/// What each of `to` places takes of `from`: linear interpolation, over as many places as fall
+/// onto one when there are fewer (torchvision's resize with antialias).
+struct Taps {
+  std::int64_t first;
+  std::vector<float> weights;
+};
+std::vector<Taps> taps_of(std::int64_t from, std::int64_t to) {
+  const double scale = static_cast<double>(from) / static_cast<double>(to);
+  const double reach = std::max(scale, 1.0);
+  std::vector<Taps> result;
+  for (std::int64_t i = 0; i < to; ++i) {
+    const double center = (static_cast<double>(i) + 0.5) * scale;
+    const auto begin = std::max<std::int64_t>(0, static_cast<std::int64_t>(center - reach + 0.5));
+    const auto end = std::min(from, static_cast<std::int64_t>(center + reach + 0.5));
+    Taps t{begin, {}};
+    double sum = 0;
+    for (std::int64_t k = begin; k < end; ++k) {
+      const double far = std::abs(static_cast<double>(k) + 0.5 - center) / reach;
+      t.weights.push_back(static_cast<float>(std::max(0.0, 1 - far)));
+      sum += t.weights.back();
+    }
+    for (float& w : t.weights) w = static_cast<float>(w / sum);
+    result.push_back(std::move(t));
+  }
+  return result;
+}
+
+/// [outer, from, inner] with the middle axis brought to `to` places.
+std::vector<float> resized(const std::vector<float>& x, std::int64_t outer, std::int64_t from,
+                           std::int64_t inner, std::int64_t to) {
+  std::vector<float> y(static_cast<std::size_t>(outer * to * inner));
+  const std::vector<Taps> taps = taps_of(from, to);
+  for (std::int64_t o = 0; o < outer; ++o)
+    for (std::int64_t i = 0; i < to; ++i) {
+      const Taps& t = taps[static_cast<std::size_t>(i)];
+      float* row = &y[static_cast<std::size_t>((o * to + i) * inner)];
+      for (std::size_t k = 0; k < t.weights.size(); ++k) {
+        const float* source = &x[static_cast<std::size_t>(
+            (o * from + t.first + static_cast<std::int64_t>(k)) * inner)];
+        for (std::int64_t j = 0; j < inner; ++j) row[j] += t.weights[k] * source[j];
+      }
+    }
+  return y;
+}
+
+Picture resized(const Picture& p, const Extent& to, int channels) {
+  if (p.extent == to) return p;
+  std::vector<float> x(p.pixels.begin(), p.pixels.end());
+  x = resized(x, 1, p.extent.height, p.extent.width * channels, to.height);
+  x = resized(x, to.height, p.extent.width, channels, to.width);
+  Picture result{to, {}};
+  for (const float v : x) result.pixels.push_back(static_cast<std::uint8_t>(v + 0.5F));
+  return result;
+}
+
+/// The extent that all have.
+Extent common_extent(const std::vector<PictureFile>& files) {
+  const Extent first = read_picture(files[0].path, 1, true).extent;
+  for (const PictureFile& f : files) {
+    const Extent e = read_picture(f.path, 1, true).extent;
+    if (!(e == first))
+      throw UserError(
+          fmt::format("{}: {} x {}, but {} is {} x {}; give a size that all are brought to: "
+                      "pictures(..., size: [{}, {}])",
+                      f.path, e.height, e.width, files[0].path, first.height, first.width,
+                      first.height, first.width));
+  }
+  return first;
+}
+
+}  // namespace
+
+FileContent read_pictures(const std::string& path, const std::vector<std::string>& options,
+                          bool only_header) {
+  DLC_CHECK(options.size() == 3, "pictures: {} options", options.size());
+  const int channels = std::stoi(options[0]);
+  Extent extent{std::stoll(options[1]), std::stoll(options[2])};
+  const PictureFiles all = list_pictures(path);
+  if (extent.height == 0) extent = common_extent(all.files);
+  FileContent result;
+  result.header = {
+      DLC_U8, {static_cast<std::int64_t>(all.files.size()), channels, extent.height, extent.width}};
+  if (only_header) return result;
+  result.tensor = Tensor(DLC_U8, result.header.shape);
+  auto* to = result.tensor.as<std::uint8_t>();
+  const std::int64_t places = extent.height * extent.width;
+  for (const PictureFile& f : all.files) {
+    const Picture p = resized(read_picture(f.path, channels, false), extent, channels);
+    for (int c = 0; c < channels; ++c)
+      for (std::int64_t k = 0; k < places; ++k)
+        *to++ = p.pixels[static_cast<std::size_t>(k * channels + c)];
+  }
+  return result;
+}
+
+FileContent read_classes(const std::string& path, bool only_header) {
+  const PictureFiles all = list_pictures(path);
+  if (all.classes.empty())
+    throw UserError(fmt::format(
+        "{}: its pictures are in no folders; classes are folders with their pictures in them",
+        path));
+  FileContent result;
+  result.header = {all.classes.size() <= 256 ? DLC_U8 : DLC_I32,
+                   {static_cast<std::int64_t>(all.files.size())}};
+  if (only_header) return result;
+  result.tensor = Tensor(result.header.dtype, result.header.shape);
+  for (std::size_t k = 0; k < all.files.size(); ++k) {
+    if (result.header.dtype == DLC_U8)
+      result.tensor.as<std::uint8_t>()[k] = static_cast<std::uint8_t>(all.files[k].folder);
+    else
+      result.tensor.as<std::int32_t>()[k] = static_cast<std::int32_t>(all.files[k].folder);
+  }
+  return result;
+}
+
+}  // namespace dlc
