@@ -69,12 +69,19 @@ void RunOptions::add_to(CLI::App& verb) {
   verb.add_option("--threads", threads, "worker threads (default: all cores, or DLC_THREADS)")
       ->check(CLI::Range(1, 1024));
   verb.add_option("--seed", seed, "the seed of initialisation, data and shuffling");
-  verb.add_option("--load", load, "parameters to start from (.safetensors)");
+  auto* whole = verb.add_option("--load", load, "parameters to start from (.safetensors)");
+  verb.add_option(
+          "--load-only", load_only,
+          "PATTERN: of --load only parameters of such names (`conv2d_*`), which may be given "
+          "several times; the others start anew")
+      ->expected(1)
+      ->take_all()
+      ->needs(whole);
 }
 
 TensorMap RunOptions::parameters(const Compilation& c, ThreadPool& pool) const {
   TensorMap tensors = initialise(c, seed_of(c.module()), pool);
-  if (!load.empty()) load_into(tensors, load_safetensors(load), load);
+  if (!load.empty()) load_parameters(tensors, load, load_only);
   return tensors;
 }
 

@@ -29,6 +29,7 @@ struct RunOptions {
   int threads = 0;  // 0: default_threads()
   std::optional<std::int64_t> seed;
   std::string load;  // a safetensors file, or empty: fresh parameters from the seed
+  std::vector<std::string> load_only;  // patterns: what to take of it; empty: all
 
   void add_to(CLI::App& verb);
   int thread_count() const { return threads > 0 ? threads : default_threads(); }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ir/support/check.h"
+#include "ir/support/pattern.h"
 #include "runtime/atomic_file.h"
 #include "runtime/data/byte_reader.h"
 
@@ -189,24 +190,63 @@ TensorMap load_safetensors(const std::string& path) {
   return tensors;
 }
 
-void load_into(TensorMap& into, const TensorMap& from, const std::string& path) {
-  std::string differences;
-  for (const auto& [name, t] : into) {
-    const auto at = from.find(name);
-    if (at == from.end())
-      differences += fmt::format("\n  `{}` ({}) is missing in the file", name, t.type_str());
-    else if (at->second.dtype() != t.dtype() || at->second.shape() != t.shape())
-      differences += fmt::format("\n  `{}` is {} in the model, {} in the file", name, t.type_str(),
-                                 at->second.type_str());
-  }
-  for (const auto& [name, t] : from)
-    if (!into.contains(name))
-      differences += fmt::format("\n  `{}` ({}) is in the file only", name, t.type_str());
+namespace {
+
+/// What keeps `name` from being loaded, as a line of a message; empty: nothing.
+std::string difference(const std::string& name, const Tensor& t, const TensorMap& from) {
+  const auto at = from.find(name);
+  if (at == from.end())
+    return fmt::format("\n  `{}` ({}) is missing in the file", name, t.type_str());
+  if (at->second.dtype() == t.dtype() && at->second.shape() == t.shape()) return "";
+  return fmt::format("\n  `{}` is {} in the model, {} in the file", name, t.type_str(),
+                     at->second.type_str());
+}
+
+void refuse(const std::string& differences, const std::string& path) {
   if (!differences.empty())
     throw UserError(
         fmt::format("{}: the parameters are not those of the model:{}", path, differences));
-  for (auto& [name, t] : into)
-    if (t.bytes() > 0) std::memcpy(t.data(), from.find(name)->second.data(), t.bytes());
+}
+
+void copy(Tensor& to, const Tensor& from) {
+  if (to.bytes() > 0) std::memcpy(to.data(), from.data(), to.bytes());
+}
+
+}  // namespace
+
+void load_into(TensorMap& into, const TensorMap& from, const std::string& path) {
+  std::string differences;
+  for (const auto& [name, t] : into) differences += difference(name, t, from);
+  for (const auto& [name, t] : from)
+    if (!into.contains(name))
+      differences += fmt::format("\n  `{}` ({}) is in the file only", name, t.type_str());
+  refuse(differences, path);
+  for (auto& [name, t] : into) copy(t, from.find(name)->second);
+}
+
+void load_part(TensorMap& into, const TensorMap& from, const std::string& path,
+               const std::vector<std::string>& patterns) {
+  std::string differences;
+  std::vector<std::string> names;
+  for (const std::string& pattern : patterns) {
+    const std::size_t before = names.size();
+    for (const auto& [name, t] : into)
+      if (fits_pattern(pattern, name)) names.push_back(name);
+    if (names.size() == before)
+      differences += fmt::format("\n  no parameter of the model is called `{}`", pattern);
+  }
+  for (const std::string& name : names) differences += difference(name, into.at(name), from);
+  refuse(differences, path);
+  for (const std::string& name : names) copy(into.at(name), from.find(name)->second);
+}
+
+void load_parameters(TensorMap& into, const std::string& path,
+                     const std::vector<std::string>& patterns) {
+  const TensorMap from = load_safetensors(path);
+  if (patterns.empty())
+    load_into(into, from, path);
+  else
+    load_part(into, from, path, patterns);
 }
 
 }  // namespace dlc

@@ -13,5 +13,13 @@ TensorMap load_safetensors(const std::string& path);
 /// Copies `from` into `into`; both must have the same names, types and shapes, otherwise a
 /// UserError that lists every difference and leaves `into` as it was.
 void load_into(TensorMap& into, const TensorMap& from, const std::string& path);
+/// Copies what fits one of the patterns (ir/support/pattern.h) and leaves the rest of `into`. A
+/// UserError, with nothing copied, when a pattern fits no name, or one of those names has another
+/// type in the file or is not in it.
+void load_part(TensorMap& into, const TensorMap& from, const std::string& path,
+               const std::vector<std::string>& patterns);
+/// load_part of a file, or load_into where there are no patterns.
+void load_parameters(TensorMap& into, const std::string& path,
+                     const std::vector<std::string>& patterns);
 
 }  // namespace dlc

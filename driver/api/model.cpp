@@ -230,8 +230,8 @@ void Model::save(const std::string& path) const {
   translated([&] { save_safetensors(path, impl_->tensors); });
 }
 
-void Model::load(const std::string& path) {
-  translated([&] { load_into(impl_->tensors, load_safetensors(path), path); });
+void Model::load(const std::string& path, const std::vector<std::string>& only) {
+  translated([&] { load_parameters(impl_->tensors, path, only); });
 }
 
 }  // namespace dlc

@@ -23,6 +23,8 @@ class ModuleBuilder {
   void override_consts();
   /// The expression of a setting: --set first, then the train block; null when neither has it.
   const ast::Expr* setting(const std::string& name) const;
+  /// Those of the parameters that the setting `frozen` names: the optimizer leaves them alone.
+  std::vector<std::string> frozen(const std::vector<std::string>& parameters);
 
   // ---- programs.cpp: the model as train_step, evaluate, predict and init ----
   void build_evaluate();

@@ -171,8 +171,12 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
                             model_->name.text));
     return;
   }
+  std::vector<std::string> paths;
+  for (const auto& [path, w] : params) paths.push_back(path);
+  const std::vector<std::string> kept = frozen(paths);
   const Value scaled = scaled_loss(p, y, span);
   for (const auto& [path, w] : params) {
+    if (std::find(kept.begin(), kept.end(), path) != kept.end()) continue;
     if (!ev_->check_gradient(p, y, w, span, fmt::format("the gradient of `{}`", path))) return;
     const Val g = gradient(p, scaled, w, span);
     Frame body;

@@ -1,15 +1,19 @@
 // Which model, data and train block are meant; const values and settings, from the file and from
 // --set.
+#include <algorithm>
+
 #include "frontend/parser.h"
 #include "frontend/sema/module_builder.h"
+#include "ir/support/pattern.h"
 
 namespace dlc::sema {
 
 namespace {
 
 const std::vector<std::string>& setting_names() {
-  static const std::vector<std::string> names = {"batch",     "epochs", "loss_scale", "optimizer",
-                                                 "precision", "seed",   "shuffle",    "steps"};
+  static const std::vector<std::string> names = {"batch",      "epochs",    "frozen",
+                                                 "loss_scale", "optimizer", "precision",
+                                                 "seed",       "shuffle",   "steps"};
   return names;
 }
 
@@ -230,6 +234,37 @@ void ModuleBuilder::read_settings() {
       ev_->report(Diag::bad_setting, e->span,
                   fmt::format("`shuffle` is true or false, not {}", describe(v)));
   }
+}
+
+std::vector<std::string> ModuleBuilder::frozen(const std::vector<std::string>& parameters) {
+  const ast::Expr* e = setting("frozen");
+  if (!e) return {};
+  Frame constant;
+  const Val v = ev_->eval(*e, constant);
+  std::vector<std::string> found;
+  for (const Val& item : v.list() ? v.list()->items : std::vector<Val>{v}) {
+    if (item.poisoned()) return {};
+    const auto* pattern = item.get<std::string>();
+    const std::size_t before = found.size();
+    if (pattern)
+      std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(found),
+                   [&](const std::string& path) { return fits_pattern(*pattern, path); });
+    if (pattern && found.size() > before) continue;
+    const std::string near = pattern ? nearest(*pattern, parameters) : "";
+    ev_->report(Diag::bad_setting, e->span,
+                pattern ? fmt::format("no parameter is called `{}`", *pattern)
+                        : fmt::format("`frozen` holds names of parameters, not {}", describe(item)),
+                !near.empty() ? fmt::format("did you mean `{}`?", near)
+                              : fmt::format("the parameters are {}; `*` stands for any part of a "
+                                            "name",
+                                            fmt::join(parameters, ", ")));
+    return {};
+  }
+  if (std::all_of(parameters.begin(), parameters.end(), [&](const std::string& path) {
+        return std::find(found.begin(), found.end(), path) != found.end();
+      }))
+    ev_->report(Diag::bad_setting, e->span, "every parameter is frozen: there is nothing to train");
+  return found;
 }
 
 }  // namespace dlc::sema

@@ -93,7 +93,9 @@ class Model {
   Array parameter(const std::string& path) const;
   void set_parameter(const std::string& path, const ArrayView& value);
   void save(const std::string& path) const;  // .safetensors
-  void load(const std::string& path);
+  /// All parameters and states of a file, or `only` those whose names fit one of the patterns
+  /// ("conv2d_*"); an Error, with nothing changed, when they are not those of the model.
+  void load(const std::string& path, const std::vector<std::string>& only = {});
 
  private:
   struct Impl;

@@ -106,6 +106,44 @@ TEST_CASE("columns that are missing and losses that explode are named") {
   CHECK(contains(f.err, "epoch 1, step"));
 }
 
+TEST_CASE("fine-tuning: a part is loaded and frozen, a new head is trained") {
+  TempDir dir;
+  const auto model = [](const std::string& classes, const std::string& settings) {
+    return R"(
+data points { x: f32[64, 4] = normal(); label = u8(x[:, 0] > 0) }
+model net {
+  input  x: f32[N, 4]
+  target label: u8[N]
+  loss = cross_entropy(x |> dense(8) |> batch_norm |> relu |> dense()" +
+           classes + R"(), label)
+}
+train net on points { optimizer = momentum(lr: 0.1); batch = 16; epochs = 2; )" +
+           settings + " }";
+  };
+  const std::string body = dir.path("body.safetensors"), tuned = dir.path("tuned.safetensors");
+  const std::string two = dir.write("two.dl", model("2", "")),
+                    three = dir.write("three.dl",
+                                      model("3", "frozen = [\"dense_1.*\", \"batch_norm_*\"]"));
+  REQUIRE(dlc_command({"train", two, "--save", body}).exit_code == 0);
+  // Another number of classes: the whole file does not fit.
+  const Finished whole = dlc_command({"train", three, "--load", body});
+  CHECK(whole.exit_code == 1);
+  CHECK(contains(whole.err, "`dense_2.w` is f32[8, 3] in the model, f32[8, 2]"));
+  const Finished part = dlc_command({"train", three, "--load", body, "--load-only", "dense_1.*",
+                                     "--load-only", "batch_norm_*", "--save", tuned});
+  REQUIRE_MESSAGE(part.exit_code == 0, part.err);
+  const dlc::TensorMap before = dlc::load_safetensors(body), after = dlc::load_safetensors(tuned);
+  const auto bytes = [](const dlc::Tensor& t) {
+    return std::string(static_cast<const char*>(t.data()), t.bytes());
+  };
+  for (const char* name : {"dense_1.w", "dense_1.b", "batch_norm_1.gamma", "batch_norm_1.beta"})
+    CHECK(bytes(before.at(name)) == bytes(after.at(name)));
+  // Statistics are no parameters: they follow the data.
+  CHECK(bytes(before.at("batch_norm_1.mean")) != bytes(after.at("batch_norm_1.mean")));
+  CHECK(after.contains("momentum.dense_2.w.v"));
+  CHECK(!after.contains("momentum.dense_1.w.v"));
+}
+
 TEST_CASE("Ctrl-C ends the training after a step and saves") {
   TempDir dir;
   const std::string model = dir.write("bowl.dl", kBowl), out = dir.path("out");

@@ -150,6 +150,33 @@ TEST_CASE("loading names every difference and changes nothing") {
   CHECK(into.at("w").at(1) == 1);
 }
 
+TEST_CASE("a part is loaded by patterns of names, or nothing is") {
+  const auto fresh = [] {
+    TensorMap m = one("conv_1.w", DLC_F32, {2}, 1);
+    m["conv_1.b"] = Tensor(DLC_F32, {1});
+    m["dense_1.w"] = Tensor(DLC_F32, {3});
+    return m;
+  };
+  TensorMap into = fresh(), from = one("conv_1.w", DLC_F32, {2}, 5);
+  from["conv_1.b"] = Tensor(DLC_F32, {1});
+  from["dense_1.w"] = Tensor(DLC_F32, {4});
+  load_part(into, from, "p.safetensors", {"conv_*"});
+  CHECK(into.at("conv_1.w").at(1) == 5);
+  CHECK(into.at("dense_1.w").at(1) == 0);
+  into = fresh();
+  const std::string error = error_of([&] {
+    load_part(into, from, "p.safetensors", {"conv_*", "*.w", "norm_*"});
+  });
+  for (const char* part :
+       {"p.safetensors", "`dense_1.w` is f32[3] in the model, f32[4] in the file",
+        "no parameter of the model is called `norm_*`"})
+    CHECK(contains(error, part));
+  CHECK(into.at("conv_1.w").at(1) == 1);
+  from.erase("conv_1.b");
+  CHECK(
+      contains(error_of([&] { load_part(into, from, "p", {"conv_?.b"}); }), "`conv_1.b` (f32[1])"));
+}
+
 TEST_CASE("a failed save keeps the old file and leaves nothing behind") {
   const TempDir dir;
   const TensorMap m = one("w", DLC_F32, {2}, 1);
