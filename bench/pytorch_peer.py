@@ -7,6 +7,7 @@
                                         processes); conversion and scaling in the step
         predict MODEL                   one row of f32 through the model, without gradients
     pytorch_peer.py train MODEL BATCH   a whole process: reads the data, trains for an epoch, evaluates on the test rows
+    pytorch_peer.py steps MODEL BATCH   a whole process: reads the data, makes three training steps
     pytorch_peer.py predict MODEL       a whole process: predicts the class of one u8 row
 """
 import functools
@@ -145,6 +146,12 @@ def train(model, batch):
         print(f"accuracy {(classes == labels).float().mean():.3f}")
 
 
+def steps(model, batch):
+    training = Training(model, batch)
+    for _ in range(3):
+        training.step()
+
+
 def predict(model):
     row = torch.zeros(1, 784, dtype=torch.uint8)
     with torch.no_grad():
@@ -156,12 +163,9 @@ def main():
     if what == "serve":
         torch.set_num_threads(int(sys.argv[2]))
         peer.serve("PyTorch", torch.__version__.split("+")[0], answer)
-    elif what == "train":
-        torch.set_num_threads(1)
-        train(sys.argv[2], int(sys.argv[3]))
     else:
         torch.set_num_threads(1)
-        predict(sys.argv[2])
+        {"train": train, "steps": steps, "predict": predict}[what](sys.argv[2], *map(int, sys.argv[3:]))
 
 
 if __name__ == "__main__":

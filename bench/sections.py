@@ -206,18 +206,25 @@ def memory(suite):
     if not peers:
         suite.skip("memory", "PyTorch", "not installed", PYTHON_PEERS["PyTorch"][1])
     script = BENCH / PYTHON_PEERS["PyTorch"][0]
-    command = ["train", SOFTMAX, "--epochs", 1, "--threads", 1]
+
+    def measure(case, ours, theirs):
+        turns = {"dlc": ours}
+        turns.update({name: lambda p=p: suite.start([p, script, *theirs])[2] for name, p in peers.items()})
+        rows.append(row(case, "MiB", "lower", interleave(suite, "memory", case, turns)))
+
+    epoch = ["train", SOFTMAX, "--epochs", 1, "--threads", 1]
 
     def cold():
         shutil.rmtree(suite.cache, ignore_errors=True)
-        return suite.dlc(*command)[2]
+        return suite.dlc(*epoch)[2]
 
-    for case, ours in [("cold", cold), ("from the cache", lambda: suite.dlc(*command)[2])]:
-        turns = {"dlc": ours}
-        turns.update({name: lambda p=p: suite.start([p, script, "train", "softmax_regression", 256])[2]
-                      for name, p in peers.items()})
-        name = f"softmax regression, an epoch, {case}"
-        rows.append(row(name, "MiB", "lower", interleave(suite, "memory", name, turns)))
+    theirs = ["train", "softmax_regression", 256]
+    measure("softmax regression, an epoch, cold", cold, theirs)
+    measure("softmax regression, an epoch, from the cache", lambda: suite.dlc(*epoch)[2], theirs)
+    if not suite.quick:
+        model, batch = NETS[3]
+        steps = ["train", ROOT / f"examples/{model}.dl", "--steps", 3, "--threads", 1, "--set", f"batch={batch}"]
+        measure(f"{model}, batch {batch}, three steps", lambda: suite.dlc(*steps)[2], ["steps", model, batch])
     return rows
 
 
