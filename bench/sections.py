@@ -54,6 +54,10 @@ def gemm(suite):
     return suite.benchmark("gemm", "gemm", 0.001 if suite.quick else 0.05)
 
 
+def convolution(suite):
+    return suite.benchmark("convolution", "convolution", 0.001 if suite.quick else 0.1)
+
+
 def vector(suite):
     return suite.benchmark("vector", "vector_math", 0.001 if suite.quick else 0.05)
 
@@ -231,6 +235,7 @@ def memory(suite):
 # Name, title, function, in the order of a run.
 SECTIONS = {
     "gemm": ("Matrix products, m x k x n", gemm),
+    "convolution": ("The convolutions of ResNet-18, batch 16: kernel, channels, size", convolution),
     "steps": ("A training step: gathering the batch, gradient, update", steps),
     "nets": ("A training step of a convolutional model", nets),
     "epochs": ("An epoch of 60,000 u8 pictures, shuffling and gathering included", epochs),
