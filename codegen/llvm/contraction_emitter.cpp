@@ -12,6 +12,10 @@
 // stack), for at most kBlockRows rows at a time, and the epilogue follows the last block. A sum of
 // one block is as if there were none.
 //
+// Where V is larger than a cache keeps, short blocks of k run through several panels before the
+// next one (several_panels), or each block asks ahead for the next; so does a tile for what its
+// epilogue reads of a large buffer.
+//
 // Several m's are one row number that is taken apart where it matters: at the epilogue, and for the
 // offsets in U of a block's rows, which are computed once. Several k's are a list of offsets in U
 // and V, the same for every block but for where it begins.
@@ -24,9 +28,8 @@
 
 #include <algorithm>
 
-#include "codegen/llvm/contraction_indices.h"
+#include "codegen/llvm/contraction_panels.h"
 #include "codegen/llvm/dot_emitter.h"
-#include "codegen/llvm/turn.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -37,18 +40,22 @@ namespace {
 // With fewer rows than this packing V costs more than it saves.
 constexpr int kLeastPackedRows = 48;
 
-class ContractionEmitter : ContractionIndices {
+class ContractionEmitter : ContractionPanels {
  public:
   ContractionEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                      ExpressionEmitter& e, Value* begin, Value* end)
-      : ContractionIndices(scope, k, b, e, begin, end) {}
+      : ContractionPanels(scope, k, b, e, begin, end) {}
 
   void emit() {
     DLC_CHECK(!r_.pairs || (s_.packed && s_.k_block % 2 == 0),
               "{}: products two at a time come from packed blocks", k_.name);
     DLC_CHECK(!r_.turned || (s_.packed && s_.k_block % (2 * r_.lanes) == 0),
               "{}: an operand is turned over as it is packed", k_.name);
-    if (s_.k_block > 0) make_tables();
+    if (s_.k_block > 0) {
+      make_tables();
+      make_panel();
+      waiting_ = array(vector(), static_cast<std::int64_t>(kBlockRows) * s_.vectors, "waiting");
+    }
     others(0);
   }
 
@@ -70,17 +77,14 @@ class ContractionEmitter : ContractionIndices {
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
     const bool always = rows_.size() > 1 || rows_known();
-    if (always || r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
+    if (r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
+    if (const int together = panels_together(); together > 1)
+      return several_panels(from, to, together);
+    if (always) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
   }
-
-  struct Panel {
-    Value* j;  // the first column, or row of the stack
-    int vectors;
-    Value* last_mask;  // the columns that exist in the last vector; null: all
-  };
 
   /// Rows of the stack, as many as a tile has vectors, and what is left.
   void for_each_stack(const std::function<void(const Panel&)>& body) {
@@ -94,10 +98,6 @@ class ContractionEmitter : ContractionIndices {
   }
   /// From a vector of a tile to the next in V.
   Value* vector_step() { return r_.stack ? e_.dim(r_.v_stride(*r_.stack)) : number(r_.lanes); }
-  Value* mask_of(const Panel& p, int s) const {
-    return r_.stack || s == p.vectors - 1 ? p.last_mask : nullptr;
-  }
-
   void for_each_panel(const std::function<void(const Panel&)>& body) {
     if (r_.stack) return for_each_stack(body);
     Value *from = low(*r_.n), *to = high(*r_.n);
@@ -230,8 +230,8 @@ class ContractionEmitter : ContractionIndices {
     }
   }
 
-  /// The epilogue of row i + r and vector s.
-  void finish(const Panel& p, Value* i, int r, int s, Value* c) {
+  /// Points the expressions at row i + r and vector s.
+  void go_to(const Panel& p, Value* i, int r, int s) {
     if (i && s == 0) {
       const std::vector<Value*> digits = digits_of_row(b_.CreateAdd(i, number(r)));
       for (std::size_t m = 0; m < digits.size(); ++m) e_.set_axis(rows_[m]->axis, digits[m]);
@@ -242,6 +242,41 @@ class ContractionEmitter : ContractionIndices {
     } else {
       e_.set_axis(r_.n->axis, b_.CreateAdd(p.j, number(s * r_.lanes)));
     }
+  }
+
+  /// Loads of the epilogue from so large a buffer that it comes from beyond the second cache: the
+  /// parameter that a weight gradient changes.
+  std::vector<loop::ExprId> far_epilogue() const {
+    const Core& core = scope_.unit.core;
+    std::vector<loop::ExprId> loads;
+    for (std::size_t id = 0; id < k_.exprs.size(); ++id) {
+      const loop::Expr& e = k_.exprs[id];
+      if (e.kind != loop::ExprKind::Load || r_.stack) continue;
+      Dim count(1);
+      for (const loop::AxisId a : k_.outer)
+        if (e_.depends(e.operands[0], a)) count = count * axis(a).extent;
+      const auto step = e_.coefficient(e.operands[0], r_.n->axis);
+      if (step && *step == Dim(1) && count.is_constant() &&
+          count.value() * size_in_bytes(e.type) > core.l2_way * core.l2_ways)
+        loads.push_back(static_cast<loop::ExprId>(id));
+    }
+    return loads;
+  }
+  /// Its rows are far apart, so that hardware does not see them coming; while the sum runs, they
+  /// do.
+  void prefetch_epilogue(const Panel& p, Value* i, int rows) {
+    for (int r = 0; r < rows; ++r)
+      for (int s = 0; s < p.vectors; ++s) {
+        go_to(p, i, r, s);
+        e_.forget();
+        for (const loop::ExprId load : far_epilogue()) e_.prefetch(load, 1);
+      }
+    e_.forget();
+  }
+
+  /// The epilogue of row i + r and vector s.
+  void finish(const Panel& p, Value* i, int r, int s, Value* c) {
+    go_to(p, i, r, s);
     e_.set_vector(r_.n->axis, r_.lanes, mask_of(p, s));
     e_.set_accumulator(c);
     epilogue();
@@ -254,16 +289,6 @@ class ContractionEmitter : ContractionIndices {
     const ContractIndex& k = *blocks_.split;
     const std::vector<const ContractIndex*>& rest = blocks_.rest;
     const std::int64_t chunk = blocks_.chunk;
-    waiting_ = array(vector(), static_cast<std::int64_t>(kBlockRows) * s_.vectors, "waiting");
-    if (s_.packed) {
-      llvm::Type* packed = r_.pairs ? b_.getInt32Ty() : type();
-      packed_ =
-          array(vector_of(packed, r_.lanes),
-                // Turned products come a vector at a time.
-                (r_.pairs ? (chunk + 1) / 2 : blocks_.products() + (r_.turned ? r_.lanes : 0)) *
-                    s_.vectors,
-                "packed");
-    }
     // Which block of how many it is.
     llvm::AllocaInst* number_of_block = emit_variable(b_, b_.getInt64Ty(), "block");
     Value* blocks = b_.CreateUDiv(b_.CreateAdd(e_.dim(k.extent), number(chunk - 1)), number(chunk));
@@ -281,27 +306,82 @@ class ContractionEmitter : ContractionIndices {
           emit_loop(b_, number(0), extent, chunk, "kblock", [&](Value* k0) {
             Value* here = b_.CreateLoad(b_.getInt64Ty(), number_of_block);
             b_.CreateStore(b_.CreateAdd(here, number(1)), number_of_block);
-            Block block{first, last, nullptr, nullptr, nullptr, nullptr, nullptr};
+            Block block{first, last};
             block.is_first = b_.CreateICmpEQ(here, number(0));
             block.is_last = b_.CreateICmpEQ(here, last_block);
             block.count = b_.CreateMul(smaller(b_.CreateSub(extent, k0), number(chunk)),
                                        number(blocks_.inner_products));
             block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
             block.v = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
-            emit_block(p, block);
+            if (is_far()) block.next_v = next_block(p, block, k0);
+            pack(p, block);
+            tiles(p, block, is_one_block());
           });
         });
       });
     });
   }
 
-  struct Block {
-    Value *first, *last;        // the rows
-    Value *u, *v;               // offsets of the first product of row 0
-    Value* count;               // products
-    Value *is_first, *is_last;  // of the panel's blocks
-  };
+  /// How many panels a block of rows goes through at a time. A panel is a short piece of each row
+  /// of V; where V comes from far, hardware brings longer pieces in several times as fast.
+  int panels_together() {
+    const bool plain = rows_.size() == 1 && outer_.empty() && blocks_.inner.empty() &&
+                       blocks_.rest.empty() && !is_range(*r_.n);
+    if (!plain || !is_far()) return 1;
+    const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
+    for (const int panels : {4, 2})
+      if (r_.n->extent.value() % (panels * width) == 0) return panels;
+    return 1;
+  }
 
+  /// As blocked, with short blocks of `panels` panels at a time and fewer rows.
+  void several_panels(Value* from, Value* to, int panels) {
+    const ContractIndex& k = *blocks_.split;
+    const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
+    // The sums of all of them wait.
+    const std::int64_t chunk = blocks_.chunk / panels, most_rows = kBlockRows / panels;
+    emit_loop(b_, from, to, most_rows, "block", [&](Value* first) {
+      Value* last = smaller(b_.CreateAdd(first, number(most_rows)), to);
+      emit_loop(b_, number(0), high(*r_.n), panels * width, "panels", [&](Value* column) {
+        emit_loop(b_, number(0), e_.dim(k.extent), chunk, "kblock", [&](Value* k0) {
+          Value* next = b_.CreateAdd(k0, number(chunk));
+          Block block{first, last};
+          block.is_first = b_.CreateICmpEQ(k0, number(0));
+          block.is_last = b_.CreateICmpSGE(next, e_.dim(k.extent));
+          block.count = b_.CreateSub(smaller(next, e_.dim(k.extent)), k0);
+          block.u = b_.CreateAdd(base(r_.u_is_a), b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
+          Value* v = b_.CreateAdd(base(!r_.u_is_a), b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
+          const auto panel = [&](Value* number_of, const auto& body) {
+            Panel p{b_.CreateAdd(column, b_.CreateMul(number_of, number(width))), s_.vectors,
+                    nullptr};
+            block.v = b_.CreateAdd(v, p.j);
+            block.packed_row = b_.CreateMul(number_of, number(chunk));
+            block.waiting_row = b_.CreateMul(number_of, number(most_rows));
+            body(p);
+          };
+          emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* row) {
+            for (int q = 0; q < panels; ++q)
+              panel(number(q), [&](const Panel& p) { pack_row(p, block, row); });
+          });
+          emit_loop(b_, number(0), number(panels), 1, "panel",
+                    [&](Value* q) { panel(q, [&](const Panel& p) { tiles(p, block, false); }); });
+        });
+      });
+    });
+  }
+
+  /// Where V goes on after the block from k0: what follows it in the sum, where that is one index
+  /// or several that are one in memory; then the next panel.
+  Value* next_block(const Panel& p, const Block& block, Value* k0) {
+    const ContractIndex& k = *blocks_.split;
+    Value* step = b_.CreateMul(number(blocks_.chunk), e_.dim(r_.v_stride(k)));
+    Value* next = b_.CreateAdd(block.v, step);
+    if (!blocks_.rest.empty()) return next;
+    Value* is_last = b_.CreateICmpSGE(b_.CreateAdd(k0, number(blocks_.chunk)), e_.dim(k.extent));
+    Value* column = b_.CreateAdd(p.j, number(static_cast<std::int64_t>(p.vectors) * r_.lanes));
+    Value* panel = b_.CreateAdd(base(!r_.u_is_a), b_.CreateMul(column, e_.dim(r_.v_stride(*r_.n))));
+    return b_.CreateSelect(is_last, panel, next);
+  }
   bool is_one_block() const {
     const Dim& extent = blocks_.split->extent;
     return blocks_.rest.empty() && extent.is_constant() && extent.value() <= blocks_.chunk;
@@ -312,47 +392,35 @@ class ContractionEmitter : ContractionIndices {
     return b_.CreateAlignedLoad(vector(), place, llvm::Align(64), /*isVolatile=*/true);
   }
 
-  Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
   Value* waiting(Value* at, int s) {
     return b_.CreateInBoundsGEP(vector(), waiting_, b_.CreateAdd(at, number(s)));
   }
 
-  void emit_block(const Panel& p, const Block& block) {
-    const auto read = [&](Value* k, int s, Value* mask) {
-      Value* at = b_.CreateAdd(block.v, v_of(k));
-      at = b_.CreateAdd(at, number(s * r_.lanes));
-      Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
-      return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
-    };
-    if (r_.turned) {
-      pack_turned(p, block);
-    } else if (r_.pairs) {
-      pack_pairs(p, block.count, read);
-    } else if (s_.packed) {
-      emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* k) {
-        for (int s = 0; s < p.vectors; ++s)
-          b_.CreateStore(widened(read(k, s, nullptr)), packed(vector(), p, k, number(s)));
-      });
-    }
+  /// `one`: there is no other block of the sum.
+  void tiles(const Panel& p, const Block& block, bool one) {
     for_each_tile(block.first, block.last, [&](Value* i, int rows) {
       Tile t{i, rows, p.vectors, {}};
-      Value* at = b_.CreateMul(b_.CreateSub(i, block.first), number(p.vectors));
+      Value* row = b_.CreateSub(i, block.first);
+      if (block.waiting_row) row = b_.CreateAdd(row, block.waiting_row);
+      Value* at = b_.CreateMul(row, number(p.vectors));
       const auto each = [&](const std::function<void(int, int, Value*)>& body) {
         for (int r = 0; r < rows; ++r)
           for (int s = 0; s < p.vectors; ++s) body(r, s, waiting(at, r * p.vectors + s));
       };
-      const bool one = is_one_block();
       if (!one)
         emit_if(b_, block.is_first,
                 [&] { each([&](int, int, Value* place) { b_.CreateStore(zeros(), place); }); });
       start(t, [&](int r, int s) {
         return one ? zeros() : waiting_sum(waiting(at, r * p.vectors + s));
       });
+      if (!far_epilogue().empty())
+        emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
       const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
-        sum_pairs(t, p, rows_of_u, block.count);
+        sum_pairs(t, p, block, rows_of_u);
       } else {
         const std::int64_t turn = products_of_turn(rows * p.vectors);
+        Value* tile = b_.CreateUDiv(b_.CreateSub(i, block.first), number(s_.rows));
         emit_loop(
             b_, number(0), block.count, turn, "k",
             [&](Value* first) {
@@ -361,11 +429,12 @@ class ContractionEmitter : ContractionIndices {
                 Value* k = b_.CreateAdd(first, number(j));
                 std::vector<Value*> columns;
                 for (int s = 0; s < p.vectors; ++s)
-                  columns.push_back(s_.packed
-                                        ? b_.CreateLoad(vector(), packed(vector(), p, k, number(s)))
-                                        : widened(read(k, s, nullptr)));
+                  columns.push_back(
+                      s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, block, k, number(s)))
+                                : widened(read(p, block, k, s, nullptr)));
                 const RowsOfU here = rows_of_u(u);
                 prefetch_u(block, i, rows, k, rows_of_u);
+                prefetch_next(p, block, tile, k);
                 step(t, here, columns);
                 u = b_.CreateAdd(u, e_.dim(r_.u_stride(last_k())));
               }
@@ -420,120 +489,18 @@ class ContractionEmitter : ContractionIndices {
     if (!(r_.u_stride(last_k()) == Dim(1))) {
       e_.prefetch(rows_of_u(ahead)(0));
     } else if (has_row_table() && has_product_tables() && rows > kFollowed) {
-      Value* row = smaller(b_.CreateAnd(k, number(kAhead - 1)), number(rows - 1));
+      constexpr int kLine = 16;  // elements
+      Value* row = smaller(b_.CreateAnd(k, number(kLine - 1)), number(rows - 1));
       Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), row);
       e_.prefetch(address_of_u(b_.CreateAdd(b_.CreateAdd(block.u, u_of_row(place)), ahead)));
     }
   }
 
-  /// A vector of V as it is in memory.
-  Value* load_raw(Value* offset, Value* mask) {
-    const ElementType t = e_.element(v_buffer());
-    llvm::Type* whole = vector_of(e_.memory_type(t), r_.lanes);
-    Value* at = b_.CreateInBoundsGEP(e_.memory_type(t), e_.buffer(v_buffer()), offset);
-    if (!mask) return b_.CreateAlignedLoad(whole, at, align(t));
-    return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
-  }
-  Value* widened(Value* v) { return e_.from_memory(e_.element(v_buffer()), v); }
-  Value* packed(llvm::Type* t, const Panel& p, Value* row, Value* s) {
-    return b_.CreateInBoundsGEP(t, packed_, b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), s));
-  }
-
-  /// V has a row of memory for each column of the panel: blocks of `lanes` of them are turned over
-  /// in registers. A lane of 32 bits may hold two k's (pairs). Much code for each block, so there
-  /// are few copies of it: a mask where another loop could do without.
-  void pack_turned(const Panel& p, const Block& block) {
-    // The last k runs along memory; what it stands in is one block, or each entry of the others.
-    const ContractIndex& k = last_k();
-    const bool all = blocks_.inner.empty();
-    const int step = r_.pairs ? 2 * r_.lanes : r_.lanes;
-    const bool fits = k.extent.is_constant() && k.extent.value() % step == 0;
-    Value *row_step = e_.dim(r_.v_stride(*r_.n)), *k_step = e_.dim(r_.v_stride(k));
-    Value* run = all ? block.count : e_.dim(k.extent);
-    // Columns that do not exist repeat the last one that does.
-    const auto columns = [&](Value* s, Value* last, Value* start, Value* v) {
-      Value* column = b_.CreateMul(s, number(r_.lanes));
-      emit_loop(b_, number(0), run, step, "pack", [&](Value* at) {
-        Value* mask = fits ? nullptr : e_.lanes_below(b_.CreateSub(run, at), step);
-        std::vector<Value*> rows;
-        for (int r = 0; r < r_.lanes; ++r) {
-          Value* row = b_.CreateAdd(column, number(r));
-          if (last) row = smaller(row, last);
-          Value* from = b_.CreateAdd(v, b_.CreateMul(row, row_step));
-          rows.push_back(along(k, b_.CreateAdd(from, b_.CreateMul(at, k_step)), mask));
-        }
-        rows = emit_turned(b_, std::move(rows));
-        // A run that is no whole number of vectors writes into the next one, which comes later.
-        Value* line = b_.CreateAdd(start, r_.pairs ? b_.CreateLShr(at, 1) : at);
-        for (int r = 0; r < r_.lanes; ++r)
-          b_.CreateStore(rows[static_cast<std::size_t>(r)],
-                         packed(rows[0]->getType(), p, b_.CreateAdd(line, number(r)), s));
-      });
-    };
-    const auto each_run = [&](Value* s, Value* last) {
-      if (all) return columns(s, last, number(0), block.v);
-      emit_loop(b_, number(0), block.count, k.extent.value(), "run",
-                [&](Value* start) { columns(s, last, start, b_.CreateAdd(block.v, v_of(start))); });
-    };
-    const int whole = p.last_mask ? p.vectors - 1 : p.vectors;
-    if (whole > 0)
-      emit_loop(b_, number(0), number(whole), 1, "vector", [&](Value* s) { each_run(s, nullptr); });
-    if (p.last_mask)
-      each_run(number(whole), b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1)));
-  }
-
-  /// Consecutive k's of V for one column, as the lanes of a packed vector; those outside the mask
-  /// are zeros.
-  Value* along(const ContractIndex& k, Value* offset, Value* mask) {
-    if (!r_.pairs)
-      return widened(r_.v_stride(k) == Dim(1) ? load_raw(offset, mask) : gathered(k, offset, mask));
-    llvm::Type* halves = vector_of(b_.getInt16Ty(), 2 * r_.lanes);
-    Value* at = b_.CreateInBoundsGEP(b_.getInt16Ty(), e_.buffer(v_buffer()), offset);
-    Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(halves, at, llvm::Align(2), mask,
-                                                              llvm::Constant::getNullValue(halves)))
-                    : b_.CreateAlignedLoad(halves, at, llvm::Align(2));
-    return b_.CreateBitCast(v, pairs());
-  }
-
-  /// Elements that step by something else than 1 along the last k.
-  Value* gathered(const ContractIndex& index, Value* offset, Value* mask) {
-    const ElementType t = e_.element(v_buffer());
-    llvm::Type *memory = e_.memory_type(t), *whole = vector_of(memory, r_.lanes);
-    Value* v = llvm::PoisonValue::get(whole);
-    for (int i = 0; i < r_.lanes; ++i) {
-      Value* k = number(i);
-      // What the mask leaves out is read from the first one's place.
-      if (mask) k = b_.CreateSelect(b_.CreateExtractElement(mask, number(i)), k, number(0));
-      Value* at = b_.CreateAdd(offset, b_.CreateMul(k, e_.dim(r_.v_stride(index))));
-      Value* element = b_.CreateAlignedLoad(
-          memory, b_.CreateInBoundsGEP(memory, e_.buffer(v_buffer()), at), align(t));
-      v = b_.CreateInsertElement(v, element, number(i));
-    }
-    return v;
-  }
-
   // ---- Products two at a time ----
 
-  llvm::Type* pairs() { return vector_of(b_.getInt32Ty(), r_.lanes); }
-
-  /// Rows k and k + 1 of V side by side; behind the last one comes a row of zeros.
-  void pack_pairs(const Panel& p, Value* count,
-                  const std::function<Value*(Value*, int, Value*)>& read) {
-    const auto wide = [&](Value* row) { return b_.CreateZExt(row, pairs()); };
-    emit_loop(b_, number(0), count, 2, "pack", [&](Value* k) {
-      Value* next = b_.CreateAdd(k, number(1));
-      Value* exists =
-          b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), b_.CreateICmpSLT(next, count));
-      for (int s = 0; s < p.vectors; ++s) {
-        Value *even = wide(read(k, s, nullptr)), *odd = wide(read(next, s, exists));
-        Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
-        b_.CreateStore(both, packed(pairs(), p, b_.CreateLShr(k, 1), number(s)));
-      }
-    });
-  }
-
-  void sum_pairs(const Tile& t, const Panel& p, const std::function<RowsOfU(Value*)>& rows_of_u,
-                 Value* count) {
+  void sum_pairs(const Tile& t, const Panel& p, const Block& block,
+                 const std::function<RowsOfU(Value*)>& rows_of_u) {
+    Value* count = block.count;
     Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
     const bool adjacent = r_.u_stride(*r_.k.back()) == Dim(1);
     llvm::Type *i16 = b_.getInt16Ty(), *i32 = b_.getInt32Ty();
@@ -545,7 +512,8 @@ class ContractionEmitter : ContractionIndices {
       std::vector<Value*> columns;
       for (int s = 0; s < p.vectors; ++s)
         columns.push_back(b_.CreateBitCast(
-            b_.CreateLoad(pairs(), packed(pairs(), p, b_.CreateLShr(k, 1), number(s))), halves));
+            b_.CreateLoad(pairs(), packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s))),
+            halves));
       const RowsOfU here = rows_of_u(b_.CreateMul(k, u_step));
       for (int r = 0; r < t.rows; ++r) {
         Value* at = here(r);
@@ -576,7 +544,7 @@ class ContractionEmitter : ContractionIndices {
     emit_loop(b_, even, count, 2, "last", [&](Value* k) { products(k, false); });
   }
 
-  llvm::AllocaInst *waiting_ = nullptr, *packed_ = nullptr;
+  llvm::AllocaInst* waiting_ = nullptr;
 };
 
 }  // namespace

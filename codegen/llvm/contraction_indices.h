@@ -24,8 +24,9 @@ class ContractionIndices : public ContractionBase {
  protected:
   // A multiple of every height of a tile. 480 rows of 4 vectors are 120 KiB of stack.
   static constexpr int kBlockRows = 480;
-  // So many k's ahead U is asked for, where hardware does not do so.
-  static constexpr std::int64_t kAhead = 16;
+  // So many k's ahead U is asked for, where hardware does not do so. Rows a power of two apart are
+  // in the same few places of the first cache: more of them would push each other out.
+  static constexpr std::int64_t kAhead = 8;
 
   // ---- Rows ----
 

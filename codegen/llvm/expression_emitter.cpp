@@ -288,10 +288,11 @@ void ExpressionEmitter::prefetch(ExprId id, std::int64_t bytes) {
   if (bytes > size) skip(bytes / size - 1);  // it may begin anywhere in a line
 }
 
-void ExpressionEmitter::prefetch(Value* at) {
-  enum { kRead, kNearest = 3, kData = 1 };
-  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                     {at, b_.getInt32(kRead), b_.getInt32(kNearest), b_.getInt32(kData)});
+void ExpressionEmitter::prefetch(Value* at, Cache into) {
+  enum { kRead, kData = 1 };
+  b_.CreateIntrinsic(
+      llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+      {at, b_.getInt32(kRead), b_.getInt32(into == Cache::First ? 3 : 2), b_.getInt32(kData)});
 }
 
 void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool accumulate) {

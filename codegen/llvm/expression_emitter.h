@@ -53,7 +53,8 @@ class ExpressionEmitter {
   llvm::Value* evaluate_vector(loop::ExprId e);
   /// Asks for `bytes` of memory from where load `e` reads at the current point.
   void prefetch(loop::ExprId e, std::int64_t bytes);
-  void prefetch(llvm::Value* address);
+  enum class Cache { First, Second };
+  void prefetch(llvm::Value* address, Cache into = Cache::First);
   /// Elements so far apart are loaded with what lies between them; others one by one.
   static constexpr std::int64_t kFewApart = 4;
   /// All values are computed before any is stored: one store may replace what another value reads.

@@ -86,6 +86,9 @@ TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's
       {"N", "1025", "70", "mk", "kn", "bf16"},  // pairs and one left, two blocks
       {"33", "N", "48", "km", "kn", "bf16"},    // pairs from two rows of memory
       {"64", "300", "40", "mk", "kn", "f16"},
+      {"N", "530", "1280"},              // V from beyond the cache: several panels at a time
+      {"130", "540", "1088"},            // a number of panels that has no divisor
+      {"640", "N", "1024", "km", "kn"},  // a result that comes from there, too
   };
   for (const Shape3& s : shapes) {
     const Graph g = graph_of_shape(s);

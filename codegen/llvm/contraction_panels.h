@@ -1,0 +1,201 @@
+#pragma once
+// Panels of V: some vectors of its columns for a block of k, read where they are or packed side by
+// side, turned over where V runs along k.
+#include "codegen/llvm/contraction_indices.h"
+#include "codegen/llvm/turn.h"
+
+namespace dlc {
+
+class ContractionPanels : public ContractionIndices {
+ public:
+  using ContractionIndices::ContractionIndices;
+
+ protected:
+  struct Panel {
+    Value* j;  // the first column, or row of the stack
+    int vectors;
+    Value* last_mask;  // the columns that exist in the last vector; null: all
+  };
+
+  struct Block {
+    Value *first, *last;                            // the rows
+    Value *u = nullptr, *v = nullptr;               // offsets of the first product of row 0
+    Value* count = nullptr;                         // products
+    Value *is_first = nullptr, *is_last = nullptr;  // of the panel's blocks
+    Value* next_v = nullptr;  // as v, of the block that comes after this one; null: V is near
+    // Where the panel begins among what is packed, and its sums among those that wait, in rows.
+    Value *packed_row = nullptr, *waiting_row = nullptr;
+  };
+
+  Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
+  Value* mask_of(const Panel& p, int s) const {
+    return r_.stack || s == p.vectors - 1 ? p.last_mask : nullptr;
+  }
+
+  // ---- Memory ----
+
+  /// A vector of V as it is in memory.
+  Value* load_raw(Value* offset, Value* mask) {
+    const ElementType t = e_.element(v_buffer());
+    llvm::Type* whole = vector_of(e_.memory_type(t), r_.lanes);
+    Value* at = b_.CreateInBoundsGEP(e_.memory_type(t), e_.buffer(v_buffer()), offset);
+    if (!mask) return b_.CreateAlignedLoad(whole, at, align(t));
+    return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
+  }
+  Value* widened(Value* v) { return e_.from_memory(e_.element(v_buffer()), v); }
+  /// Vector s of the panel for the block's k-th product.
+  Value* read(const Panel& p, const Block& block, Value* k, int s, Value* mask) {
+    Value* at = b_.CreateAdd(block.v, v_of(k));
+    at = b_.CreateAdd(at, number(s * r_.lanes));
+    Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
+    return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
+  }
+
+  /// V does not stay in the second cache: every block of every panel comes from beyond.
+  bool is_far() const {
+    std::int64_t bytes = size_in_bytes(e_.element(v_buffer()));
+    for (const ContractIndex& i : c_.indices) {
+      if (!(r_.u_is_a ? i.in_b : i.in_a)) continue;
+      if (!i.extent.is_constant()) return false;
+      bytes *= std::max<std::int64_t>(i.extent.value(), 1);
+    }
+    const Core& core = scope_.unit.core;
+    return !r_.turned && !r_.stack && 2 * bytes > core.l2_way * core.l2_ways;
+  }
+  /// Rows of V are far apart, so that hardware does not see the next block coming: while this one
+  /// is used, each tile asks for a vector of each row of it.
+  void prefetch_next(const Panel& p, const Block& block, Value* tile, Value* k) {
+    if (!block.next_v) return;
+    Value* s = smaller(tile, number(p.vectors - 1));
+    Value* at =
+        b_.CreateAdd(b_.CreateAdd(block.next_v, v_of(k)), b_.CreateMul(s, number(r_.lanes)));
+    // Not in bounds: the last block's next one lies behind the end.
+    e_.prefetch(b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()), at),
+                ExpressionEmitter::Cache::Second);
+  }
+
+  // ---- Packing ----
+
+  /// Room for one panel, where the schedule packs.
+  void make_panel() {
+    if (!s_.packed) return;
+    llvm::Type* packed = r_.pairs ? b_.getInt32Ty() : type();
+    packed_ = array(
+        vector_of(packed, r_.lanes),
+        // Turned products come a vector at a time.
+        (r_.pairs ? (blocks_.chunk + 1) / 2 : blocks_.products() + (r_.turned ? r_.lanes : 0)) *
+            s_.vectors,
+        "packed");
+  }
+  Value* packed(llvm::Type* t, const Panel& p, const Block& block, Value* row, Value* s) {
+    if (block.packed_row) row = b_.CreateAdd(row, block.packed_row);
+    return b_.CreateInBoundsGEP(t, packed_, b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), s));
+  }
+
+  void pack(const Panel& p, const Block& block) {
+    if (r_.turned) return pack_turned(p, block);
+    if (r_.pairs) return pack_pairs(p, block);
+    if (!s_.packed) return;
+    emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* k) { pack_row(p, block, k); });
+  }
+  void pack_row(const Panel& p, const Block& block, Value* k) {
+    for (int s = 0; s < p.vectors; ++s)
+      b_.CreateStore(widened(read(p, block, k, s, nullptr)),
+                     packed(vector(), p, block, k, number(s)));
+  }
+  llvm::Type* pairs() { return vector_of(b_.getInt32Ty(), r_.lanes); }
+
+ private:
+  /// V has a row of memory for each column of the panel: blocks of `lanes` of them are turned over
+  /// in registers. A lane of 32 bits may hold two k's (pairs). Much code for each block, so there
+  /// are few copies of it: a mask where another loop could do without.
+  void pack_turned(const Panel& p, const Block& block) {
+    // The last k runs along memory; what it stands in is one block, or each entry of the others.
+    const ContractIndex& k = last_k();
+    const bool all = blocks_.inner.empty();
+    const int step = r_.pairs ? 2 * r_.lanes : r_.lanes;
+    const bool fits = k.extent.is_constant() && k.extent.value() % step == 0;
+    Value *row_step = e_.dim(r_.v_stride(*r_.n)), *k_step = e_.dim(r_.v_stride(k));
+    Value* run = all ? block.count : e_.dim(k.extent);
+    // Columns that do not exist repeat the last one that does.
+    const auto columns = [&](Value* s, Value* last, Value* start, Value* v) {
+      Value* column = b_.CreateMul(s, number(r_.lanes));
+      emit_loop(b_, number(0), run, step, "pack", [&](Value* at) {
+        Value* mask = fits ? nullptr : e_.lanes_below(b_.CreateSub(run, at), step);
+        std::vector<Value*> rows;
+        for (int r = 0; r < r_.lanes; ++r) {
+          Value* row = b_.CreateAdd(column, number(r));
+          if (last) row = smaller(row, last);
+          Value* from = b_.CreateAdd(v, b_.CreateMul(row, row_step));
+          rows.push_back(along(k, b_.CreateAdd(from, b_.CreateMul(at, k_step)), mask));
+        }
+        rows = emit_turned(b_, std::move(rows));
+        // A run that is no whole number of vectors writes into the next one, which comes later.
+        Value* line = b_.CreateAdd(start, r_.pairs ? b_.CreateLShr(at, 1) : at);
+        for (int r = 0; r < r_.lanes; ++r)
+          b_.CreateStore(rows[static_cast<std::size_t>(r)],
+                         packed(rows[0]->getType(), p, block, b_.CreateAdd(line, number(r)), s));
+      });
+    };
+    const auto each_run = [&](Value* s, Value* last) {
+      if (all) return columns(s, last, number(0), block.v);
+      emit_loop(b_, number(0), block.count, k.extent.value(), "run",
+                [&](Value* start) { columns(s, last, start, b_.CreateAdd(block.v, v_of(start))); });
+    };
+    const int whole = p.last_mask ? p.vectors - 1 : p.vectors;
+    if (whole > 0)
+      emit_loop(b_, number(0), number(whole), 1, "vector", [&](Value* s) { each_run(s, nullptr); });
+    if (p.last_mask)
+      each_run(number(whole), b_.CreateSub(b_.CreateSub(high(*r_.n), p.j), number(1)));
+  }
+
+  /// Consecutive k's of V for one column, as the lanes of a packed vector; those outside the mask
+  /// are zeros.
+  Value* along(const ContractIndex& k, Value* offset, Value* mask) {
+    if (!r_.pairs)
+      return widened(r_.v_stride(k) == Dim(1) ? load_raw(offset, mask) : gathered(k, offset, mask));
+    llvm::Type* halves = vector_of(b_.getInt16Ty(), 2 * r_.lanes);
+    Value* at = b_.CreateInBoundsGEP(b_.getInt16Ty(), e_.buffer(v_buffer()), offset);
+    Value* v = mask ? static_cast<Value*>(b_.CreateMaskedLoad(halves, at, llvm::Align(2), mask,
+                                                              llvm::Constant::getNullValue(halves)))
+                    : b_.CreateAlignedLoad(halves, at, llvm::Align(2));
+    return b_.CreateBitCast(v, pairs());
+  }
+
+  /// Elements that step by something else than 1 along the last k.
+  Value* gathered(const ContractIndex& index, Value* offset, Value* mask) {
+    const ElementType t = e_.element(v_buffer());
+    llvm::Type *memory = e_.memory_type(t), *whole = vector_of(memory, r_.lanes);
+    Value* v = llvm::PoisonValue::get(whole);
+    for (int i = 0; i < r_.lanes; ++i) {
+      Value* k = number(i);
+      // What the mask leaves out is read from the first one's place.
+      if (mask) k = b_.CreateSelect(b_.CreateExtractElement(mask, number(i)), k, number(0));
+      Value* at = b_.CreateAdd(offset, b_.CreateMul(k, e_.dim(r_.v_stride(index))));
+      Value* element = b_.CreateAlignedLoad(
+          memory, b_.CreateInBoundsGEP(memory, e_.buffer(v_buffer()), at), align(t));
+      v = b_.CreateInsertElement(v, element, number(i));
+    }
+    return v;
+  }
+
+  /// Rows k and k + 1 of V side by side; behind the last one comes a row of zeros.
+  void pack_pairs(const Panel& p, const Block& block) {
+    const auto wide = [&](Value* row) { return b_.CreateZExt(row, pairs()); };
+    emit_loop(b_, number(0), block.count, 2, "pack", [&](Value* k) {
+      Value* next = b_.CreateAdd(k, number(1));
+      Value* exists = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes),
+                                           b_.CreateICmpSLT(next, block.count));
+      for (int s = 0; s < p.vectors; ++s) {
+        Value *even = wide(read(p, block, k, s, nullptr)),
+              *odd = wide(read(p, block, next, s, exists));
+        Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
+        b_.CreateStore(both, packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s)));
+      }
+    });
+  }
+
+  llvm::AllocaInst* packed_ = nullptr;
+};
+
+}  // namespace dlc
