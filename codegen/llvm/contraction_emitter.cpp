@@ -218,16 +218,17 @@ class ContractionEmitter : ContractionPanels {
   }
   llvm::Type* u_memory() { return e_.memory_type(e_.element(u_buffer())); }
 
-  /// One k: the vectors of V times the elements of U at `rows`.
+  /// The vectors of V times row r's element of U.
+  void add_row(const Tile& t, int r, Value* u, const std::vector<Value*>& columns) {
+    const ElementType e = e_.element(u_buffer());
+    Value* x = e_.from_memory(e, b_.CreateAlignedLoad(u_memory(), u, align(e)));
+    Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), x);
+    for (int s = 0; s < t.vectors; ++s)
+      b_.CreateStore(fma(spread, columns[static_cast<std::size_t>(s)], value(t, r, s)),
+                     sum(t, r, s));
+  }
   void step(const Tile& t, const RowsOfU& rows, const std::vector<Value*>& columns) {
-    for (int r = 0; r < t.rows; ++r) {
-      const ElementType e = e_.element(u_buffer());
-      Value* x = e_.from_memory(e, b_.CreateAlignedLoad(u_memory(), rows(r), align(e)));
-      Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), x);
-      for (int s = 0; s < t.vectors; ++s)
-        b_.CreateStore(fma(spread, columns[static_cast<std::size_t>(s)], value(t, r, s)),
-                       sum(t, r, s));
-    }
+    for (int r = 0; r < t.rows; ++r) add_row(t, r, rows(r), columns);
   }
 
   /// Points the expressions at row i + r and vector s.
@@ -424,20 +425,10 @@ class ContractionEmitter : ContractionPanels {
         emit_loop(
             b_, number(0), block.count, turn, "k",
             [&](Value* first) {
-              Value* u = u_of(first);
-              for (std::int64_t j = 0; j < turn; ++j) {
-                Value* k = b_.CreateAdd(first, number(j));
-                std::vector<Value*> columns;
-                for (int s = 0; s < p.vectors; ++s)
-                  columns.push_back(
-                      s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, block, k, number(s)))
-                                : widened(read(p, block, k, s, nullptr)));
-                const RowsOfU here = rows_of_u(u);
-                prefetch_u(block, i, rows, k, rows_of_u);
-                prefetch_next(p, block, tile, k);
-                step(t, here, columns);
-                u = b_.CreateAdd(u, e_.dim(r_.u_stride(last_k())));
-              }
+              prefetch_u(rows, first, turn, rows_of_u);
+              for (std::int64_t j = 0; j < turn; ++j)
+                prefetch_next(p, block, tile, b_.CreateAdd(first, number(j)));
+              products(t, p, block, first, turn, rows_of_u);
             },
             blocks_.products() / turn);
       }
@@ -479,20 +470,56 @@ class ContractionEmitter : ContractionPanels {
     };
   }
 
+  /// A block's products from the `first` on, as many as a turn has.
+  void products(const Tile& t, const Panel& p, const Block& block, Value* first, std::int64_t turn,
+                const std::function<RowsOfU(Value*)>& rows_of_u) {
+    Value *u = u_of(first), *v = s_.packed ? nullptr : v_of(first);
+    const auto columns = [&](std::int64_t j) {
+      std::vector<Value*> result;
+      Value* k = b_.CreateAdd(first, number(j));
+      for (int s = 0; s < p.vectors; ++s)
+        result.push_back(
+            s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, block, k, number(s)))
+                      : widened(read(p, block, ahead(v, j, r_.v_stride(last_k())), s, nullptr)));
+      return result;
+    };
+    const auto rows_at = [&](std::int64_t j) {
+      return rows_of_u(ahead(u, j, r_.u_stride(last_k())));
+    };
+    // Row by row where V's vectors of all of them fit beside the sums: each pointer is used up
+    // before the next one is fetched.
+    const int registers = scope_.unit.bits >= 512 ? 32 : 16;
+    if (turn == 1 || (turn + t.rows) * t.vectors + 1 > registers) {
+      for (std::int64_t j = 0; j < turn; ++j) step(t, rows_at(j), columns(j));
+      return;
+    }
+    std::vector<std::vector<Value*>> all;
+    for (std::int64_t j = 0; j < turn; ++j) all.push_back(columns(j));
+    for (int r = 0; r < t.rows; ++r)
+      for (std::int64_t j = 0; j < turn; ++j)
+        add_row(t, r, rows_at(j)(r), all[static_cast<std::size_t>(j)]);
+  }
+  Value* ahead(Value* offset, std::int64_t k, const Dim& stride) {
+    return k == 0 ? offset : b_.CreateAdd(offset, b_.CreateMul(number(k), e_.dim(stride)));
+  }
+
   /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
-  /// foresee such steps. Nor does it follow many rows of windows at once: of those another one is
-  /// asked for with each k, so that each line is once.
-  void prefetch_u(const Block& block, Value* i, int rows, Value* k,
+  /// foresee such steps. Nor does it follow many rows of windows at once: a line of each of those
+  /// is asked for in the turn that comes to it.
+  void prefetch_u(int rows, Value* first, std::int64_t turn,
                   const std::function<RowsOfU(Value*)>& rows_of_u) {
-    constexpr int kFollowed = 8;
-    Value* ahead = u_of(b_.CreateAdd(k, number(kAhead)));
+    constexpr int kFollowed = 8, kLine = 16;
+    const auto ahead = [&](std::int64_t j) {
+      return u_of(b_.CreateAdd(first, number(j + kAhead)));
+    };
     if (!(r_.u_stride(last_k()) == Dim(1))) {
-      e_.prefetch(rows_of_u(ahead)(0));
+      for (std::int64_t j = 0; j < turn; ++j) e_.prefetch(rows_of_u(ahead(j))(0));
     } else if (has_row_table() && has_product_tables() && rows > kFollowed) {
-      constexpr int kLine = 16;  // elements
-      Value* row = smaller(b_.CreateAnd(k, number(kLine - 1)), number(rows - 1));
-      Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), row);
-      e_.prefetch(address_of_u(b_.CreateAdd(b_.CreateAdd(block.u, u_of_row(place)), ahead)));
+      Value* in_line = b_.CreateAnd(first, number(kLine - 1));
+      emit_if(b_, b_.CreateICmpSLT(in_line, number(turn)), [&] {
+        const RowsOfU next = rows_of_u(ahead(0));
+        for (int r = 0; r < rows; ++r) e_.prefetch(next(r));
+      });
     }
   }
 

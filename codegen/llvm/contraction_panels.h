@@ -43,9 +43,9 @@ class ContractionPanels : public ContractionIndices {
     return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
   }
   Value* widened(Value* v) { return e_.from_memory(e_.element(v_buffer()), v); }
-  /// Vector s of the panel for the block's k-th product.
-  Value* read(const Panel& p, const Block& block, Value* k, int s, Value* mask) {
-    Value* at = b_.CreateAdd(block.v, v_of(k));
+  /// Vector s of the panel for the product at `v` from the block's first.
+  Value* read(const Panel& p, const Block& block, Value* v, int s, Value* mask) {
+    Value* at = b_.CreateAdd(block.v, v);
     at = b_.CreateAdd(at, number(s * r_.lanes));
     Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
     return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
@@ -100,7 +100,7 @@ class ContractionPanels : public ContractionIndices {
   }
   void pack_row(const Panel& p, const Block& block, Value* k) {
     for (int s = 0; s < p.vectors; ++s)
-      b_.CreateStore(widened(read(p, block, k, s, nullptr)),
+      b_.CreateStore(widened(read(p, block, v_of(k), s, nullptr)),
                      packed(vector(), p, block, k, number(s)));
   }
   llvm::Type* pairs() { return vector_of(b_.getInt32Ty(), r_.lanes); }
@@ -187,8 +187,8 @@ class ContractionPanels : public ContractionIndices {
       Value* exists = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes),
                                            b_.CreateICmpSLT(next, block.count));
       for (int s = 0; s < p.vectors; ++s) {
-        Value *even = wide(read(p, block, k, s, nullptr)),
-              *odd = wide(read(p, block, next, s, exists));
+        Value *even = wide(read(p, block, v_of(k), s, nullptr)),
+              *odd = wide(read(p, block, v_of(next), s, exists));
         Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
         b_.CreateStore(both, packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s)));
       }

@@ -1,6 +1,8 @@
 // A contraction of which no axis of C runs in vectors: each element of C is a sum of its own.
 //
 //   dot         k runs in vectors where both operands step by 1 along it
+//   grid        the same for several elements of C along a short axis of each operand, so that what
+//               is loaded serves more than one product
 //   short rows  one operand has rows of a few elements side by side (two features a row): as many
 //               rows as a vector has lanes are read whole and dealt out, so that the lanes are rows
 //   plain       anything else, element by element
@@ -17,7 +19,9 @@ class DotEmitter : ContractionBase {
   using ContractionBase::ContractionBase;
 
   void emit() {
-    if (r_.short_rows)
+    if (r_.grid_a)
+      grid();
+    else if (r_.short_rows)
       short_rows(0);
     else
       plain(0);
@@ -96,6 +100,143 @@ class DotEmitter : ContractionBase {
     return e_.combine_lanes(loop::ReduceKind::Sum, c_.type, total);
   }
 
+  // ---- A grid of dot products ----
+
+  /// All of C's sums wait in memory while the outermost k runs: what is summed may be large, and is
+  /// read once.
+  void grid() {
+    std::vector<const ContractIndex*> inner = r_.k;
+    std::erase(inner, r_.dot);
+    waiting_ = array(vector(), c_elements().value(), "waiting");
+    each_tile(0, [&](Value* row, Value* column) {
+      each_sum(row, column, [&](Value* place, int, int) { b_.CreateStore(zeros(), place); });
+    });
+    const auto sums = [&](Value* a, Value* b) {
+      each_tile(0, [&](Value* row, Value* column) { add_products(row, column, inner, a, b); });
+    };
+    Value *a = e_.dim(c_.a_base), *b = e_.dim(c_.b_base);
+    if (inner.empty()) {
+      sums(a, b);
+    } else {
+      const ContractIndex& first = *inner.front();
+      inner.erase(inner.begin());
+      emit_loop(b_, number(0), e_.dim(first.extent), 1, "k", [&](Value* i) {
+        sums(b_.CreateAdd(a, b_.CreateMul(i, e_.dim(first.a_stride))),
+             b_.CreateAdd(b, b_.CreateMul(i, e_.dim(first.b_stride))));
+      });
+    }
+    each_tile(0, [&](Value* row, Value* column) {
+      each_sum(row, column, [&](Value* place, int r, int c) {
+        point_at(b_.CreateAdd(row, number(r)), b_.CreateAdd(column, number(c)));
+        e_.set_accumulator(
+            e_.combine_lanes(loop::ReduceKind::Sum, c_.type, b_.CreateLoad(vector(), place)));
+        epilogue();
+      });
+    });
+  }
+
+  Dim c_elements() const {
+    Dim count(1);
+    for (const AxisId a : k_.outer) count = count * axis(a).extent;
+    return count;
+  }
+  void point_at(Value* row, Value* column) {
+    e_.set_axis(r_.grid_a->axis, row);
+    e_.set_axis(r_.grid_b->axis, column);
+  }
+
+  /// Loops over C; the body gets the first row and column of a tile.
+  void each_tile(std::size_t at, const std::function<void(Value*, Value*)>& body) {
+    if (at < k_.outer.size()) {
+      const AxisId a = k_.outer[at];
+      if (a == r_.grid_a->axis || a == r_.grid_b->axis) return each_tile(at + 1, body);
+      Value* from = at == 0 ? begin_ : number(0);
+      Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
+      emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
+        e_.set_axis(a, i);
+        each_tile(at + 1, body);
+      });
+      return;
+    }
+    const auto [rows, columns] = grid_tile();
+    emit_loop(b_, number(0), e_.dim(r_.grid_a->extent), rows, "rows", [&](Value* row) {
+      emit_loop(b_, number(0), e_.dim(r_.grid_b->extent), columns, "columns",
+                [&](Value* column) { body(row, column); });
+    });
+  }
+  /// The places of a tile's sums.
+  void each_sum(Value* row, Value* column, const std::function<void(Value*, int, int)>& body) {
+    const auto [rows, columns] = grid_tile();
+    for (int r = 0; r < rows; ++r)
+      for (int c = 0; c < columns; ++c) {
+        point_at(b_.CreateAdd(row, number(r)), b_.CreateAdd(column, number(c)));
+        Value* place = number(0);
+        for (const AxisId a : k_.outer)
+          place = b_.CreateAdd(b_.CreateMul(place, e_.dim(axis(a).extent)), e_.axis_index(a));
+        body(b_.CreateInBoundsGEP(vector(), waiting_, place), r, c);
+      }
+  }
+
+  /// Divisors of the two extents, so that the sums and what is loaded fit the registers.
+  std::pair<int, int> grid_tile() const {
+    const int registers = scope_.unit.bits >= 512 ? 32 : 16;
+    std::pair<int, int> best{1, 1};
+    const auto a = static_cast<int>(r_.grid_a->extent.value()),
+               b = static_cast<int>(r_.grid_b->extent.value());
+    for (int rows = 1; rows <= a; ++rows)
+      for (int columns = 1; columns <= b; ++columns)
+        if (a % rows == 0 && b % columns == 0 && rows * columns + columns + 2 <= registers &&
+            rows * columns > best.first * best.second)
+          best = {rows, columns};
+    return best;
+  }
+
+  /// The products over `inner` and the dot's index, from offsets a and b of C's first element on.
+  void add_products(Value* row, Value* column, const std::vector<const ContractIndex*>& inner,
+                    Value* a, Value* b) {
+    const auto [rows, columns] = grid_tile();
+    std::vector<llvm::AllocaInst*> sums;
+    std::vector<Value*> places;
+    each_sum(row, column, [&](Value* place, int, int) {
+      sums.push_back(emit_variable(b_, vector(), "sum"));
+      b_.CreateStore(b_.CreateLoad(vector(), place), sums.back());
+      places.push_back(place);
+    });
+    point_at(row, column);
+    for (const ContractIndex& i : c_.indices)
+      if (i.axis >= 0) {
+        a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
+        b = b_.CreateAdd(b, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.b_stride)));
+      }
+    const auto step = [&, rows = rows, columns = columns](Value* pa, Value* pb, Value* mask) {
+      std::vector<Value*> of_b;
+      for (int c = 0; c < columns; ++c)
+        of_b.push_back(load(c_.b, along(pb, c, r_.grid_b->b_stride), r_.lanes, mask));
+      for (int r = 0; r < rows; ++r) {
+        Value* x = load(c_.a, along(pa, r, r_.grid_a->a_stride), r_.lanes, mask);
+        for (int c = 0; c < columns; ++c) {
+          llvm::AllocaInst* sum = sums[static_cast<std::size_t>(r * columns + c)];
+          b_.CreateStore(fma(x, of_b[static_cast<std::size_t>(c)], b_.CreateLoad(vector(), sum)),
+                         sum);
+        }
+      }
+    };
+    sum_loops(inner, 0, a, b, [&](Value* pa, Value* pb) {
+      Value* extent = e_.dim(r_.dot->extent);
+      Value* middle = b_.CreateAnd(extent, number(-r_.lanes));
+      emit_loop(b_, number(0), middle, r_.lanes, "dot",
+                [&](Value* i) { step(b_.CreateAdd(pa, i), b_.CreateAdd(pb, i), nullptr); });
+      emit_loop(b_, middle, extent, r_.lanes, "rest", [&](Value* i) {
+        step(b_.CreateAdd(pa, i), b_.CreateAdd(pb, i), lanes_below(b_.CreateSub(extent, i)));
+      });
+    });
+    for (std::size_t k = 0; k < sums.size(); ++k)
+      b_.CreateStore(b_.CreateLoad(vector(), sums[k]), places[k]);
+  }
+  Value* along(Value* offset, int k, const Dim& stride) {
+    return b_.CreateAdd(offset, b_.CreateMul(number(k), e_.dim(stride)));
+  }
+
   // ---- Short rows ----
 
   void short_rows(std::size_t at) {
@@ -162,6 +303,8 @@ class DotEmitter : ContractionBase {
     }
     return result;
   }
+
+  llvm::AllocaInst* waiting_ = nullptr;  // of a grid
 };
 
 }  // namespace

@@ -54,6 +54,28 @@ bool has_short_rows(const ContractIndex& i, const std::vector<const ContractInde
   return own_stride(i) == k[0]->extent && (i.in_a ? k[0]->a_stride : k[0]->b_stride) == Dim(1);
 }
 
+/// An index of k along which both operands are contiguous and vectors are well filled; the best.
+const ContractIndex* dot_index(const std::vector<const ContractIndex*>& k, int lanes) {
+  const ContractIndex* best = nullptr;
+  for (const ContractIndex* i : k)
+    if (i->a_stride == Dim(1) && i->b_stride == Dim(1) &&
+        (!best || fill(*i, lanes) > fill(*best, lanes)))
+      best = i;
+  return best;
+}
+
+/// Of the axes of C that one operand has, the longest that is short; not the one that is shared out
+/// among threads.
+const ContractIndex* grid_axis(const loop::Contraction& c, bool of_a, loop::AxisId shared) {
+  constexpr std::int64_t kLongest = 8;
+  const ContractIndex* best = nullptr;
+  for (const ContractIndex& i : c.indices)
+    if (is_own_axis(i) && i.in_a == of_a && i.axis != shared && i.extent.is_constant() &&
+        i.extent.value() <= kLongest && (!best || i.extent.value() > best->extent.value()))
+      best = &i;
+  return best;
+}
+
 /// A panel is turned over for all rows of the other operand at once; without such, or without a
 /// sum, it would cost as much as the products.
 bool may_be_turned(const ContractIndex& n, const loop::Contraction& c) {
@@ -226,6 +248,24 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
     // Along another axis than the last one the results are not contiguous.
     const double score = fill(i, r.lanes) * (is_last ? 1 : 0.8) * (is_unit ? 1 : 0.9);
     if (score > best) best = score, r.n = &i, r.turned = !is_unit;
+  }
+  // A vector along n would be mostly empty, and one along k is not.
+  if (const ContractIndex* dot = dot_index(r.k, r.lanes);
+      dot && (!r.n || fill(*r.n, r.lanes) < fill(*dot, r.lanes) / 2)) {
+    r.grid_a = grid_axis(c, true, kernel.outer.empty() ? -1 : kernel.outer[0]);
+    r.grid_b = grid_axis(c, false, kernel.outer.empty() ? -1 : kernel.outer[0]);
+    // All of C waits on the stack.
+    constexpr std::int64_t kMostSums = 1024;
+    Dim sums(1);
+    for (const loop::AxisId a : kernel.outer)
+      sums = sums * kernel.axes[static_cast<std::size_t>(a)].extent;
+    if (r.grid_a && r.grid_b && sums.is_constant() && sums.value() <= kMostSums) {
+      r.n = nullptr;
+      r.turned = false;
+      r.dot = dot;
+      return r;
+    }
+    r.grid_a = r.grid_b = nullptr;
   }
   if (!r.n) {
     for (const ContractIndex* i : r.other)

@@ -12,6 +12,9 @@
 // the rows. A tile of `rows` by `vectors` of C stays in registers while k runs: each step loads the
 // vectors of V, spreads the elements of U and does rows * vectors fused multiply-adds.
 //
+// Where every axis of C is much shorter than a vector (a weight gradient of few channels and taps)
+// and k runs along memory in both operands, the vectors run along k: a grid of dot products.
+//
 // Where n is shorter than a vector and V has a further axis of C, the vectors of a tile are rows of
 // that one: the stack (the last places of a picture of few channels, for several heights).
 //
@@ -57,6 +60,8 @@ struct ContractRoles {
   std::vector<const loop::ContractIndex*> m;  // the rows, outermost first; may be none
   std::vector<const loop::ContractIndex*> other, k;
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
+  // Without n: short axes of C, one of each operand, whose dot products are summed at a time.
+  const loop::ContractIndex *grid_a = nullptr, *grid_b = nullptr;
   // Without n: an axis of C along which one operand has rows of a few elements side by side.
   const loop::ContractIndex* short_rows = nullptr;
   bool u_is_a = true;   // and V is b; else the other way round

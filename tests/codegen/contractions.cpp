@@ -3,6 +3,7 @@
 // the bits are the same however the rows are split.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
 
 #include "ir/graph/text.h"
@@ -116,6 +117,27 @@ TEST_CASE("rows of a few elements side by side") {
       check(f, ElementType::F64, Dim::symbol("N"), {k, 1}, 256);
       check(f, ElementType::BF16, 21, {k, 1}, 128);
     }
+}
+
+TEST_CASE("few short axes of C, a long sum along memory: a grid of dot products") {
+  // c[i,o,j] of a[o,n,w] and b[i,j,n,w]: the weight gradient of few channels.
+  for (const char* element : {"f32", "f64"})
+    for (const int width : {28, 16, 100})
+      for (const auto& [i, o, j] : {std::array{5, 6, 5}, {2, 3, 7}, {1, 8, 4}}) {
+        const Graph g = graph_of(fmt::format(
+            "graph g {{ %a: {0}[{2}, N, {4}] = input input %b: {0}[{1}, {3}, N, {4}] = input input "
+            "%c: {0}[{1}, {2}, {3}] = contract %a, %b {{lhs = \"onw\", rhs = \"ijnw\", out = "
+            "\"ioj\"}} output output \"c\" = %c }}",
+            element, i, o, j, width));
+        const std::string text = print(g);
+        CAPTURE(text);
+        for (const int bits : {512, 256}) {
+          const Compiled c(g, bits);
+          for (const int n : {1, 9})
+            CHECK(compiled_distance(c, sample_values(g, -1, 1, n, 5)) <=
+                  (element == std::string("f64") ? 1e-14 : 3e-6));
+        }
+      }
 }
 
 TEST_CASE("16-bit operands, summed in f32") {
