@@ -12,9 +12,9 @@
 // stack), for at most kBlockRows rows at a time, and the epilogue follows the last block. A sum of
 // one block is as if there were none.
 //
-// Where V is larger than a cache keeps, short blocks of k run through several panels before the
-// next one (several_panels), or each block asks ahead for the next; so does a tile for what its
-// epilogue reads of a large buffer.
+// Where V is larger than a cache keeps, the tiles of a block ask ahead for the next one, and a tile
+// for what its epilogue reads of a large buffer. Few rows run through several such panels with
+// short blocks of k (several_panels).
 //
 // Several m's are one row number that is taken apart where it matters: at the epilogue, and for the
 // offsets in U of a block's rows, which are computed once. Several k's are a list of offsets in U
@@ -76,14 +76,18 @@ class ContractionEmitter : ContractionPanels {
     const bool through_memory = s_.k_block > 0;
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
-    const bool always = rows_.size() > 1 || rows_known();
-    if (r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
-    if (const int together = panels_together(); together > 1)
-      return several_panels(from, to, together);
-    if (always) return blocked(from, to);
-    Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
+    const int together = panels_together();
+    const bool always = rows_.size() > 1 || (rows_known() && together == 1);
+    if (always || r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
+    Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from),
+                                   number(together > 1 ? kBlockRows : kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
-    emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
+    emit_if(b_, b_.CreateNot(many), [&] {
+      if (together > 1)
+        several_panels(from, to, together);
+      else
+        unblocked();
+    });
   }
 
   /// Rows of the stack, as many as a tile has vectors, and what is left.
@@ -426,8 +430,7 @@ class ContractionEmitter : ContractionPanels {
             b_, number(0), block.count, turn, "k",
             [&](Value* first) {
               prefetch_u(rows, first, turn, rows_of_u);
-              for (std::int64_t j = 0; j < turn; ++j)
-                prefetch_next(p, block, tile, b_.CreateAdd(first, number(j)));
+              prefetch_next(p, block, tile, first, turn);
               products(t, p, block, first, turn, rows_of_u);
             },
             blocks_.products() / turn);

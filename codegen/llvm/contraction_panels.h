@@ -63,15 +63,19 @@ class ContractionPanels : public ContractionIndices {
     return !r_.turned && !r_.stack && 2 * bytes > core.l2_way * core.l2_ways;
   }
   /// Rows of V are far apart, so that hardware does not see the next block coming: while this one
-  /// is used, each tile asks for a vector of each row of it.
-  void prefetch_next(const Panel& p, const Block& block, Value* tile, Value* k) {
+  /// is used, the first tiles ask for it, each for one vector of every row.
+  void prefetch_next(const Panel& p, const Block& block, Value* tile, Value* first,
+                     std::int64_t turn) {
     if (!block.next_v) return;
-    Value* s = smaller(tile, number(p.vectors - 1));
-    Value* at =
-        b_.CreateAdd(b_.CreateAdd(block.next_v, v_of(k)), b_.CreateMul(s, number(r_.lanes)));
-    // Not in bounds: the last block's next one lies behind the end.
-    e_.prefetch(b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()), at),
-                ExpressionEmitter::Cache::Second);
+    emit_if(b_, b_.CreateICmpSLT(tile, number(p.vectors)), [&] {
+      Value* column = b_.CreateAdd(block.next_v, b_.CreateMul(tile, number(r_.lanes)));
+      for (std::int64_t j = 0; j < turn; ++j) {
+        Value* at = b_.CreateAdd(column, v_of(b_.CreateAdd(first, number(j))));
+        // Not in bounds: the last block's next one lies behind the end.
+        e_.prefetch(b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()), at),
+                    ExpressionEmitter::Cache::Second);
+      }
+    });
   }
 
   // ---- Packing ----

@@ -44,6 +44,10 @@ void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::
 }
 
 void emit_if(llvm::IRBuilder<>& b, llvm::Value* condition, const std::function<void()>& body) {
+  if (const auto* known = llvm::dyn_cast<llvm::ConstantInt>(condition)) {
+    if (known->isOne()) body();
+    return;
+  }
   llvm::Function* f = b.GetInsertBlock()->getParent();
   auto* then = llvm::BasicBlock::Create(b.getContext(), "then", f);
   auto* after = llvm::BasicBlock::Create(b.getContext(), "after", f);
