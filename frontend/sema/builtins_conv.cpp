@@ -363,7 +363,7 @@ Val windows(Evaluator& ev, Frame& f, const Args& a, Span span) {
   g.stride = *stride;
   g.dilation = *dilation;
   if (!read_padding(c, a[3], g)) return Poison{};
-  Shape low(2, 0), high(2, 0), shape(c.before.begin(), c.before.begin() + 2);
+  Shape low(2, 0), high(2, 0), over(2, 0), shape(c.before.begin(), c.before.begin() + 2);
   Ints axes;
   Dim taps(1);
   for (std::size_t k = 0; k < c.spatial; ++k) {
@@ -374,21 +374,31 @@ Val windows(Evaluator& ev, Frame& f, const Args& a, Span span) {
     taps = taps * Dim(g.size[k]);
     // The last window may end beyond the padding, or before it.
     const Dim end = (*count - Dim(1)) * Dim(g.stride[k]) + Dim(g.reach(k) - g.low[k]);
-    const Dim beyond = end - c.before[k + 2];
+    const Dim behind = end - c.before[k + 2], padding(g.high[k]);
+    const bool beyond = behind.provably_ge(padding);
     low.push_back(Dim(g.low[k]));
-    high.push_back(beyond.provably_ge(Dim(0)) ? beyond : Dim(0));
+    high.push_back(beyond ? padding : behind.provably_ge(Dim(0)) ? behind : Dim(0));
+    over.push_back(beyond ? behind - padding : Dim(0));
   }
   Value inside = c.x;
-  const auto is_zero = [](const Dim& d) { return d == Dim(0); };
-  if (!std::all_of(low.begin(), low.end(), is_zero) ||
-      !std::all_of(high.begin(), high.end(), is_zero)) {
-    const auto value = ev.tensor(c.p, a[5].value, a[5].span, c.p.type(inside).element);
-    if (!value) return Poison{};
-    const Val framed =
-        ev.emit(c.p, Op::pad, {inside, *value}, {{"low", low}, {"high", high}}, span);
-    if (!framed.get<TensorRef>()) return Poison{};
-    inside = framed.get<TensorRef>()->value;
-  }
+  // Framed by `value`, then by what lies beyond; both at once where that is the same.
+  const auto framed = [&](const Shape& before, const Shape& after, const Bound& with) {
+    const auto is_zero = [](const Dim& d) { return d == Dim(0); };
+    if (std::all_of(before.begin(), before.end(), is_zero) &&
+        std::all_of(after.begin(), after.end(), is_zero))
+      return true;
+    const auto value = ev.tensor(c.p, with.value, with.span, c.p.type(inside).element);
+    const Val made =
+        value ? ev.emit(c.p, Op::pad, {inside, *value}, {{"low", before}, {"high", after}}, span)
+              : Val(Poison{});
+    if (const auto* ref = made.get<TensorRef>()) inside = ref->value;
+    return made.get<TensorRef>() != nullptr;
+  };
+  const bool one = is_none(a[7]);
+  if (one)
+    for (std::size_t k = 0; k < high.size(); ++k) high[k] = high[k] + over[k];
+  if (!framed(low, high, a[5]) || (!one && !framed(Shape(over.size(), 0), over, a[7])))
+    return Poison{};
   Shape each = shape;
   for (const std::int64_t s : g.size) each.push_back(Dim(s));
   const Val view = ev.emit(
@@ -417,8 +427,9 @@ std::vector<Builtin> conv_builtins() {
        "a list of n equal integers, or the list of n that value is",
        per_axis_list},
       {"windows",
-       {"x", "size", "stride=none", "pad=0", "dilation=1", "value=0", "ceil=false"},
-       "[N, c, windows..., taps] of [N, c, ...]: every window, padded with value, as a view",
+       {"x", "size", "stride=none", "pad=0", "dilation=1", "value=0", "ceil=false", "beyond=none"},
+       "[N, c, windows..., taps] of [N, c, ...]: every window, padded with value, as a view; "
+       "beyond: what a ceiled window reads behind the padding",
        windows},
   };
 }
