@@ -1,6 +1,7 @@
 #include "codegen/native/autotune.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -100,11 +101,15 @@ class Trial {
   }
 
   void* allocate(const Type& type, const Extents& extents) {
-    constexpr std::size_t kAlignment = 64;
+    // As the runtime's tensors: in huge pages where it has some, else far rows cost more than
+    // there.
+    constexpr std::size_t kHugePage = std::size_t{1} << 21;
     const auto bytes = static_cast<std::size_t>(element_count(type.shape).evaluate(extents) *
                                                 size_in_bytes(type.element));
-    memory_.emplace_back(std::aligned_alloc(kAlignment, (bytes / kAlignment + 2) * kAlignment),
-                         std::free);
+    const std::size_t alignment = bytes >= kHugePage ? kHugePage : 64;
+    const std::size_t whole = (bytes / alignment + 2) * alignment;
+    memory_.emplace_back(std::aligned_alloc(alignment, whole), std::free);
+    if (alignment == kHugePage) madvise(memory_.back().get(), whole, MADV_HUGEPAGE);
     // Small numbers, of every float type: 0.0117 in f32 for all four bytes alike.
     constexpr int kByte = 0x3C;
     std::memset(memory_.back().get(), is_float(type.element) ? kByte : 0, bytes);
