@@ -56,10 +56,10 @@ std::optional<loop::ContractSchedule> decode(const ObjectCode& stored) {
   return s;
 }
 
+/// All of it in one piece, as a pool gives one to each thread.
 void run_here(void*, dlc_kernel_fn fn, void* const* buffers, const std::int64_t* dims,
-              std::int64_t count, std::int64_t grain) {
-  for (std::int64_t begin = 0; begin < count; begin += grain)
-    fn(buffers, dims, begin, std::min(begin + grain, count));
+              std::int64_t count, std::int64_t) {
+  fn(buffers, dims, 0, count);
 }
 
 /// A program of one kernel, compiled, on memory of its own.
