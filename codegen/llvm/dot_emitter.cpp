@@ -8,6 +8,8 @@
 //   plain       anything else, element by element
 #include "codegen/llvm/dot_emitter.h"
 
+#include <algorithm>
+
 #include "codegen/llvm/contraction_base.h"
 
 namespace dlc {
@@ -22,9 +24,9 @@ class DotEmitter : ContractionBase {
     if (r_.grid_a)
       grid();
     else if (r_.short_rows)
-      short_rows(0);
+      outer_loops(0, {r_.short_rows->axis}, [&] { rows_in_lanes(); });
     else
-      plain(0);
+      outer_loops(0, {}, [&] { one_sum(); });
   }
 
  private:
@@ -37,17 +39,22 @@ class DotEmitter : ContractionBase {
     return offset;
   }
 
-  void plain(std::size_t at) {
-    if (at < k_.outer.size()) {
-      const AxisId a = k_.outer[at];
-      Value* from = at == 0 ? begin_ : number(0);
-      Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
-      emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
-        e_.set_axis(a, i);
-        plain(at + 1);
-      });
-      return;
-    }
+  /// Loops over C but for the axes `without`.
+  void outer_loops(std::size_t at, const std::vector<AxisId>& without,
+                   const std::function<void()>& body) {
+    if (at == k_.outer.size()) return body();
+    const AxisId a = k_.outer[at];
+    if (std::find(without.begin(), without.end(), a) != without.end())
+      return outer_loops(at + 1, without, body);
+    Value* from = at == 0 ? begin_ : number(0);
+    Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
+    emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
+      e_.set_axis(a, i);
+      outer_loops(at + 1, without, body);
+    });
+  }
+
+  void one_sum() {
     Value *a = offset_here(c_.a_base, &ContractIndex::a_stride),
           *b = offset_here(c_.b_base, &ContractIndex::b_stride);
     e_.set_accumulator(r_.dot ? dot_product(a, b) : scalar_sum(a, b));
@@ -108,11 +115,11 @@ class DotEmitter : ContractionBase {
     std::vector<const ContractIndex*> inner = r_.k;
     std::erase(inner, r_.dot);
     waiting_ = array(vector(), c_elements().value(), "waiting");
-    each_tile(0, [&](Value* row, Value* column) {
+    each_tile([&](Value* row, Value* column) {
       each_sum(row, column, [&](Value* place, int, int) { b_.CreateStore(zeros(), place); });
     });
     const auto sums = [&](Value* a, Value* b) {
-      each_tile(0, [&](Value* row, Value* column) { add_products(row, column, inner, a, b); });
+      each_tile([&](Value* row, Value* column) { add_products(row, column, inner, a, b); });
     };
     Value *a = e_.dim(c_.a_base), *b = e_.dim(c_.b_base);
     if (inner.empty()) {
@@ -125,7 +132,7 @@ class DotEmitter : ContractionBase {
              b_.CreateAdd(b, b_.CreateMul(i, e_.dim(first.b_stride))));
       });
     }
-    each_tile(0, [&](Value* row, Value* column) {
+    each_tile([&](Value* row, Value* column) {
       each_sum(row, column, [&](Value* place, int r, int c) {
         point_at(b_.CreateAdd(row, number(r)), b_.CreateAdd(column, number(c)));
         e_.set_accumulator(
@@ -146,22 +153,13 @@ class DotEmitter : ContractionBase {
   }
 
   /// Loops over C; the body gets the first row and column of a tile.
-  void each_tile(std::size_t at, const std::function<void(Value*, Value*)>& body) {
-    if (at < k_.outer.size()) {
-      const AxisId a = k_.outer[at];
-      if (a == r_.grid_a->axis || a == r_.grid_b->axis) return each_tile(at + 1, body);
-      Value* from = at == 0 ? begin_ : number(0);
-      Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
-      emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
-        e_.set_axis(a, i);
-        each_tile(at + 1, body);
-      });
-      return;
-    }
+  void each_tile(const std::function<void(Value*, Value*)>& body) {
     const auto [rows, columns] = grid_tile();
-    emit_loop(b_, number(0), e_.dim(r_.grid_a->extent), rows, "rows", [&](Value* row) {
-      emit_loop(b_, number(0), e_.dim(r_.grid_b->extent), columns, "columns",
-                [&](Value* column) { body(row, column); });
+    outer_loops(0, {r_.grid_a->axis, r_.grid_b->axis}, [&, rows = rows, columns = columns] {
+      emit_loop(b_, number(0), e_.dim(r_.grid_a->extent), rows, "rows", [&](Value* row) {
+        emit_loop(b_, number(0), e_.dim(r_.grid_b->extent), columns, "columns",
+                  [&](Value* column) { body(row, column); });
+      });
     });
   }
   /// The places of a tile's sums.
@@ -238,18 +236,6 @@ class DotEmitter : ContractionBase {
   }
 
   // ---- Short rows ----
-
-  void short_rows(std::size_t at) {
-    if (at == k_.outer.size()) return rows_in_lanes();
-    const AxisId a = k_.outer[at];
-    if (a == r_.short_rows->axis) return short_rows(at + 1);
-    Value* from = at == 0 ? begin_ : number(0);
-    Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
-    emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
-      e_.set_axis(a, i);
-      short_rows(at + 1);
-    });
-  }
 
   void rows_in_lanes() {
     const ContractIndex& m = *r_.short_rows;
