@@ -3,12 +3,11 @@
 // stored with their channels last; oneDNN may choose any layout, and bringing operands into it
 // isn't timed.
 //
-//   dlc_bench_convolution [--rounds N] [--seconds S] [--quick] [CASE...]
+//   OMP_NUM_THREADS=1 dlc_bench_convolution [--rounds N] [--seconds S] [--quick] [CASE...]
 #include <fmt/format.h>
 
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 
 #include "bench/harness.h"
@@ -71,17 +70,17 @@ std::unique_ptr<Program> ours(const Case& c) {
     return fmt::format("({}{}+{}{})", l.stride > 1 ? std::to_string(l.stride) : "", place, tap,
                        l.pad() > 0 ? fmt::format("-{}", l.pad()) : "");
   };
-  struct Tensor {
+  struct Operand {
     std::string letters, shape;
   };
-  const Tensor x{fmt::format("n{}{}c", window("h", "i"), window("w", "j")),
-                 fmt::format("{}, {}, {}, {}", l.batch, l.size, l.size, l.in)},
+  const Operand x{fmt::format("n{}{}c", window("h", "i"), window("w", "j")),
+                  fmt::format("{}, {}, {}, {}", l.batch, l.size, l.size, l.in)},
       w{"ijco", fmt::format("{}, {}, {}, {}", l.kernel, l.kernel, l.in, l.out)},
       y{"nhwo", fmt::format("{}, {}, {}, {}", l.batch, l.places(), l.places(), l.out)};
-  const std::array<Tensor, 3> roles = c.direction == Direction::Forward ? std::array{x, w, y}
-                                      : c.direction == Direction::InputGradient
-                                          ? std::array{y, w, x}
-                                          : std::array{x, y, w};
+  const std::array<Operand, 3> roles = c.direction == Direction::Forward ? std::array{x, w, y}
+                                       : c.direction == Direction::InputGradient
+                                           ? std::array{y, w, x}
+                                           : std::array{x, y, w};
   return prepare(
       fmt::format("graph g {{ %a: f32[{0}] = input input %b: f32[{1}] = input input %c: f32[{2}] = "
                   "conv %a, %b {{lhs = \"{3}\", rhs = \"{4}\", out = \"{5}\", shape = ({2})}} "
@@ -111,59 +110,52 @@ Peer onednn(const Case& c, Program& mine) {
   const auto best = algorithm::convolution_direct;
   const convolution_forward::primitive_desc forward(
       {prop_kind::forward_training, best, any(dx), any(dw), any(dy), stride, pad, pad}, cpu);
-  // Our operands and result as they are, and as the primitive wants them.
-  const auto plain = [&](const Dims& d, Tag tag, void* data) {
-    return memory({d, memory::data_type::f32, tag}, cpu, data);
+  // Of the two operands and the result: what the primitive calls it, what we have, what it wants.
+  struct Role {
+    int argument;
+    memory::desc plain, wanted;
   };
-  const auto brought = [&](const memory& from, const memory::desc& to) {
-    memory m(to, cpu);
-    reorder(from, m).execute(queue, const_cast<memory&>(from), m);
+  const auto plain = [](const Dims& d, Tag tag) {
+    return memory::desc(d, memory::data_type::f32, tag);
+  };
+  const memory::desc x = plain(dx, Tag::nhwc), w = plain(dw, Tag::hwio), y = plain(dy, Tag::nhwc);
+  const auto bring = [](memory from, memory to) {
+    reorder(from, to).execute(queue, from, to);
     queue.wait();
-    return m;
+    return to;
   };
-  void *a = mine.tensors.at("a").data(), *b = mine.tensors.at("b").data();
-  const auto peer = [&](const primitive& p, const std::unordered_map<int, memory>& arguments,
-                        const memory& out, const Dims& d, Tag tag,
-                        const std::vector<std::int64_t>& shape) {
+  const auto peer = [&](const primitive& p, const Role& a, const Role& b, const Role& c) {
+    const auto operand = [&](const Role& r, const char* name) {
+      return bring(memory(r.plain, cpu, mine.tensors.at(name).data()), memory(r.wanted, cpu));
+    };
+    const memory out(c.wanted, cpu);
+    const std::unordered_map<int, memory> arguments = {
+        {a.argument, operand(a, "a")}, {b.argument, operand(b, "b")}, {c.argument, out}};
     return Peer{[=] {
                   p.execute(queue, arguments);
                   queue.wait();
                 },
-                [=] {
+                [=, shape = mine.tensors.at("c").shape()] {
                   Tensor t(DLC_F32, shape);
-                  memory to({d, memory::data_type::f32, tag}, cpu, t.data());
-                  reorder(out, to).execute(queue, const_cast<memory&>(out), to);
-                  queue.wait();
+                  bring(out, memory(c.plain, cpu, t.data()));
                   return t;
                 }};
   };
-  const std::vector<std::int64_t> shape = mine.tensors.at("c").shape();
-  if (c.direction == Direction::Forward) {
-    memory out(forward.dst_desc(), cpu);
-    return peer(convolution_forward(forward),
-                {{DNNL_ARG_SRC, brought(plain(dx, Tag::nhwc, a), forward.src_desc())},
-                 {DNNL_ARG_WEIGHTS, brought(plain(dw, Tag::hwio, b), forward.weights_desc())},
-                 {DNNL_ARG_DST, out}},
-                out, dy, Tag::nhwc, shape);
-  }
+  if (c.direction == Direction::Forward)
+    return peer(convolution_forward(forward), {DNNL_ARG_SRC, x, forward.src_desc()},
+                {DNNL_ARG_WEIGHTS, w, forward.weights_desc()},
+                {DNNL_ARG_DST, y, forward.dst_desc()});
   if (c.direction == Direction::InputGradient) {
     const convolution_backward_data::primitive_desc p(
         {best, any(dx), any(dw), any(dy), stride, pad, pad}, cpu, forward);
-    memory out(p.diff_src_desc(), cpu);
-    return peer(convolution_backward_data(p),
-                {{DNNL_ARG_DIFF_DST, brought(plain(dy, Tag::nhwc, a), p.diff_dst_desc())},
-                 {DNNL_ARG_WEIGHTS, brought(plain(dw, Tag::hwio, b), p.weights_desc())},
-                 {DNNL_ARG_DIFF_SRC, out}},
-                out, dx, Tag::nhwc, shape);
+    return peer(convolution_backward_data(p), {DNNL_ARG_DIFF_DST, y, p.diff_dst_desc()},
+                {DNNL_ARG_WEIGHTS, w, p.weights_desc()}, {DNNL_ARG_DIFF_SRC, x, p.diff_src_desc()});
   }
   const convolution_backward_weights::primitive_desc p(
       {best, any(dx), any(dw), any(dy), stride, pad, pad}, cpu, forward);
-  memory out(p.diff_weights_desc(), cpu);
-  return peer(convolution_backward_weights(p),
-              {{DNNL_ARG_SRC, brought(plain(dx, Tag::nhwc, a), p.src_desc())},
-               {DNNL_ARG_DIFF_DST, brought(plain(dy, Tag::nhwc, b), p.diff_dst_desc())},
-               {DNNL_ARG_DIFF_WEIGHTS, out}},
-              out, dw, Tag::hwio, shape);
+  return peer(convolution_backward_weights(p), {DNNL_ARG_SRC, x, p.src_desc()},
+              {DNNL_ARG_DIFF_DST, y, p.diff_dst_desc()},
+              {DNNL_ARG_DIFF_WEIGHTS, w, p.diff_weights_desc()});
 }
 #endif
 
@@ -184,7 +176,14 @@ bool measure(const Case& c, const BenchmarkOptions& options) {
   CaseReport report(c.name(), "GFLOP/s", true);
   const auto rate = [&](double seconds) { return c.layer.flops() / seconds / 1e9; };
 #ifdef DLC_BENCH_DNNL
+  const int before = threads_now();
   const Peer theirs = onednn(c, *mine);
+  theirs.call();
+  if (threads_now() > before) {
+    fmt::print(stderr, "oneDNN runs {} threads: OMP_NUM_THREADS=1 keeps it to one\n",
+               threads_now() - before + 1);
+    return false;
+  }
 #endif
   for (int round = 0; round < options.rounds; ++round) {
     const double peak = fma_peak_gflops();
@@ -202,7 +201,6 @@ bool measure(const Case& c, const BenchmarkOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  setenv("OMP_NUM_THREADS", "1", 1);
   const BenchmarkOptions options = read_options(argc, argv);
   fmt::print("{{\"target\": \"{}\"}}\n", target_description());
 #ifndef DLC_BENCH_DNNL

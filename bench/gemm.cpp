@@ -10,7 +10,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 
 #include "bench/harness.h"
@@ -164,18 +163,6 @@ std::unique_ptr<Program> ours(const Case& s, int threads) {
   return prepare(contraction(a, b, fmt::format("{}, {}", s.m, s.n), s.ta ? "km" : "mk",
                              s.tb ? "nk" : "kn", "mn", s.element.c_str()),
                  s.m, false, threads);
-}
-
-/// The threads of this process.
-int threads_now() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;)
-    if (word == "Threads:") {
-      int n = 0;
-      status >> n;
-      return n;
-    }
-  return 1;
 }
 
 /// Whether a peer computed what we did; one that did not was called wrongly.

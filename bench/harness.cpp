@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "ir/graph/text.h"
 #include "passes/lower/lower.h"
@@ -107,6 +108,17 @@ BenchmarkOptions read_options(int argc, char** argv) {
     }
   }
   return o;
+}
+
+int threads_now() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "Threads:") {
+      int n = 0;
+      status >> n;
+      return n;
+    }
+  return 1;
 }
 
 std::vector<int> allowed_cpus() {

@@ -103,6 +103,9 @@ struct BenchmarkOptions {
 };
 BenchmarkOptions read_options(int argc, char** argv);
 
+/// The threads of this process.
+int threads_now();
+
 /// The processors that this process may use, and the calling thread on one of them or all.
 std::vector<int> allowed_cpus();
 void pin_to(const std::vector<int>& cpus);

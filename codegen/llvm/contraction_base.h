@@ -56,6 +56,9 @@ class ContractionBase {
                     : b_.CreateAlignedLoad(whole, at, align(t));
     return e_.from_memory(t, v);
   }
+  Value* stepped(Value* offset, std::int64_t steps, const Dim& stride) {
+    return steps == 0 ? offset : b_.CreateAdd(offset, b_.CreateMul(number(steps), e_.dim(stride)));
+  }
   Value* fma(Value* x, Value* y, Value* z) {
     return b_.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
   }

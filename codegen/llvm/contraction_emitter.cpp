@@ -252,17 +252,17 @@ class ContractionEmitter : ContractionPanels {
   /// Loads of the epilogue from so large a buffer that it comes from beyond the second cache: the
   /// parameter that a weight gradient changes.
   std::vector<loop::ExprId> far_epilogue() const {
-    const Core& core = scope_.unit.core;
     std::vector<loop::ExprId> loads;
+    if (r_.stack) return loads;
     for (std::size_t id = 0; id < k_.exprs.size(); ++id) {
       const loop::Expr& e = k_.exprs[id];
-      if (e.kind != loop::ExprKind::Load || r_.stack) continue;
+      if (e.kind != loop::ExprKind::Load) continue;
       Dim count(1);
       for (const loop::AxisId a : k_.outer)
         if (e_.depends(e.operands[0], a)) count = count * axis(a).extent;
       const auto step = e_.coefficient(e.operands[0], r_.n->axis);
       if (step && *step == Dim(1) && count.is_constant() &&
-          count.value() * size_in_bytes(e.type) > core.l2_way * core.l2_ways)
+          count.value() * size_in_bytes(e.type) > scope_.unit.core.l2_size())
         loads.push_back(static_cast<loop::ExprId>(id));
     }
     return loads;
@@ -274,7 +274,7 @@ class ContractionEmitter : ContractionPanels {
       for (int s = 0; s < p.vectors; ++s) {
         go_to(p, i, r, s);
         e_.forget();
-        for (const loop::ExprId load : far_epilogue()) e_.prefetch(load, 1);
+        for (const loop::ExprId load : far_loads_) e_.prefetch(load, 1);
       }
     e_.forget();
   }
@@ -418,8 +418,7 @@ class ContractionEmitter : ContractionPanels {
       start(t, [&](int r, int s) {
         return one ? zeros() : waiting_sum(waiting(at, r * p.vectors + s));
       });
-      if (!far_epilogue().empty())
-        emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
+      if (!far_loads_.empty()) emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
       const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
         sum_pairs(t, p, block, rows_of_u);
@@ -483,11 +482,11 @@ class ContractionEmitter : ContractionPanels {
       for (int s = 0; s < p.vectors; ++s)
         result.push_back(
             s_.packed ? b_.CreateLoad(vector(), packed(vector(), p, block, k, number(s)))
-                      : widened(read(p, block, ahead(v, j, r_.v_stride(last_k())), s, nullptr)));
+                      : widened(read(p, block, stepped(v, j, r_.v_stride(last_k())), s, nullptr)));
       return result;
     };
     const auto rows_at = [&](std::int64_t j) {
-      return rows_of_u(ahead(u, j, r_.u_stride(last_k())));
+      return rows_of_u(stepped(u, j, r_.u_stride(last_k())));
     };
     // Row by row where V's vectors of all of them fit beside the sums: each pointer is used up
     // before the next one is fetched.
@@ -501,9 +500,6 @@ class ContractionEmitter : ContractionPanels {
     for (int r = 0; r < t.rows; ++r)
       for (std::int64_t j = 0; j < turn; ++j)
         add_row(t, r, rows_at(j)(r), all[static_cast<std::size_t>(j)]);
-  }
-  Value* ahead(Value* offset, std::int64_t k, const Dim& stride) {
-    return k == 0 ? offset : b_.CreateAdd(offset, b_.CreateMul(number(k), e_.dim(stride)));
   }
 
   /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
@@ -574,6 +570,7 @@ class ContractionEmitter : ContractionPanels {
     emit_loop(b_, even, count, 2, "last", [&](Value* k) { products(k, false); });
   }
 
+  const std::vector<loop::ExprId> far_loads_ = far_epilogue();
   llvm::AllocaInst* waiting_ = nullptr;
 };
 

@@ -59,8 +59,7 @@ class ContractionPanels : public ContractionIndices {
       if (!i.extent.is_constant()) return false;
       bytes *= std::max<std::int64_t>(i.extent.value(), 1);
     }
-    const Core& core = scope_.unit.core;
-    return !r_.turned && !r_.stack && 2 * bytes > core.l2_way * core.l2_ways;
+    return !r_.turned && !r_.stack && 2 * bytes > scope_.unit.core.l2_size();
   }
   /// Rows of V are far apart, so that hardware does not see the next block coming: while this one
   /// is used, the first tiles ask for it, each for one vector of every row.

@@ -30,9 +30,8 @@ class DotEmitter : ContractionBase {
   }
 
  private:
-  /// Where the first product of the current point of C has its operand.
-  Value* offset_here(const Dim& base, Dim ContractIndex::*stride) {
-    Value* offset = e_.dim(base);
+  /// Where the current point of C has its operand, from that of the first one on.
+  Value* offset_here(Value* offset, Dim ContractIndex::*stride) {
     for (const ContractIndex& i : c_.indices)
       if (i.axis >= 0)
         offset = b_.CreateAdd(offset, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.*stride)));
@@ -55,8 +54,8 @@ class DotEmitter : ContractionBase {
   }
 
   void one_sum() {
-    Value *a = offset_here(c_.a_base, &ContractIndex::a_stride),
-          *b = offset_here(c_.b_base, &ContractIndex::b_stride);
+    Value *a = offset_here(e_.dim(c_.a_base), &ContractIndex::a_stride),
+          *b = offset_here(e_.dim(c_.b_base), &ContractIndex::b_stride);
     e_.set_accumulator(r_.dot ? dot_product(a, b) : scalar_sum(a, b));
     epilogue();
   }
@@ -114,7 +113,7 @@ class DotEmitter : ContractionBase {
   void grid() {
     std::vector<const ContractIndex*> inner = r_.k;
     std::erase(inner, r_.dot);
-    waiting_ = array(vector(), c_elements().value(), "waiting");
+    waiting_ = array(vector(), r_.grid_sums, "waiting");
     each_tile([&](Value* row, Value* column) {
       each_sum(row, column, [&](Value* place, int, int) { b_.CreateStore(zeros(), place); });
     });
@@ -142,11 +141,6 @@ class DotEmitter : ContractionBase {
     });
   }
 
-  Dim c_elements() const {
-    Dim count(1);
-    for (const AxisId a : k_.outer) count = count * axis(a).extent;
-    return count;
-  }
   void point_at(Value* row, Value* column) {
     e_.set_axis(r_.grid_a->axis, row);
     e_.set_axis(r_.grid_b->axis, column);
@@ -201,17 +195,14 @@ class DotEmitter : ContractionBase {
       places.push_back(place);
     });
     point_at(row, column);
-    for (const ContractIndex& i : c_.indices)
-      if (i.axis >= 0) {
-        a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
-        b = b_.CreateAdd(b, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.b_stride)));
-      }
+    a = offset_here(a, &ContractIndex::a_stride);
+    b = offset_here(b, &ContractIndex::b_stride);
     const auto step = [&, rows = rows, columns = columns](Value* pa, Value* pb, Value* mask) {
       std::vector<Value*> of_b;
       for (int c = 0; c < columns; ++c)
-        of_b.push_back(load(c_.b, along(pb, c, r_.grid_b->b_stride), r_.lanes, mask));
+        of_b.push_back(load(c_.b, stepped(pb, c, r_.grid_b->b_stride), r_.lanes, mask));
       for (int r = 0; r < rows; ++r) {
-        Value* x = load(c_.a, along(pa, r, r_.grid_a->a_stride), r_.lanes, mask);
+        Value* x = load(c_.a, stepped(pa, r, r_.grid_a->a_stride), r_.lanes, mask);
         for (int c = 0; c < columns; ++c) {
           llvm::AllocaInst* sum = sums[static_cast<std::size_t>(r * columns + c)];
           b_.CreateStore(fma(x, of_b[static_cast<std::size_t>(c)], b_.CreateLoad(vector(), sum)),
@@ -231,10 +222,6 @@ class DotEmitter : ContractionBase {
     for (std::size_t k = 0; k < sums.size(); ++k)
       b_.CreateStore(b_.CreateLoad(vector(), sums[k]), places[k]);
   }
-  Value* along(Value* offset, int k, const Dim& stride) {
-    return b_.CreateAdd(offset, b_.CreateMul(number(k), e_.dim(stride)));
-  }
-
   // ---- Short rows ----
 
   void rows_in_lanes() {
@@ -253,8 +240,8 @@ class DotEmitter : ContractionBase {
     const bool in_a = m.in_a;
     const auto size = static_cast<int>(k.extent.value());
     e_.set_axis(m.axis, i);
-    Value *a = offset_here(c_.a_base, &ContractIndex::a_stride),
-          *b = offset_here(c_.b_base, &ContractIndex::b_stride);
+    Value *a = offset_here(e_.dim(c_.a_base), &ContractIndex::a_stride),
+          *b = offset_here(e_.dim(c_.b_base), &ContractIndex::b_stride);
     Value *rows = in_a ? a : b, *other = in_a ? b : a;
     std::vector<Value*> vectors;
     for (int v = 0; v < size; ++v) {

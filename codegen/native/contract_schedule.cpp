@@ -252,20 +252,22 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   // A vector along n would be mostly empty, and one along k is not.
   if (const ContractIndex* dot = dot_index(r.k, r.lanes);
       dot && (!r.n || fill(*r.n, r.lanes) < fill(*dot, r.lanes) / 2)) {
-    r.grid_a = grid_axis(c, true, kernel.outer.empty() ? -1 : kernel.outer[0]);
-    r.grid_b = grid_axis(c, false, kernel.outer.empty() ? -1 : kernel.outer[0]);
     // All of C waits on the stack.
     constexpr std::int64_t kMostSums = 1024;
+    const loop::AxisId shared = kernel.outer.empty() ? -1 : kernel.outer[0];
+    const ContractIndex *grid_a = grid_axis(c, true, shared), *grid_b = grid_axis(c, false, shared);
     Dim sums(1);
     for (const loop::AxisId a : kernel.outer)
       sums = sums * kernel.axes[static_cast<std::size_t>(a)].extent;
-    if (r.grid_a && r.grid_b && sums.is_constant() && sums.value() <= kMostSums) {
+    if (grid_a && grid_b && sums.is_constant() && sums.value() <= kMostSums) {
       r.n = nullptr;
       r.turned = false;
       r.dot = dot;
+      r.grid_a = grid_a;
+      r.grid_b = grid_b;
+      r.grid_sums = sums.value();
       return r;
     }
-    r.grid_a = r.grid_b = nullptr;
   }
   if (!r.n) {
     for (const ContractIndex* i : r.other)

@@ -42,6 +42,8 @@ struct Core {
   double wide_fma = 1;  // multiply-adds of 512 bits, and loads of as much, a cycle
   std::int64_t l1_way = 4096, l1_ways = 8, l2_way = 131072, l2_ways = 8;
   double l2_bytes = 26, far_bytes = 20;  // a cycle: from L2, from beyond
+
+  std::int64_t l2_size() const { return l2_way * l2_ways; }
 };
 
 /// What the code for a contraction may use.
@@ -62,6 +64,7 @@ struct ContractRoles {
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
   // Without n: short axes of C, one of each operand, whose dot products are summed at a time.
   const loop::ContractIndex *grid_a = nullptr, *grid_b = nullptr;
+  std::int64_t grid_sums = 0;  // the elements of C
   // Without n: an axis of C along which one operand has rows of a few elements side by side.
   const loop::ContractIndex* short_rows = nullptr;
   bool u_is_a = true;   // and V is b; else the other way round

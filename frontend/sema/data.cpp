@@ -10,9 +10,12 @@ Val Evaluator::data_file(const std::string& reader, const std::string& path,
                          std::vector<std::string> options, Span span, Frame& f) {
   Program& p = *f.program;
   FileSource file{path, reader, path, std::move(options), {}, loc(span)};
-  if (reader == "classes") file.input += ":classes";
   if (!file.options.empty()) file.input += fmt::format("[{}]", fmt::join(file.options, ","));
-  if (const GraphInput* known = p.graph.find_input(file.input)) return p.ref(known->value);
+  for (const FileSource& known : *files)
+    if (known.reader == reader && known.path == path && known.options == file.options)
+      return p.ref(p.graph.find_input(known.input)->value);
+  // Another reader's of the same path.
+  if (p.graph.find_input(file.input)) file.input = reader + ":" + file.input;
   if (!options_.probe) return report(Diag::data_file, span, "files cannot be read here");
   try {
     file.type = options_.probe(file);

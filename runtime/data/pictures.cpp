@@ -191,19 +191,14 @@ Picture resized(const Picture& p, const Extent& to, int channels) {
   return result;
 }
 
-/// The extent that all have.
-Extent common_extent(const std::vector<PictureFile>& files) {
-  const Extent first = read_picture(files[0].path, 1, true).extent;
-  for (const PictureFile& f : files) {
-    const Extent e = read_picture(f.path, 1, true).extent;
-    if (!(e == first))
-      throw UserError(
-          fmt::format("{}: {} x {}, but {} is {} x {}; give a size that all are brought to: "
-                      "pictures(..., size: [{}, {}])",
-                      f.path, e.height, e.width, files[0].path, first.height, first.width,
-                      first.height, first.width));
-  }
-  return first;
+void check_extent(const PictureFile& f, const Extent& e, const PictureFile& first,
+                  const Extent& wanted) {
+  if (!(e == wanted))
+    throw UserError(
+        fmt::format("{}: {} x {}, but {} is {} x {}; give a size that all are brought to: "
+                    "pictures(..., size: [{}, {}])",
+                    f.path, e.height, e.width, first.path, wanted.height, wanted.width,
+                    wanted.height, wanted.width));
 }
 
 }  // namespace
@@ -214,16 +209,24 @@ FileContent read_pictures(const std::string& path, const std::vector<std::string
   const int channels = std::stoi(options[0]);
   Extent extent{std::stoll(options[1]), std::stoll(options[2])};
   const PictureFiles all = list_pictures(path);
-  if (extent.height == 0) extent = common_extent(all.files);
+  const bool as_they_are = extent.height == 0;
+  if (as_they_are) extent = read_picture(all.files[0].path, channels, true).extent;
   FileContent result;
   result.header = {
       DLC_U8, {static_cast<std::int64_t>(all.files.size()), channels, extent.height, extent.width}};
-  if (only_header) return result;
+  if (only_header) {
+    for (const PictureFile& f : all.files)
+      if (as_they_are)
+        check_extent(f, read_picture(f.path, channels, true).extent, all.files[0], extent);
+    return result;
+  }
   result.tensor = Tensor(DLC_U8, result.header.shape);
   auto* to = result.tensor.as<std::uint8_t>();
   const std::int64_t places = extent.height * extent.width;
   for (const PictureFile& f : all.files) {
-    const Picture p = resized(read_picture(f.path, channels, false), extent, channels);
+    Picture p = read_picture(f.path, channels, false);
+    if (as_they_are) check_extent(f, p.extent, all.files[0], extent);
+    p = resized(p, extent, channels);
     for (int c = 0; c < channels; ++c)
       for (std::int64_t k = 0; k < places; ++k)
         *to++ = p.pixels[static_cast<std::size_t>(k * channels + c)];

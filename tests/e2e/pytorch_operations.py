@@ -8,6 +8,7 @@ Usage: pytorch_operations.py DLC_BINARY"""
 import json
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -135,12 +136,9 @@ def model(cases):
     """One model of many operations; each has a weight of its own in the loss, so that none hides behind another."""
     lines, loss = [], []
     for number, case in enumerate(cases):
-        text = case.text
-        for letter, name, shape in zip("AB", names(number, case), case.shapes):
+        for name, shape in zip(names(number, case), case.shapes):
             lines.append(f"  param {name}: f32{ints(shape)} = normal(std: 1)")
-            text = text.replace(f"({letter}", f"({name}").replace(f" {letter})", f" {name})") \
-                .replace(f" {letter},", f" {name},").replace(f"({letter})", f"({name})")
-            text = name + text[1:] if text.startswith(f"{letter} ") else text
+        text = re.sub(r"\b[AB]\b", lambda m: f"p{number}_{m[0].lower()}", case.text)
         lines.append(f"  y{number} = {text}")
         loss.append(f"sum(y{number} ^ 2 + y{number} ^ 3 / 4) * {factor(number)}")
     return "model operations {\n" + "\n".join(lines) + "\n  loss = " + " + ".join(loss) + \
