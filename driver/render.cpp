@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "ir/graph/text.h"
+
 namespace dlc {
 
 namespace {
@@ -60,6 +62,7 @@ nlohmann::ordered_json attr_json(const Attr& a) {
     for (const Dim& d : *v) list.push_back(d.str());
     return list;
   }
+  if (const auto* v = std::get_if<std::shared_ptr<const Graph>>(&a)) return print(**v);
   const Literal& literal = *std::get<std::shared_ptr<const Literal>>(a);
   for (std::int64_t k = 0; k < literal.size(); ++k) list.push_back(literal.at(k));
   return list;

@@ -88,9 +88,20 @@ struct IfExpr {  // if cond { } else if ... { } else { }
   std::optional<Block> else_block;  // `else if` is a block of one IfExpr
 };
 
+/// scan (x in xs, m in mask along T; h = zeros([N, 8]), reverse: true) { h <- f(x, h); yield h }
+struct Scan {
+  struct Entry {
+    Name name;
+    ExprPtr value;
+  };
+  std::vector<Entry> scanned, carried, options;
+  ExprPtr along;
+  Block body;
+};
+
 struct Expr {
   std::variant<IntLit, FloatLit, BoolLit, StringLit, NameRef, ListLit, Ellipsis, Unary, Binary,
-               Call, Index, Member, IfExpr>
+               Call, Index, Member, IfExpr, Scan>
       node;
   Span span;
 };
@@ -129,6 +140,9 @@ struct Result {  // loss = e (name "loss")   metric accuracy = e   output price 
 struct Watch {  // watch x, y
   std::vector<Name> names;
 };
+struct Yield {  // yield h, c
+  std::vector<ExprPtr> values;
+};
 struct For {  // for i in 0..4 { }
   Name variable;
   ExprPtr iterable;
@@ -143,7 +157,7 @@ struct Split {
   Block body;
 };
 struct Stmt {
-  std::variant<Decl, Assign, Update, Result, Watch, For, ExprStmt, Split> node;
+  std::variant<Decl, Assign, Update, Result, Watch, Yield, For, ExprStmt, Split> node;
   Span span;
 };
 

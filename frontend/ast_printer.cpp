@@ -77,6 +77,20 @@ struct ExprText {
     return fmt::format("if {} {}{}", text(e.cond), text(e.then_block, depth),
                        e.else_block ? " else " + text(*e.else_block, depth) : "");
   }
+  std::string operator()(const Scan& e) const {
+    std::string head;
+    for (const Scan::Entry& s : e.scanned)
+      head += fmt::format("{}{} in {}", head.empty() ? "" : ", ", s.name.text, text(s.value));
+    head += (head.empty() ? "along " : " along ") + text(e.along);
+    const char* separator = "; ";
+    for (const auto* list : {&e.carried, &e.options})
+      for (const Scan::Entry& s : *list) {
+        head += fmt::format("{}{}{} {}", separator, s.name.text, list == &e.options ? ":" : " =",
+                            text(s.value));
+        separator = ", ";
+      }
+    return fmt::format("scan ({}) {}", head, text(e.body, depth));
+  }
   /// What a call, index or member is of: `1.x` would be a malformed number.
   static std::string object(const ExprPtr& e) {
     const bool number =
@@ -108,6 +122,11 @@ struct StmtText {
   std::string operator()(const Watch& w) const {
     std::string out = "watch ";
     for (std::size_t k = 0; k < w.names.size(); ++k) out += (k ? ", " : "") + w.names[k].text;
+    return out;
+  }
+  std::string operator()(const Yield& y) const {
+    std::string out = "yield ";
+    for (std::size_t k = 0; k < y.values.size(); ++k) out += (k ? ", " : "") + text(y.values[k]);
     return out;
   }
   std::string operator()(const For& f) const {

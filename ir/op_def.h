@@ -31,7 +31,9 @@ struct NotDifferentiable {
 struct ZeroGradient {
   std::string_view why;
 };
-using Gradient = std::variant<GradientFn, NotDifferentiable, ZeroGradient>;
+/// An operation with a region, or a part of its results: the differentiate pass knows it.
+struct GradientOfRegion {};
+using Gradient = std::variant<GradientFn, NotDifferentiable, ZeroGradient, GradientOfRegion>;
 
 /// Reference evaluation: operands and the result type in, value out; no symbols are left, in
 /// attributes neither. Independent of

@@ -224,6 +224,11 @@ Dim element_count(const Shape& s) {
 }
 
 std::string Type::str() const {
+  if (!parts.empty()) {
+    std::string out = "(";
+    for (const Type& t : parts) out += (&t == parts.data() ? "" : ", ") + t.str();
+    return out + ")";
+  }
   std::string out = std::string(name(element)) + "[";
   for (std::size_t k = 0; k < shape.size(); ++k) out += (k ? ", " : "") + shape[k].str();
   return out + "]";

@@ -63,10 +63,12 @@ Dim element_count(const Shape& s);  // 1 for a scalar
 struct Type {
   ElementType element = ElementType::F32;
   Shape shape;
+  /// Not empty: of an operation with several results (scan), which `part` takes apart.
+  std::vector<Type> parts = {};
 
   int rank() const { return static_cast<int>(shape.size()); }
   bool operator==(const Type&) const = default;
-  std::string str() const;  // "f32[N, 784]", "f32[]" for a scalar
+  std::string str() const;  // "f32[N, 784]", "f32[]" for a scalar, "(f32[N], i32[])" for parts
 };
 
 }  // namespace dlc

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "ir/graph/scan.h"
 #include "ir/graph/text.h"
 
 namespace dlc {
@@ -11,9 +12,16 @@ namespace dlc {
 #include "passes/graph_passes.def"
 #undef DLC_GRAPH_PASS
 
+namespace {
+
+/// A batch is rows of the whole program's inputs; a scan's pictures keep the order of their axes.
+bool in_regions(std::string_view pass) { return pass != "gather_rows" && pass != "layout"; }
+
+}  // namespace
+
 const std::vector<GraphPass>& graph_passes() {
   static const std::vector<GraphPass> passes = {
-#define DLC_GRAPH_PASS(name, doc) {#name, doc, run_##name},
+#define DLC_GRAPH_PASS(name, doc) {#name, doc, run_##name, in_regions(#name)},
 #include "passes/graph_passes.def"
 #undef DLC_GRAPH_PASS
   };
@@ -37,7 +45,7 @@ const GraphPass& named_pass(const std::string& name) {
 
 Graph run_guarded(const GraphPass& pass, const Graph& g, bool check) {
   try {
-    Graph result = pass.run(g);
+    Graph result = pass.run(pass.in_regions ? map_regions(g, pass.run) : g);
     if (check) verify(result);
     return result;
   } catch (const InternalError& e) {

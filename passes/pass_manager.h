@@ -13,6 +13,7 @@ namespace dlc {
 struct GraphPass {
   std::string_view name, doc;
   Graph (*run)(const Graph& g);
+  bool in_regions;  // it runs on the bodies of scans as well, before the graph around them
 };
 /// Every pass, each once, sorted by name.
 const std::vector<GraphPass>& graph_passes();

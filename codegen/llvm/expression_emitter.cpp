@@ -39,9 +39,10 @@ bool keeps_16_bits(ScalarOp op) {
 }  // namespace
 
 int ProgramScope::symbol_index(const std::string& name) const {
-  const auto at = std::find(program.symbols.begin(), program.symbols.end(), name);
-  DLC_CHECK(at != program.symbols.end(), "program {} has no symbol {}", program.name, name);
-  return static_cast<int>(at - program.symbols.begin());
+  const std::vector<std::string> symbols = program.all_symbols();
+  const auto at = std::find(symbols.begin(), symbols.end(), name);
+  DLC_CHECK(at != symbols.end(), "program {} has no symbol {}", program.name, name);
+  return static_cast<int>(at - symbols.begin());
 }
 
 ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kernel& kernel,
@@ -60,10 +61,10 @@ ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kern
     Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), buffers_, k);
     pointers_[id] = b_.CreateLoad(b_.getPtrTy(), slot, scope.program.buffers[k].name);
   }
-  for (std::size_t k = 0; k < scope.program.symbols.size(); ++k)
-    symbols_[scope.program.symbols[k]] =
-        b_.CreateLoad(b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), dims_, k),
-                      scope.program.symbols[k]);
+  const std::vector<std::string> symbols = scope.program.all_symbols();
+  for (std::size_t k = 0; k < symbols.size(); ++k)
+    symbols_[symbols[k]] = b_.CreateLoad(
+        b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), dims_, k), symbols[k]);
 }
 
 void ExpressionEmitter::set_axis(loop::AxisId axis, Value* index) {

@@ -13,6 +13,7 @@
 #include "codegen/llvm/program_emitter.h"
 
 #include <cstddef>
+#include <functional>
 #include <limits>
 
 #include "codegen/llvm/kernel_emitter.h"
@@ -79,6 +80,15 @@ class FunctionEmitter {
     dims_ = load_ptr(call_, offsetof(dlc_call, dims), "dims");
     for (std::size_t k = 0; k < scope_.program.symbols.size(); ++k)
       symbols_.push_back(load_int(dims_, k * sizeof(std::int64_t)));
+    if (scope_.program.loops.empty()) return;
+    // Kernels see the symbols of loops behind those of the call: in a copy of the function's own.
+    const auto count = static_cast<std::uint64_t>(scope_.program.all_symbols().size());
+    dims_ = b_.CreateAlloca(b_.getInt64Ty(), b_.getInt64(count), "dims");
+    for (std::size_t k = 0; k < symbols_.size(); ++k)
+      b_.CreateStore(symbols_[k], at(dims_, k * sizeof(std::int64_t)));
+  }
+  Value* symbol_place(const std::string& name) {
+    return at(dims_, static_cast<std::size_t>(scope_.symbol_index(name)) * sizeof(std::int64_t));
   }
 
   const ProgramScope& scope_;
@@ -93,28 +103,53 @@ class FunctionEmitter {
 class KernelsEmitter : FunctionEmitter {
  public:
   KernelsEmitter(const ProgramScope& scope, const UniqueKernels& kernels, llvm::Function* f,
-                 bool profile)
-      : FunctionEmitter(scope, f), profile_(profile) {
+                 bool profile, const std::function<llvm::Function*(std::size_t)>& function_of)
+      : FunctionEmitter(scope, f), kernels_(kernels), function_of_(function_of), profile_(profile) {
     tables_ = f->arg_size() > 1 ? f->getArg(1) : fill_tables(kernels);
     load_symbols();
     pool_ = load_ptr(call_, offsetof(dlc_call, pool), "pool");
     parallel_for_ = load_ptr(call_, offsetof(dlc_call, parallel_for), "parallel_for");
   }
 
-  /// The next kernel, which has so many buffers.
-  void kernel(const loop::Kernel& k, std::size_t buffers, llvm::Function* f) {
+  void all() {
+    range(0, static_cast<int>(scope_.program.kernels.size()), 0);
+    b_.CreateRetVoid();
+  }
+
+ private:
+  /// Kernels [first, last); the loops from number `next` on are those that begin among them.
+  std::size_t range(int first, int last, std::size_t next) {
+    const std::vector<loop::Loop>& loops = scope_.program.loops;
+    for (int k = first; k < last;) {
+      if (next == loops.size() || loops[next].first != k || loops[next].first == loops[next].last) {
+        kernel(static_cast<std::size_t>(k++));
+        continue;
+      }
+      const loop::Loop& l = loops[next];
+      Value *turns = dim(l.extent), *one = b_.getInt64(1);
+      emit_loop(b_, b_.getInt64(0), turns, 1, "turn", [&](Value* i) {
+        Value* turn = l.reverse ? b_.CreateSub(b_.CreateSub(turns, one), i) : i;
+        b_.CreateStore(turn, symbol_place(l.index));
+        b_.CreateStore(b_.CreateAnd(i, one), symbol_place(l.odd));
+        next = range(l.first, l.last, next + 1);
+      });
+      b_.CreateStore(b_.CreateAnd(turns, one), symbol_place(l.odd));
+      k = l.last;
+    }
+    return next;
+  }
+
+  void kernel(std::size_t number) {
     table_ = entry(tables_, first_);
-    first_ += buffers;
-    run(k, f);
+    first_ += kernels_.calls[number].buffers.size();
+    run(scope_.program.kernels[number], function_of_(number));
     if (!profile_) return;
     Value* hook = load_ptr(call_, offsetof(dlc_call, on_kernel));
     Value* data = load_ptr(call_, offsetof(dlc_call, hook_data));
     auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), b_.getInt32Ty()}, false);
     b_.CreateCall(type, hook, {data, b_.getInt32(number_++)});
   }
-  void finish() { b_.CreateRetVoid(); }
 
- private:
   void run(const loop::Kernel& k, llvm::Function* f) {
     if (k.outer.empty()) {
       b_.CreateCall(f, {table_, dims_, b_.getInt64(0), b_.getInt64(1)});
@@ -145,6 +180,8 @@ class KernelsEmitter : FunctionEmitter {
     });
   }
 
+  const UniqueKernels& kernels_;
+  const std::function<llvm::Function*(std::size_t)>& function_of_;
   Value *tables_, *table_ = nullptr, *pool_, *parallel_for_;
   bool profile_;
   std::size_t first_ = 0;  // entry of the next kernel's table
@@ -310,13 +347,9 @@ void emit_entries(const loop::Program& p, const UniqueKernels& kernels, llvm::Mo
   // A program that is called once at a time needs no function within it.
   llvm::Function* in_order =
       is_step(p) ? new_function(module, "dlc_kernels", kInside, {ptr, ptr}) : run;
-  KernelsEmitter body(scope, kernels, in_order, profile);
-  for (std::size_t k = 0; k < p.kernels.size(); ++k) {
-    const UniqueKernels::Call& call = kernels.calls[k];
-    body.kernel(p.kernels[k], call.buffers.size(),
-                kernel_function(module, kernels.kernels[call.kernel].name));
-  }
-  body.finish();
+  KernelsEmitter(scope, kernels, in_order, profile, [&](std::size_t k) {
+    return kernel_function(module, kernels.kernels[kernels.calls[k].kernel].name);
+  }).all();
   if (!is_step(p)) return;
   EntryEmitter(scope, kernels, run).run(in_order);
   EntryEmitter(scope, kernels, new_function(module, kRunStepsSymbol, kOutside, {ptr, ptr}))

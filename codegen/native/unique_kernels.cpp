@@ -40,7 +40,7 @@ loop::Program alone(const loop::Program& p, const loop::Kernel& k,
                     std::vector<loop::BufferId>& old_of) {
   loop::Program result;
   result.name = k.name;
-  result.symbols = p.symbols;
+  result.symbols = p.all_symbols();
   result.kernels.push_back(k);
   Renumbering numbers(old_of);
   each_buffer(result.kernels[0], [&](loop::BufferId& b) { numbers.apply(b); });

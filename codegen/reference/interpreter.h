@@ -15,7 +15,7 @@ enum class Precision {
 
 struct Evaluation {
   std::map<std::string, std::int64_t> symbols;  // as bound by the inputs' shapes
-  std::vector<Literal> values;                  // one per node
+  std::vector<Literal> values;  // one per node; none for a scan, whose parts have them
 };
 /// `inputs` by name; each has the declared element type and a shape that matches the declared one.
 /// A missing input, another type or a shape that does not match is a UserError that names it.

@@ -9,7 +9,7 @@ namespace {
 
 /// Words that begin a statement.
 const std::vector<std::string> kStatementWords = {"input", "target", "param",  "state", "carry",
-                                                  "loss",  "metric", "output", "watch"};
+                                                  "loss",  "metric", "output", "watch", "yield"};
 
 bool is_type_word(std::string_view word) {
   static const std::vector<std::string_view> kForeign = {"float", "double",  "int",    "long",
@@ -178,12 +178,10 @@ void Parser::foreign_statement() {
       {"class", "layers own parameters: `layer name(settings)(x) { ... }`"},
       {"elif", "write `else if`, behind the `}` of the block before"},
       {"from", "a file is imported as a whole: `import \"file.dl\"`"},
-      {"print", "`watch x` shows a value in every step"},
-      {"yield", "the last line of a block is its value"},
-      {"scan", "loops over a run-time length are not supported yet"}};
+      {"print", "`watch x` shows a value in every step"}};
   const auto at = foreign.find(text(at_));
   if (at == foreign.end()) return;
-  const bool call = text(at_) == "print" || text(at_) == "scan";
+  const bool call = text(at_) == "print";
   const bool alone = token(at_ + 1).newline_before || at_ + 1 >= limit_;
   // Otherwise it is a name of the user's: `var(x)`, `class |> f`, `from` on a line of its own.
   if (peek(1) == Tok::LParen ? !call : !begins_operand(at_ + 1) && text(at_) != "return") return;

@@ -202,7 +202,7 @@ Parsed Parser::list() {
   return make(first, std::move(l), h + 1);
 }
 
-// primary: integer | float | string | "true" | "false" | name | "(" expr ")" | list | if
+// primary: integer | float | string | "true" | "false" | name | "(" expr ")" | list | if | scan
 Parsed Parser::primary() {
   const std::uint32_t first = at_;
   switch (peek()) {
@@ -220,6 +220,7 @@ Parsed Parser::primary() {
       ++at_;
       return make(first, BoolLit{token(first).kind == Tok::True}, 1);
     case Tok::Name: {
+      if (begins_scan()) return scan();
       const std::string word(text(first));
       if (word == "True" || word == "False") {
         report(Diag::foreign_keyword, span_of(first),
@@ -303,6 +304,55 @@ Parsed Parser::if_expression() {
   }
   brackets_ = outer;
   return make(first, std::move(e), h + 1);
+}
+
+/// `scan` is an ordinary name but for what follows it.
+bool Parser::begins_scan() const {
+  if (!is_word("scan") || peek(1) != Tok::LParen) return false;
+  const bool along = is_word("along", 2) && peek(3) != Tok::Comma && peek(3) != Tok::RParen;
+  return along || (peek(2) == Tok::Name && peek(3) == Tok::In);
+}
+
+// scan: "scan" "(" [ name "in" expr { "," name "in" expr } ] "along" expr
+//       { (";" | ",") name ( "=" | ":" ) expr } ")" block
+Parsed Parser::scan() {
+  const Nesting nesting(*this);
+  const std::uint32_t first = at_++;
+  const int outer = brackets_;
+  Scan s;
+  int h = 1;
+  const Open o = open("a scan");
+  ++brackets_;
+  while (!is_word("along") && at_ < o.close) {
+    Scan::Entry e{name("a slice"), nullptr};
+    if (!take(Tok::In))
+      fail(Diag::syntax, here(), fmt::format("`in` is expected, not {}", found()),
+           "`scan (x in xs along T; h = zeros([N, 8])) { }`");
+    e.value = expression(h);
+    s.scanned.push_back(std::move(e));
+    if (!take(Tok::Comma)) break;
+  }
+  if (!is_word("along"))
+    fail(Diag::syntax, here(), fmt::format("`along` is expected, not {}", found()),
+         "`scan (x in xs along T; h = ...)`: T is the dimension of xs that is gone through");
+  ++at_;
+  s.along = expression(h);
+  while (take(Tok::Semicolon) || take(Tok::Comma)) {
+    if (at_ == o.close) break;
+    Scan::Entry e{name("what is carried"), nullptr};
+    const bool option = is(Tok::Colon);
+    if (!option && !is(Tok::Assign))
+      fail(Diag::syntax, here(), fmt::format("`=` is expected, not {}", found()),
+           fmt::format("`{} = ...` is the value of the first turn", e.name.text));
+    ++at_;
+    e.value = expression(h);
+    (option ? s.options : s.carried).push_back(std::move(e));
+  }
+  close(o);
+  brackets_ = 0;
+  s.body = block("a `scan`", h);
+  brackets_ = outer;
+  return make(first, std::move(s), h + 1);
 }
 
 /// `if` or `elif` behind an `else`: a block of one statement.

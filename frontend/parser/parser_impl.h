@@ -195,6 +195,8 @@ class Parser {
   Parsed primary();
   Parsed list();
   Parsed if_expression();
+  bool begins_scan() const;
+  Parsed scan();
   Block else_if(int& height);
   Parsed call(std::uint32_t first, Parsed callee);
   Parsed index(std::uint32_t first, Parsed object);
@@ -211,6 +213,7 @@ class Parser {
   Stmt named(int& height);
   For for_loop(int& height);
   Watch watch();
+  Yield yield(int& height);
   ExprPtr value(int& height);
 
   // ---- Definitions ----

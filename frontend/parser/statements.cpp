@@ -85,7 +85,7 @@ Block Parser::statements(std::uint32_t open, std::uint32_t end, int& height) {
   return b;
 }
 
-// statement: declaration | result | "watch" ... | "for" ... | name ... | expression
+// statement: declaration | result | "watch" ... | "yield" ... | "for" ... | name ... | expression
 Stmt Parser::statement(int& height) {
   const std::uint32_t first = at_;
   foreign_statement();
@@ -98,9 +98,11 @@ Stmt Parser::statement(int& height) {
     s.node = std::move(*r);
   } else if (is_word("watch") && peek(1) == Tok::Name && !token(at_ + 1).newline_before) {
     s.node = watch();
+  } else if (is_word("yield") && begins_operand(at_ + 1) && !token(at_ + 1).newline_before) {
+    s.node = yield(height);
   } else if (is(Tok::For)) {
     s.node = for_loop(height);
-  } else if (is(Tok::Name)) {
+  } else if (is(Tok::Name) && !begins_scan()) {
     s = named(height);
   } else {
     s.node = ExprStmt{expression(height)};
@@ -186,6 +188,15 @@ Watch Parser::watch() {
     w.names.push_back(std::move(n));
   } while (take(Tok::Comma));
   return w;
+}
+
+// yield: "yield" expr { "," expr }
+Yield Parser::yield(int& height) {
+  ++at_;
+  Yield y;
+  do y.values.push_back(expression(height));
+  while (take(Tok::Comma));
+  return y;
 }
 
 // for: "for" name "in" expr block

@@ -193,8 +193,7 @@ Val random_uniform(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const ElementType e = p->wanted && is_float(*p->wanted) ? *p->wanted : ev.default_float();
   p->b.set_loc(ev.loc(span));
   const Value seed = p->scalar_input("seed");
-  // What is computed once, before training, has no step.
-  const Value step = p->training ? p->scalar_input("step") : p->b.scalar(ElementType::I64, 0);
+  const Value step = p->random_step();
   return ev.emit(
       *p, Op::random_uniform, {seed, step},
       {{"stream", p->next_stream()}, {"shape", *shape}, {"element", std::string(name(e))}}, span);

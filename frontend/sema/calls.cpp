@@ -318,8 +318,10 @@ Val Evaluator::call_layer(const Function& fn, Frame& body, Span span, Frame& cal
   const std::int64_t before = parameter_elements_;
   const std::size_t row = layers ? layers->size() : 0;
   const auto first = static_cast<std::uint32_t>(p.graph.nodes.size());
+  // What a scan's body computes belongs to the scan.
+  const auto nodes = [&] { return static_cast<std::uint32_t>(p.root().graph.nodes.size()); };
   if (layers)
-    layers->push_back({path, fn.def->name.text, {}, 0, first, first, owner.depth, loc(span)});
+    layers->push_back({path, fn.def->name.text, {}, 0, nodes(), nodes(), owner.depth, loc(span)});
   const Val result = run(fn.def->body, body);
   const auto* t = result.get<TensorRef>();
   if (!t) return result;
@@ -328,7 +330,7 @@ Val Evaluator::call_layer(const Function& fn, Frame& body, Span span, Frame& cal
     LayerInfo& info = (*layers)[row];
     info.output = p.type(t->value);
     info.parameters = parameter_elements_ - before;
-    info.last = static_cast<std::uint32_t>(p.graph.nodes.size());
+    info.last = nodes();
   }
   return result;
 }

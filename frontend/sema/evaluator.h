@@ -8,6 +8,7 @@
 //   calls.cpp         functions, layers, optimizers: arguments, configuration, pipes
 //   statements.cpp    blocks, assignments, parameters, states, results
 //   shapes.cpp        type annotations: binding names of dimensions, checking shapes
+//   scan.cpp          loops over a run-time length
 //   builtins*.cpp     the primitives and the static functions that C++ knows
 #include <optional>
 #include <set>
@@ -33,10 +34,18 @@ struct DimBinding {
 };
 
 /// Initial: the initial value of a parameter or state, computed once in a program of its own.
-enum class Place { Const, Data, Model, Layer, Fn, Optimizer, Train, Initial };
+enum class Place { Const, Data, Model, Layer, Fn, Optimizer, Train, Initial, Scan };
 
-inline constexpr std::size_t kMaxRank = 16;  // axes of a tensor
-inline constexpr int kMaxDepth = 100;        // of lists in lists, functions given to functions
+inline constexpr std::size_t kMaxRank = 16;                // axes of a tensor
+inline constexpr std::int64_t kMaxCapturedEntries = 4096;  // of a list of tensors
+inline constexpr int kMaxDepth = 100;  // of lists in lists, functions given to functions
+
+/// The scan whose body is being evaluated.
+struct ScanFrame {
+  std::map<std::string, bool> carried;  // by name: replaced in this turn
+  std::vector<Bound> yielded;
+  std::set<std::string> slots;  // parameters and states of the place around
+};
 
 /// One call in progress.
 struct Frame {
@@ -50,6 +59,7 @@ struct Frame {
   std::map<std::string, std::string> slots;
   std::string slot_prefix;        // of an optimizer's states: "momentum.dense_1.w"
   std::optional<Type> slot_type;  // an optimizer's states have the type of the parameter
+  ScanFrame* scan = nullptr;      // in the body of a scan
   bool failed = false;            // a statement was in error: what is missing may be due to that
 };
 
@@ -178,6 +188,18 @@ class Evaluator {
   Val eval_list(const ast::ListLit& e, Span span, Frame& f);
   Val eval_call(const ast::Call& e, Span span, std::optional<Bound> piped, Frame& f);
   Val eval_if(const ast::IfExpr& e, Frame& f);
+  Val captured(Program& p, Val v);
+  struct ScanLoop;
+  Val eval_scan(const ast::Scan& e, Span span, Frame& f);
+  std::optional<std::size_t> scanned_axis(const TensorRef& t, const Dim& length,
+                                          const ast::Expr& along, Span span);
+  bool enter_scanned(ScanLoop& s);
+  bool enter_carried(ScanLoop& s);
+  std::optional<bool> scan_options(const ast::Scan& e, Frame& f);
+  Val finish_scan(ScanLoop& s, bool reverse);
+  Value moved(Program& p, Value v, std::size_t from, std::size_t to, Span span);
+  void run_yield(const ast::Yield& y, Span span, Frame& f);
+  bool update_carried(const ast::Update& u, const Val& v, Frame& f);
   Val eval_member(const ast::Member& e, Span span, Frame& f);
   Val static_binary(const std::string& op, const Val& a, const Val& b, Span span);
   Val integer_binary(const std::string& op, const Dim& a, const Dim& b, Span span);

@@ -104,6 +104,7 @@ Val Evaluator::eval(const ast::Expr& e, Frame& f) {
   }
   if (!charge(1, e.span)) return Poison{};
   Val v = eval_node(e, f);
+  if (f.program && f.program->outer) v = captured(*f.program, std::move(v));
   if (const std::string* s = v.get<std::string>())
     if (!charge(static_cast<std::int64_t>(s->size() / 64), e.span)) return Poison{};
   return v;
@@ -144,6 +145,7 @@ Val Evaluator::eval_node(const ast::Expr& e, Frame& f) {
   if (const auto* c = std::get_if<ast::Call>(&e.node)) return eval_call(*c, e.span, {}, f);
   if (const auto* x = std::get_if<ast::Index>(&e.node)) return index(*x, e.span, f);
   if (const auto* m = std::get_if<ast::Member>(&e.node)) return eval_member(*m, e.span, f);
+  if (const auto* s = std::get_if<ast::Scan>(&e.node)) return eval_scan(*s, e.span, f);
   return eval_if(std::get<ast::IfExpr>(e.node), f);
 }
 
@@ -156,8 +158,9 @@ Val Evaluator::lookup(const std::string& name, Span span, Frame& f, bool callabl
   if (const auto at = f.names.find(name); at != f.names.end())
     if (!callable || can_call(at->second.value)) return at->second.value;
   if (const auto at = f.slots.find(name); at != f.slots.end() && !callable) {
-    const auto value = f.program->current.find(at->second);
-    if (value != f.program->current.end()) return f.program->ref(value->second);
+    Program& root = f.program->root();
+    const auto value = root.current.find(at->second);
+    if (value != root.current.end()) return root.ref(value->second);
     return report(
         Diag::run_time_initial_value, span,
         fmt::format("an initial value cannot depend on the parameter or state `{}`", name),

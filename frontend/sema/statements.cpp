@@ -25,6 +25,8 @@ const char* place_word(Place p) {
       return "a train block";
     case Place::Initial:
       return "an initial value";
+    case Place::Scan:
+      return "a scan";
   }
   return "";
 }
@@ -83,6 +85,8 @@ void Evaluator::run(const ast::Stmt& stmt, Frame& f, Val& last) {
     run_result(*r, stmt.span, f);
   } else if (const auto* w = std::get_if<ast::Watch>(&stmt.node)) {
     run_watch(*w, f);
+  } else if (const auto* y = std::get_if<ast::Yield>(&stmt.node)) {
+    run_yield(*y, stmt.span, f);
   } else if (const auto* l = std::get_if<ast::For>(&stmt.node)) {
     run_for(*l, f);
   } else if (const auto* e = std::get_if<ast::ExprStmt>(&stmt.node)) {
@@ -139,7 +143,9 @@ void Evaluator::run_decl(const ast::Decl& d, Span span, Frame& f) {
     report(Diag::misplaced_statement, span,
            fmt::format("`{}` belongs into a model or layer; this is {}", decl_word(d.kind),
                        place_word(f.place)),
-           f.place == Place::Optimizer ? "what an optimizer remembers is `state`" : "");
+           f.place == Place::Optimizer ? "what an optimizer remembers is `state`"
+           : f.place == Place::Scan    ? "declare it before the scan; every turn uses the same"
+                                       : "");
   } else {
     run_slot(d, span, f);
     return;
@@ -202,7 +208,7 @@ void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
 }
 
 void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
-  Program& p = *f.program;
+  Program& p = f.program->root();
   const std::string& name = d.name.text;
   const bool is_param = d.kind == ast::DeclKind::Param;
   if (taken(d.name, f)) {
@@ -269,7 +275,7 @@ void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
 bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type& type,
                              std::vector<DimOrigin> origins, const ast::Decl& d, Span span,
                              Frame& f) {
-  Program& p = *f.program;
+  Program& p = f.program->root();
   if (!init->graph.find_output(path)) {
     Frame initial = f;
     initial.program = init;
@@ -338,6 +344,7 @@ void Evaluator::run_assign(const ast::Assign& a, Span span, Frame& f) {
 
 void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
   const Val v = eval(*u.value, f);
+  if (update_carried(u, v, f)) return;
   const auto at = f.place == Place::Initial ? f.slots.end() : f.slots.find(u.name.text);
   if (at == f.slots.end()) {
     if (const auto named = f.names.find(u.name.text);
@@ -356,6 +363,16 @@ void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
     return;
   }
   if (v.poisoned()) return;
+  if (f.program->outer) {
+    report(
+        Diag::update_in_scan, u.name.span,
+        fmt::format("`{}` is a state, and a scan runs its body many times in a step", u.name.text),
+        f.scan
+            ? fmt::format("carry it: `scan (...; now = {0}) {{ now <- ... }}`, then `{0} <- now`",
+                          u.name.text)
+            : "");
+    return;
+  }
   Program& p = *f.program;
   const GraphInput* in = p.graph.find_input(at->second);
   if (in && in->kind == InputKind::Param && f.place != Place::Optimizer) {

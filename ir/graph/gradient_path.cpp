@@ -4,18 +4,34 @@
 
 namespace dlc {
 
-std::vector<bool> nodes_between(const Graph& g, Value x, Value y) {
-  std::vector<bool> from_x(g.nodes.size(), false), to_y(g.nodes.size(), false);
-  from_x[x.id] = true;
-  for (std::uint32_t id = x.id + 1; id < g.nodes.size(); ++id)
+std::vector<bool> reached_from(const Graph& g, const std::vector<Value>& xs) {
+  std::vector<bool> reached(g.nodes.size(), false);
+  for (const Value x : xs) reached[x.id] = true;
+  for (std::uint32_t id = 0; id < g.nodes.size(); ++id)
     for (const Value v : g.nodes[id].operands)
-      if (from_x[v.id]) from_x[id] = true;
-  to_y[y.id] = true;
-  for (std::uint32_t id = y.id + 1; id-- > 0;)
-    if (to_y[id])
-      for (const Value v : g.nodes[id].operands) to_y[v.id] = true;
-  for (std::uint32_t id = 0; id < g.nodes.size(); ++id) from_x[id] = from_x[id] && to_y[id];
-  return from_x;
+      if (reached[v.id]) reached[id] = true;
+  return reached;
+}
+
+std::vector<bool> leading_to(const Graph& g, const std::vector<Value>& ys) {
+  std::vector<bool> leads(g.nodes.size(), false);
+  for (const Value y : ys) leads[y.id] = true;
+  for (std::size_t id = g.nodes.size(); id-- > 0;)
+    if (leads[id])
+      for (const Value v : g.nodes[id].operands) leads[v.id] = true;
+  return leads;
+}
+
+std::vector<bool> nodes_between(const Graph& g, const std::vector<Value>& xs,
+                                const std::vector<Value>& ys) {
+  std::vector<bool> result = reached_from(g, xs);
+  const std::vector<bool> leads = leading_to(g, ys);
+  for (std::size_t id = 0; id < result.size(); ++id) result[id] = result[id] && leads[id];
+  return result;
+}
+
+std::vector<bool> nodes_between(const Graph& g, Value x, Value y) {
+  return nodes_between(g, std::vector<Value>{x}, std::vector<Value>{y});
 }
 
 std::vector<GradientObstacle> find_gradient_obstacles(const Graph& g, Value y, Value x) {

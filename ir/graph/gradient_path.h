@@ -14,6 +14,13 @@ struct GradientObstacle {
 };
 /// Per node: it depends on `x` and `y` depends on it.
 std::vector<bool> nodes_between(const Graph& g, Value x, Value y);
+/// The same for any of several.
+std::vector<bool> nodes_between(const Graph& g, const std::vector<Value>& xs,
+                                const std::vector<Value>& ys);
+/// Per node: it depends on one of `xs`, or is one.
+std::vector<bool> reached_from(const Graph& g, const std::vector<Value>& xs);
+/// Per node: one of `ys` depends on it, or it is one.
+std::vector<bool> leading_to(const Graph& g, const std::vector<Value>& ys);
 /// Every non-differentiable operation on the paths from `x` to `y`, in node order. A path through
 /// an operation with ZeroGradient or through an operand that gets no gradient carries nothing and
 /// is fine.

@@ -1,5 +1,6 @@
 #include "ir/graph/graph.h"
 
+#include <algorithm>
 #include <array>
 
 namespace dlc {
@@ -15,10 +16,10 @@ const T& typed_attr(const Node& n, std::string_view key, const char* kind) {
   return *v;
 }
 
-constexpr std::array<std::string_view, 6> kInputKinds = {"input", "target", "param",
-                                                         "state", "scalar", "rows"};
-constexpr std::array<std::string_view, 5> kOutputKinds = {"output", "loss", "metric", "update",
-                                                          "watch"};
+constexpr std::array<std::string_view, kInputKinds> kInputNames = {
+    "input", "target", "param", "state", "scalar", "rows", "carried", "scanned", "captured"};
+constexpr std::array<std::string_view, kOutputKinds> kOutputNames = {
+    "output", "loss", "metric", "update", "watch", "carry", "yield"};
 
 }  // namespace
 
@@ -27,7 +28,19 @@ bool operator_equal(const Attr& a, const Attr& b) {
   const auto* x = std::get_if<LiteralPtr>(&a);
   const auto* y = std::get_if<LiteralPtr>(&b);
   if (x && y) return *x == *y || **x == **y;
+  const auto* g = std::get_if<std::shared_ptr<const Graph>>(&a);
+  const auto* h = std::get_if<std::shared_ptr<const Graph>>(&b);
+  if (g && h) return *g == *h || **g == **h;
   return a == b;
+}
+
+bool Node::operator==(const Node& o) const {
+  return op == o.op && operands == o.operands && type == o.type && loc == o.loc && name == o.name &&
+         kernel == o.kernel &&
+         std::equal(attrs.begin(), attrs.end(), o.attrs.begin(), o.attrs.end(),
+                    [](const auto& x, const auto& y) {
+                      return x.first == y.first && operator_equal(x.second, y.second);
+                    });
 }
 
 std::int64_t Node::int_attr(std::string_view key) const {
@@ -46,8 +59,12 @@ const Literal& Node::literal_attr(std::string_view key) const {
   return *typed_attr<std::shared_ptr<const Literal>>(*this, key, "literal");
 }
 
-std::string_view name(InputKind k) { return kInputKinds[static_cast<std::size_t>(k)]; }
-std::string_view name(OutputKind k) { return kOutputKinds[static_cast<std::size_t>(k)]; }
+const Graph& Node::graph_attr(std::string_view key) const {
+  return *typed_attr<std::shared_ptr<const Graph>>(*this, key, "graph");
+}
+
+std::string_view name(InputKind k) { return kInputNames[static_cast<std::size_t>(k)]; }
+std::string_view name(OutputKind k) { return kOutputNames[static_cast<std::size_t>(k)]; }
 
 const GraphInput* Graph::find_input(std::string_view wanted) const {
   for (const GraphInput& in : inputs)

@@ -28,13 +28,17 @@ enum class Op : std::uint8_t {
 std::string_view op_name(Op op);  // "reduce_sum"
 std::optional<Op> parse_op_name(std::string_view s);
 
-/// The attributes of a node. Each operation's doc (ops/<op>.cpp) lists those it reads.
+struct Graph;
+
+/// The attributes of a node. Each operation's doc (ops/<op>.cpp) lists those it reads. A graph is
+/// a region: what the operation runs (the body of a scan).
 using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>, Shape,
-                          std::shared_ptr<const Literal>>;
-bool operator_equal(const Attr& a, const Attr& b);  // compares literals by value
+                          std::shared_ptr<const Literal>, std::shared_ptr<const Graph>>;
+bool operator_equal(const Attr& a, const Attr& b);  // compares literals and graphs by value
 using Attrs = std::map<std::string, Attr, std::less<>>;
 
-/// The result of a node. (Operations with several results will return a tuple and project it.)
+/// The result of a node. Operations with several results have a type with parts, which `part` nodes
+/// take.
 struct Value {
   std::uint32_t id = UINT32_MAX;
   bool valid() const { return id != UINT32_MAX; }
@@ -56,13 +60,28 @@ struct Node {
   const std::vector<std::int64_t>& ints_attr(std::string_view key) const;
   const Shape& shape_attr(std::string_view key) const;
   const Literal& literal_attr(std::string_view key) const;
+  const Graph& graph_attr(std::string_view key) const;
+  bool operator==(const Node&) const;
 };
 
 /// What a graph's input is. `Scalar` covers seed, step and epoch (i64[]) that the trainer supplies;
-/// `Rows` is the i32[N] row-index vector that `gather_rows` introduces.
-enum class InputKind : std::uint8_t { Input, Target, Param, State, Scalar, Rows };
-/// `Update` replaces the Param or State input of the same name after the step.
-enum class OutputKind : std::uint8_t { Output, Loss, Metric, Update, Watch };
+/// `Rows` is the i32[N] row-index vector that `gather_rows` introduces. The inputs of a region:
+/// `Carried` from one turn to the next, `Scanned` turn by turn, `Captured` from outside for all.
+enum class InputKind : std::uint8_t {
+  Input,
+  Target,
+  Param,
+  State,
+  Scalar,
+  Rows,
+  Carried,
+  Scanned,
+  Captured
+};
+/// `Update` replaces the Param or State input of the same name after the step. The outputs of a
+/// region: `Carry` is the next turn's carried input, `Yield` is collected over the turns.
+enum class OutputKind : std::uint8_t { Output, Loss, Metric, Update, Watch, Carry, Yield };
+inline constexpr int kInputKinds = 9, kOutputKinds = 7;
 std::string_view name(InputKind k);
 std::string_view name(OutputKind k);
 
@@ -70,11 +89,13 @@ struct GraphInput {
   std::string name;
   InputKind kind;
   Value value;  // a node with op `input`
+  bool operator==(const GraphInput&) const = default;
 };
 struct GraphOutput {
   std::string name;
   OutputKind kind;
   Value value;
+  bool operator==(const GraphOutput&) const = default;
 };
 
 struct Graph {
@@ -89,6 +110,7 @@ struct Graph {
   const GraphInput* find_input(std::string_view name) const;
   const GraphOutput* find_output(std::string_view name) const;
   std::vector<std::uint32_t> use_counts() const;  // uses by nodes and outputs, per node
+  bool operator==(const Graph&) const = default;
 };
 
 }  // namespace dlc

@@ -15,6 +15,7 @@ namespace dlc {
 namespace {
 
 constexpr std::int64_t kMaxLiteralElements = std::int64_t{1} << 26;
+constexpr int kMaxRegions = 50;
 
 class GraphParser {
  public:
@@ -127,6 +128,13 @@ class GraphParser {
     return shape;
   }
   Type type() {
+    if (accept("(")) {
+      Type t;
+      do t.parts.push_back(type());
+      while (accept(","));
+      expect(")");
+      return t;
+    }
     const std::string element = word("an element type");
     const auto t = parse_element_type(element);
     if (!t) fail(fmt::format("`{}` is no element type", element));
@@ -183,6 +191,14 @@ class GraphParser {
       return list;
     }
     if (accept("(")) return dims_until(")");
+    if (accept("graph")) {
+      if (++depth_ > kMaxRegions) fail("the regions are nested too deeply");
+      auto outer = std::move(values_);
+      auto region = std::make_shared<const Graph>(graph_body());
+      values_ = std::move(outer);
+      --depth_;
+      return region;
+    }
     skip_space();
     const std::size_t start = at_;
     const std::string text = number_text();
@@ -243,9 +259,12 @@ class GraphParser {
 
   // graph = "graph" name "{" { node | output } "}"
   Graph parse_graph() {
+    expect("graph");
+    return graph_body();
+  }
+  Graph graph_body() {
     values_.clear();
     Graph g;
-    expect("graph");
     g.name = peek('"') ? string() : word("the graph's name");
     expect("{");
     while (!accept("}")) {
@@ -259,7 +278,7 @@ class GraphParser {
 
   // output = "output" kind string "=" value
   void parse_output(Graph& g) {
-    const auto k = kind<OutputKind, 5>("kind of output");
+    const auto k = kind<OutputKind, kOutputKinds>("kind of output");
     std::string output_name = string();
     expect("=");
     const Value v = operand();
@@ -297,7 +316,7 @@ class GraphParser {
     n.op = *op;
     const Value id{static_cast<std::uint32_t>(g.nodes.size())};
     if (n.op == Op::input) {
-      const auto k = kind<InputKind, 6>("kind of input");
+      const auto k = kind<InputKind, kInputKinds>("kind of input");
       std::string input_name = peek('"') ? string() : n.name;
       if (g.find_input(input_name)) fail(fmt::format("the input `{}` is given twice", input_name));
       g.inputs.push_back({std::move(input_name), k, id});
@@ -354,6 +373,7 @@ class GraphParser {
   const std::string& file_;
   std::size_t at_ = 0;
   std::map<std::string, Value> values_;
+  int depth_ = 0;  // of regions in regions
 };
 
 }  // namespace

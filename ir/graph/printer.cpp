@@ -57,6 +57,14 @@ std::string attr_text(const Attr& a) {
     for (std::size_t k = 0; k < v->size(); ++k) out += (k ? ", " : "") + (*v)[k].str();
     return out + ")";
   }
+  if (const auto* v = std::get_if<std::shared_ptr<const Graph>>(&a)) {
+    // As deep as the node that it belongs to; `print` ends with a newline.
+    std::string text = print(**v);
+    text.pop_back();
+    for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 3))
+      text.insert(at + 1, "  ");
+    return text;
+  }
   const Literal& l = *std::get<std::shared_ptr<const Literal>>(a);
   return fmt::format("{} {}", l.type().str(), elements(l));
 }

@@ -23,6 +23,8 @@ void verify_node(const Graph& g, std::uint32_t id) {
     DLC_CHECK(n.operands.empty(), "graph {}: node {} (input) has operands", g.name, id);
     return;
   }
+  for (const auto& [key, a] : n.attrs)
+    if (const auto* region = std::get_if<std::shared_ptr<const Graph>>(&a)) verify(**region);
   const Inferred inferred = infer_type(n.op, types, n.attrs);
   DLC_CHECK(inferred.type, "graph {}: node {} ({}): {}", g.name, id, op_name(n.op), inferred.error);
   DLC_CHECK(*inferred.type == n.type, "graph {}: node {} ({}) is typed {}, inference says {}",

@@ -81,16 +81,20 @@ class Writer {
     add(axes), add(outer), add(stages), add(exprs), add(contraction), add(scatter);
   }
   void add(const Type& t) {
-    const auto& [element, shape] = t;
+    const auto& [element, shape, parts] = t;
     add(element), add(shape);
   }
   void add(const Buffer& b) {
     const auto& [name, kind, type, data, arena_offset, alias, in_place_of] = b;
     add(name), add(kind), add(type), add(data), add(arena_offset), add(alias);
   }
+  void add(const Loop& l) {
+    const auto& [first, last, index, odd, extent, reverse] = l;
+    add(first), add(last), add(index), add(odd), add(extent), add(reverse);
+  }
   void add(const Program& p) {
-    const auto& [name, buffers, kernels, symbols, arena_bytes] = p;
-    add(name), add(buffers), add(kernels), add(symbols), add(arena_bytes);
+    const auto& [name, buffers, kernels, symbols, arena_bytes, loops] = p;
+    add(name), add(buffers), add(kernels), add(symbols), add(arena_bytes), add(loops);
   }
 
   std::string take() { return std::move(out_); }

@@ -159,12 +159,26 @@ struct Buffer {
   int in_place_of = -1;  // Temp that takes over this one's memory while a kernel reads it; or -1
 };
 
+/// Kernels [first, last) run in order for each turn of a scan. `index` is a symbol that the
+/// kernels' offsets may use: the number of the turn, from 0, or from the last one in reverse. `odd`
+/// is another: 0 and 1 in alternation from the first turn run; after the loop it is extent % 2.
+struct Loop {
+  int first, last;
+  std::string index, odd;
+  Dim extent;
+  bool reverse = false;
+};
+
 struct Program {
   std::string name;  // the graph's
   std::vector<Buffer> buffers;
   std::vector<Kernel> kernels;
   std::vector<std::string> symbols;  // symbolic dimensions, in the order of the run-time vector
   Dim arena_bytes;
+  std::vector<Loop> loops;  // apart or inside each other; the outer one first
+
+  /// The symbols, then those of the loops: as kernels see them.
+  std::vector<std::string> all_symbols() const;
 };
 
 /// Builds expressions with folding and value numbering: equal expressions get equal ids, and

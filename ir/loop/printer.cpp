@@ -197,8 +197,32 @@ std::string print(const Program& p) {
     out += "\n";
   }
   out += fmt::format("  arena    {} bytes\n", p.arena_bytes.str());
-  for (const Kernel& k : p.kernels) out += "\n" + print(k, p);
+  std::vector<const Loop*> open;
+  const auto close = [&](std::size_t at) {
+    for (; !open.empty() && static_cast<std::size_t>(open.back()->last) == at; open.pop_back())
+      out += fmt::format("\nend {}\n", open.back()->index);
+  };
+  for (std::size_t at = 0; at < p.kernels.size(); ++at) {
+    close(at);
+    for (const Loop& l : p.loops)
+      if (static_cast<std::size_t>(l.first) == at && l.first < l.last) {
+        out += fmt::format("\nloop {} < {}{}\n", l.index, l.extent.str(),
+                           l.reverse ? " in reverse" : "");
+        open.push_back(&l);
+      }
+    out += "\n" + print(p.kernels[at], p);
+  }
+  close(p.kernels.size());
   return out;
+}
+
+std::vector<std::string> Program::all_symbols() const {
+  std::vector<std::string> result = symbols;
+  for (const Loop& l : loops) {
+    result.push_back(l.index);
+    result.push_back(l.odd);
+  }
+  return result;
 }
 
 }  // namespace dlc::loop

@@ -20,8 +20,9 @@ const Expr& expr_at(const Kernel& k, ExprId id) {
 }
 
 void verify_dim(const Program& p, const Dim& d) {
+  const std::vector<std::string> symbols = p.all_symbols();
   for (const std::string& s : d.symbols())
-    DLC_CHECK(std::find(p.symbols.begin(), p.symbols.end(), s) != p.symbols.end(),
+    DLC_CHECK(std::find(symbols.begin(), symbols.end(), s) != symbols.end(),
               "program {}: the program has no symbol {}", p.name, s);
 }
 
@@ -173,6 +174,18 @@ void verify(const Program& p) {
   }
   verify_dim(p, p.arena_bytes);
   for (const Kernel& k : p.kernels) verify_kernel(p, k);
+  const int count = static_cast<int>(p.kernels.size());
+  for (const Loop& l : p.loops) {
+    DLC_CHECK(0 <= l.first && l.first <= l.last && l.last <= count,
+              "program {}: the loop {} has kernels {} to {} of {}", p.name, l.index, l.first,
+              l.last, count);
+    verify_dim(p, l.extent);
+    for (const Loop& other : p.loops)
+      DLC_CHECK(other.last <= l.first || l.last <= other.first ||
+                    (l.first <= other.first && other.last <= l.last) ||
+                    (other.first <= l.first && l.last <= other.last),
+                "program {}: the loops {} and {} overlap", p.name, l.index, other.index);
+  }
 }
 
 }  // namespace dlc::loop

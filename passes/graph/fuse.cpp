@@ -18,7 +18,9 @@
 #include <map>
 #include <set>
 
+#include "ir/graph/scan.h"
 #include "ir/op_def.h"
+#include "passes/graph/costly.h"
 #include "passes/lower/expressions.h"
 #include "passes/lower/kernel_maker.h"
 
@@ -38,7 +40,8 @@ bool lowers_as(const Node& n) {
 bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n); }
 
 bool has_own_kernel(const Node& n) {
-  return n.op == Op::contract || lowers_as<LowerScatterAdd>(n) || is_written_in_parts(n);
+  return n.op == Op::contract || lowers_as<LowerScatterAdd>(n) || is_written_in_parts(n) ||
+         has_region(n);
 }
 
 /// The axes that a reduction takes away.
@@ -48,33 +51,6 @@ std::vector<std::int64_t> reduced_axes(const Node& n) {
 }
 
 // ---- What is stored ----
-
-bool is_costly(Op op) {
-  switch (op) {
-    case Op::exp:
-    case Op::exp2:
-    case Op::expm1:
-    case Op::log:
-    case Op::log2:
-    case Op::log1p:
-    case Op::sin:
-    case Op::cos:
-    case Op::tanh:
-    case Op::sigmoid:
-    case Op::erf:
-    case Op::erfc:
-    case Op::pow:
-    case Op::div:
-    case Op::sqrt:
-    case Op::rsqrt:
-    case Op::cbrt:
-    case Op::rem:
-    case Op::random_uniform:
-      return true;
-    default:
-      return false;
-  }
-}
 
 /// What computing an element in place takes: operations, and elements of other nodes.
 struct InlineCost {
@@ -94,7 +70,8 @@ class StoredNodes {
     std::vector<InlineCost> cost(g.nodes.size());
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
       const Node& n = g.nodes[id];
-      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n))
+      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n) ||
+          has_region(n) || n.op == Op::part)
         stored_[id] = true;
       cost[id] = inline_cost(n, cost);
       // Once for a kernel rather than for each element: a number made of sizes and constants.
@@ -110,7 +87,7 @@ class StoredNodes {
         stored_[below_views(Value{id}).id] = true;
       if (n.op == Op::contract)
         for (const Value o : n.operands) store_conversion(o);
-      if (n.op == Op::contract)
+      if (n.op == Op::contract || has_region(n))
         for (const Value o : n.operands) store_operand(o);
       if (lowers_as<LowerScatterAdd>(n))
         for (const Value o : n.operands) stored_[o.id] = !is_given(o);
@@ -212,6 +189,7 @@ struct Group {
   bool contracts = false;
   bool scatters = false;
   bool concatenates = false;
+  bool scans = false;
   std::vector<Value> items;
 };
 
@@ -269,6 +247,7 @@ class Fusion {
     enum Kind {
       None,
       Scatter,      // the kernel adds to memory at places that data gives
+      Scan,         // the kernel is a loop of kernels
       Concat,       // the kernel writes its operands one after the other
       OwnKernel,    // the node is a contraction, a scatter or a concat
       RowsOfTile,   // the node reduces, the kernel is a contraction
@@ -282,9 +261,16 @@ class Fusion {
 
   void place(Value v) {
     const Node& n = g_[v];
+    if (n.op == Op::part) {
+      const int scan = group_of_[n.operands[0].id];
+      groups_[static_cast<std::size_t>(scan)].items.push_back(v);
+      group_of_[v.id] = scan;
+      return;
+    }
     if (has_own_kernel(n)) {
       Group group;
       group.domain = n.type.shape;
+      group.scans = has_region(n);
       group.contracts = n.op == Op::contract;
       group.scatters = lowers_as<LowerScatterAdd>(n);
       group.concatenates = n.op == Op::concat;
@@ -326,6 +312,7 @@ class Fusion {
     const Group& group = groups_[static_cast<std::size_t>(k)];
     const Node& n = g_[v];
     if (group.scatters) return {Obstacle::Scatter};
+    if (group.scans) return {Obstacle::Scan};
     if (group.concatenates) return {Obstacle::Concat};
     if (has_own_kernel(n)) return {Obstacle::OwnKernel};
     const Shape& shape = n.type.shape;
@@ -366,9 +353,13 @@ class Fusion {
     switch (o.kind) {
       case Obstacle::Scatter:
         return "the first one adds to memory at places that data gives; nothing else runs in it";
+      case Obstacle::Scan:
+        return "the first one is a loop of kernels, one after the other in every turn";
       case Obstacle::Concat:
         return "the first one writes its parts one after the other; nothing else runs in it";
       case Obstacle::OwnKernel:
+        if (has_region(n))
+          return fmt::format("{} is a loop of kernels, which needs all of what it reads", label(v));
         if (n.op == Op::concat)
           return fmt::format("{} writes its parts one after the other, each as it lies in memory",
                              label(v));
@@ -412,6 +403,7 @@ class Fusion {
     Index outer, index;
     for (const Dim& d : domain) outer.push_back(b.axis_value(b.axis("o", d)));
     std::vector<Read> result;
+    if (n.op == Op::part) return result;
     Expressions e(
         g_, b, [&](Value x) { return stored_.is_leaf(x); },
         [&](Value x, const Index& at) {
@@ -431,7 +423,7 @@ class Fusion {
         index.push_back(reduced ? b.axis_value(b.axis("r", from[a])) : outer.at(kept++));
       }
       e.element(n.operands[0], index);
-    } else if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n)) {
+    } else if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n) || has_region(n)) {
       for (const Value o : n.operands) {
         Index any;
         for (const Dim& d : g_.type(o).shape) any.push_back(b.axis_value(b.axis("k", d)));

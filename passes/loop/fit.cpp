@@ -163,6 +163,7 @@ class Fitter {
       for (const auto& [b, v] : s.steps[k]->writes)
         u.writer[at(v)] = ++writers[at(v)] == 1 ? static_cast<int>(k) : -1;
     }
+    extend_over_loops(p_.loops, u.first, u.last);  // only the given schedule has any
     std::vector<std::int64_t> change(s.steps.size() + 1, 0);
     for (std::size_t v = 0; v < s.buffers.size(); ++v)
       if (u.first[v] >= 0) {
@@ -468,7 +469,8 @@ class Fitter {
 
 Fitted fit_memory(const loop::Program& p, const Extents& extents, std::int64_t limit) {
   Fitted best{p, p.arena_bytes.evaluate(extents), 0};
-  if (best.arena_bytes <= limit) return best;
+  // A scan's kernels run in turns: nothing is made again between them.
+  if (best.arena_bytes <= limit || !p.loops.empty()) return best;
   Fitter fitter(p, extents);
   // The arena may have gaps: then less has to be alive, in steps that are worth the trouble.
   constexpr int kTries = 16;

@@ -308,6 +308,7 @@ class Scheduler {
 }  // namespace
 
 void run_order(loop::Program& p) {
+  if (!p.loops.empty()) return;  // a loop's kernels stay together, in their order
   const std::vector<Access> all = accesses(p);
   const Scheduler scheduler(p, all);
   const std::vector<int> given = given_order(p);

@@ -1,5 +1,6 @@
 // The memory plan: temporaries that are not alive at the same time share places in one arena.
-// Kernels run in order, so a temporary lives from the first kernel that touches it to the last one.
+// Kernels run in order, so a temporary lives from the first kernel that touches it to the last one;
+// one that is touched inside and outside of a loop lives as long as the loop runs.
 // Sizes and offsets are polynomials in the symbolic dimensions, and nothing overlaps for any values
 // of them.
 //
@@ -89,6 +90,7 @@ class Planner {
           last_[b] = static_cast<int>(k);
         }
     }
+    extend_over_loops(p_.loops, first_, last_);
   }
 
   void number_monomials() {
@@ -304,6 +306,18 @@ class Planner {
 };
 
 }  // namespace
+
+void extend_over_loops(const std::vector<loop::Loop>& loops, std::vector<int>& first,
+                       std::vector<int>& last) {
+  // The inner loops come after those around them.
+  for (auto l = loops.rbegin(); l != loops.rend(); ++l)
+    for (std::size_t b = 0; b < first.size(); ++b) {
+      const bool overlaps = first[b] >= 0 && first[b] < l->last && last[b] >= l->first;
+      if (!overlaps || (first[b] >= l->first && last[b] < l->last)) continue;
+      first[b] = std::min(first[b], l->first);
+      last[b] = std::max(last[b], l->last - 1);
+    }
+}
 
 std::vector<int> given_order(const loop::Program& p) {
   std::vector<int> order(p.kernels.size());

@@ -16,6 +16,11 @@ struct MemoryPlan {
   Dim arena_bytes;
 };
 
+/// From which kernel to which each buffer lives (-1: never): what is touched inside and outside of
+/// a loop lives as long as the loop runs.
+void extend_over_loops(const std::vector<loop::Loop>& loops, std::vector<int>& first,
+                       std::vector<int>& last);
+
 /// `order` lists the kernels of `p` as they run, `accesses` is by kernel.
 MemoryPlan make_plan(const loop::Program& p, const std::vector<Access>& accesses,
                      const std::vector<int>& order);

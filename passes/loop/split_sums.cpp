@@ -113,11 +113,18 @@ Kernel split(loop::Program& p, Kernel& total) {
 
 void run_split_sums(loop::Program& p) {
   std::vector<Kernel> kernels;
+  std::vector<int> place;  // of each kernel and the end, in the new list
   for (Kernel& k : p.kernels) {
+    place.push_back(static_cast<int>(kernels.size()));
     if (is_sum(p, k)) kernels.push_back(split(p, k));
     kernels.push_back(std::move(k));
   }
+  place.push_back(static_cast<int>(kernels.size()));
   p.kernels = std::move(kernels);
+  for (loop::Loop& l : p.loops) {
+    l.first = place[static_cast<std::size_t>(l.first)];
+    l.last = place[static_cast<std::size_t>(l.last)];
+  }
 }
 
 }  // namespace dlc

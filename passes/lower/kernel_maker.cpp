@@ -35,6 +35,15 @@ std::vector<std::int64_t> reduced_axes(const Node& n) {
   return {n.int_attr("axis")};
 }
 
+/// base + sum of index[k] * strides[k]
+ExprId offset_at(KernelBuilder& b, const MemoryView& p, const Index& index, const Shape& shape) {
+  if (!p.strides) return b.add(b.dim(p.base), b.linear_offset(index, shape));
+  ExprId offset = b.dim(p.base);
+  for (std::size_t k = 0; k < index.size(); ++k)
+    offset = b.add(offset, b.mul(index[k], b.dim((*p.strides)[k])));
+  return offset;
+}
+
 /// Where an item is computed.
 struct Item {
   Value value;
@@ -95,7 +104,7 @@ class KernelMaker {
     std::string what = !last.name.empty()    ? last.name
                        : !first.name.empty() ? first.name
                                              : std::string(op_name(first.op));
-    k_.name = fmt::format("k{}_{}", first.kernel, what);
+    k_.name = fmt::format("{}k{}_{}", s_.prefix, first.kernel, what);
     for (const Item& item : items_) {
       const Loc& loc = g_[item.value].loc;
       if (loc.known() && std::find(k_.locs.begin(), k_.locs.end(), loc) == k_.locs.end())
@@ -205,7 +214,7 @@ class KernelMaker {
         return computed_[key] = expressions(stage).compute(v, at);
       }
     }
-    return b_.load(s_.buffer(v), type.element, b_.linear_offset(at, type.shape));
+    return s_.load(b_, v, at);
   }
 
   ExprId row_value(const Item& item) {
@@ -236,7 +245,7 @@ class KernelMaker {
     if (!item.stored) return;
     const ExprId value = n.op == Op::contract ? b_.accumulator(n.type.element)
                                               : expressions(item.stage).compute(item.value, index);
-    stage.stores.push_back({s_.buffer(item.value), b_.linear_offset(index, n.type.shape), value});
+    stage.stores.push_back({s_.buffer(item.value), s_.offset(b_, item.value, index), value});
   }
 
   void store_reductions() {
@@ -247,7 +256,7 @@ class KernelMaker {
       if (at == k_.stages.size()) add_stage({});
       const ExprId value = row_value(item);
       k_.stages[at].stores.push_back(
-          {s_.buffer(item.value), b_.linear_offset(outer_, domain_), value});
+          {s_.buffer(item.value), s_.offset(b_, item.value, outer_), value});
     }
   }
 
@@ -257,33 +266,18 @@ class KernelMaker {
                       &out = n.str_attr("out");
     loop::Contraction c;
     c.type = n.type.element;
-    // The summed letters get axes of their own while the operands' strides are read off.
-    std::map<char, AxisId> axis_of;
-    std::map<char, Dim> extents;
-    for (int o = 0; o < 2; ++o)
-      for (std::size_t a = 0; a < letters[o]->size(); ++a)
-        extents[(*letters[o])[a]] = g_.type(n.operands[static_cast<std::size_t>(o)]).shape[a];
-    Kernel scratch;
-    KernelBuilder b(scratch);
-    for (const auto& [letter, extent] : extents)
-      axis_of[letter] = b.axis(std::string(1, letter), extent);
-    Affine offsets[2];
+    std::map<char, Dim> extents, strides[2];
     for (int o = 0; o < 2; ++o) {
-      Index index;
-      for (const char letter : *letters[o]) index.push_back(b.axis_value(axis_of[letter]));
-      Expressions e(
-          g_, b, [&](Value v) { return s_.is_leaf(v); },
-          [&](Value v, const Index& at) {
-            (o == 0 ? c.a : c.b) = s_.buffer(v);
-            const auto affine = as_affine(scratch, b.linear_offset(at, g_.type(v).shape));
-            DLC_CHECK(affine, "an operand of {} is no strided view", k_.name);
-            offsets[o] = *affine;
-            return b.load(0, g_.type(v).element, b.integer(0));
-          });
-      e.element(n.operands[static_cast<std::size_t>(o)], index);
+      const Value operand = n.operands[static_cast<std::size_t>(o)];
+      const MemoryView place = s_.strided(operand);
+      (o == 0 ? c.a : c.b) = place.buffer;
+      (o == 0 ? c.a_base : c.b_base) = place.base;
+      for (std::size_t a = 0; a < letters[o]->size(); ++a) {
+        extents[(*letters[o])[a]] = g_.type(operand).shape[a];
+        Dim& stride = strides[o][(*letters[o])[a]];
+        stride = stride + (*place.strides)[a];
+      }
     }
-    c.a_base = offsets[0].base;
-    c.b_base = offsets[1].base;
     std::string order = out;
     std::string summed;
     for (const auto& [letter, extent] : extents)
@@ -291,9 +285,9 @@ class KernelMaker {
     // The sum runs along memory: the letter of the largest step first.
     const auto step = [&](char letter) {
       std::int64_t sum = 0;
-      for (const Affine& o : offsets) {
-        const auto at = o.strides.find(axis_of[letter]);
-        if (at == o.strides.end()) continue;
+      for (const auto& o : strides) {
+        const auto at = o.find(letter);
+        if (at == o.end()) continue;
         if (!at->second.is_constant()) return INT64_MAX;
         sum += std::abs(at->second.value());
       }
@@ -309,8 +303,8 @@ class KernelMaker {
       i.extent = extents[letter];
       i.in_a = letters[0]->find(letter) != std::string::npos;
       i.in_b = letters[1]->find(letter) != std::string::npos;
-      i.a_stride = offsets[0].strides[axis_of[letter]];
-      i.b_stride = offsets[1].strides[axis_of[letter]];
+      i.a_stride = strides[0][letter];
+      i.b_stride = strides[1][letter];
       const std::size_t at = out.find(letter);
       i.axis = at == std::string::npos ? -1 : k_.outer[at];
       if (i.axis < 0) points = points * i.extent;
@@ -352,6 +346,37 @@ class KernelMaker {
 
 }  // namespace
 
+ExprId Storage::offset(KernelBuilder& b, Value v, const Index& index) const {
+  return offset_at(b, place(v), index, g.type(v).shape);
+}
+
+MemoryView Storage::strided(Value v) const {
+  Kernel scratch;
+  KernelBuilder b(scratch);
+  Index index;
+  std::vector<AxisId> axes;
+  for (const Dim& d : g.type(v).shape) {
+    axes.push_back(b.axis("i", d));
+    index.push_back(b.axis_value(axes.back()));
+  }
+  MemoryView result;
+  result.strides.emplace(axes.size(), 0);
+  Expressions e(
+      g, b, [&](Value x) { return is_leaf(x); },
+      [&](Value x, const Index& at) {
+        result.buffer = buffer(x);
+        const auto affine = as_affine(scratch, offset(b, x, at));
+        DLC_CHECK(affine, "an operand of a contraction or scan is no strided view");
+        result.base = affine->base;
+        for (std::size_t k = 0; k < axes.size(); ++k)
+          if (const auto s = affine->strides.find(axes[k]); s != affine->strides.end())
+            (*result.strides)[k] = s->second;
+        return b.load(0, g.type(x).element, b.integer(0));
+      });
+  e.element(v, index);
+  return result;
+}
+
 Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
                    const std::function<bool(Value)>& read_elsewhere) {
   return KernelMaker(storage, items, read_elsewhere).make();
@@ -363,7 +388,7 @@ Kernel make_concat(const Storage& s, Value node) {
   const Node& n = s.g[node];
   const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
   Kernel k;
-  k.name = fmt::format("k{}_{}", n.kernel, n.name.empty() ? "concat" : n.name);
+  k.name = fmt::format("{}k{}_{}", s.prefix, n.kernel, n.name.empty() ? "concat" : n.name);
   if (n.loc.known()) k.locs = {n.loc};
   KernelBuilder b(k);
   Index outer;
@@ -373,10 +398,7 @@ Kernel make_concat(const Storage& s, Value node) {
   }
   Expressions e(
       s.g, b, [&](Value v) { return s.is_leaf(v); },
-      [&](Value v, const Index& at) {
-        const Type& type = s.g.type(v);
-        return b.load(s.buffer(v), type.element, b.linear_offset(at, type.shape));
-      });
+      [&](Value v, const Index& at) { return s.load(b, v, at); });
   Dim start = 0;
   for (std::size_t part = 0; part < n.operands.size(); ++part) {
     const Shape& shape = s.g.type(n.operands[part]).shape;
@@ -389,7 +411,7 @@ Kernel make_concat(const Storage& s, Value node) {
     Index to = from;
     to[axis] = b.add(from[axis], b.dim(start));
     stage.stores.push_back(
-        {s.buffer(node), b.linear_offset(to, n.type.shape), e.element(n.operands[part], from)});
+        {s.buffer(node), s.offset(b, node, to), e.element(n.operands[part], from)});
     k.stages.push_back(std::move(stage));
     start = start + shape[axis];
   }
@@ -403,7 +425,7 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   std::vector<Kernel> kernels(2);
 
   Kernel& zero = kernels[0];
-  zero.name = fmt::format("k{}_zero", n.kernel);
+  zero.name = fmt::format("{}k{}_zero", s.prefix, n.kernel);
   KernelBuilder zb(zero);
   Index at;
   for (const Dim& d : n.type.shape) {
@@ -411,12 +433,11 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
     at.push_back(zb.axis_value(zero.outer.back()));
   }
   zero.stages.push_back(
-      {{},
-       {},
-       {{s.buffer(node), zb.linear_offset(at, n.type.shape), zb.constant(n.type.element, 0)}}});
+      {{}, {}, {{s.buffer(node), s.offset(zb, node, at), zb.constant(n.type.element, 0)}}});
 
   Kernel& scatter = kernels[1];
-  scatter.name = fmt::format("k{}_{}", n.kernel, n.name.empty() ? "scatter_add" : n.name);
+  scatter.name =
+      fmt::format("{}k{}_{}", s.prefix, n.kernel, n.name.empty() ? "scatter_add" : n.name);
   scatter.scatter = true;
   if (n.loc.known()) scatter.locs = {n.loc};
   KernelBuilder b(scatter);
@@ -428,8 +449,7 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   }
   const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
   const auto last = first + static_cast<std::ptrdiff_t>(places.shape.size());
-  const ExprId place = b.load(s.buffer(n.operands[0]), places.element,
-                              b.linear_offset(Index(first, last), places.shape));
+  const ExprId place = s.load(b, n.operands[0], Index(first, last));
   const ExprId j = places.element == ElementType::I64
                        ? place
                        : b.scalar(ScalarOp::Convert, ElementType::I64, {place});
@@ -440,14 +460,13 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   Index to(index.begin(), first);
   to.push_back(clamped);
   to.insert(to.end(), last, index.end());
-  const ElementType t = n.type.element;
-  const ExprId update = b.load(s.buffer(n.operands[1]), t, b.linear_offset(index, updates.shape));
-  stage.stores.push_back({s.buffer(node), b.linear_offset(to, n.type.shape), update});
+  const ExprId update = s.load(b, n.operands[1], index);
+  stage.stores.push_back({s.buffer(node), s.offset(b, node, to), update});
   scatter.stages.push_back(std::move(stage));
   return kernels;
 }
 
-Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to,
+Kernel make_copy(const std::string& name, const MemoryView& from, const MemoryView& to,
                  const Type& type) {
   Kernel k;
   k.name = name;
@@ -457,8 +476,8 @@ Kernel make_copy(const std::string& name, loop::BufferId from, loop::BufferId to
     k.outer.push_back(b.axis(fmt::format("i{}", index.size()), d));
     index.push_back(b.axis_value(k.outer.back()));
   }
-  const ExprId offset = b.linear_offset(index, type.shape);
-  k.stages.push_back({{}, {}, {{to, offset, b.load(from, type.element, offset)}}});
+  const ExprId value = b.load(from.buffer, type.element, offset_at(b, from, index, type.shape));
+  k.stages.push_back({{}, {}, {{to.buffer, offset_at(b, to, index, type.shape), value}}});
   return k;
 }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 
+#include "ir/graph/scan.h"
 #include "ir/op_def.h"
 #include "ir/support/float16.h"
 #include "passes/lower/kernel_maker.h"
@@ -73,39 +74,37 @@ std::vector<std::uint8_t> bytes_of(const Literal& l) {
   return bytes;
 }
 
+/// A graph and where its values are: the program's, or the body of a scan in it.
+struct Region {
+  Region(const Graph& graph, std::string prefix)
+      : g(graph),
+        places(graph.nodes.size()),
+        storage{g, [this](Value v) { return *places[v.id]; }, std::move(prefix)} {}
+  Region(const Region&) = delete;
+
+  const Graph& g;
+  std::vector<std::optional<MemoryView>> places;
+  Storage storage;
+};
+
 class Lowerer {
  public:
-  explicit Lowerer(const Graph& g)
-      : g_(g), buffer_of_(g.nodes.size(), -1), storage_{g, [this](Value v) { return buffer(v); }} {
+  explicit Lowerer(const Graph& g) : g_(g), whole_(g, "") {
     p_.name = g.name;
-    for (const GraphInput& in : g.inputs) {
-      buffer_of_[in.value.id] = add_buffer(in.name, kind_of(in.kind), g.type(in.value));
-    }
+    for (const GraphInput& in : g.inputs)
+      whole_.places[in.value.id] = {add_buffer(in.name, kind_of(in.kind), g.type(in.value)), {}};
+    make_temporaries(whole_);
     add_outputs();
   }
 
   loop::Program run() {
-    const std::vector<bool> elsewhere = read_elsewhere();
-    int count = 0;
-    for (const Node& n : g_.nodes) count = std::max(count, n.kernel + 1);
-    for (int k = 0; k < count; ++k) {
-      std::vector<Value> items;
-      for (std::uint32_t id = 0; id < g_.nodes.size(); ++id)
-        if (g_.nodes[id].kernel == k) items.push_back(Value{id});
-      DLC_CHECK(!items.empty(), "kernel {} has no nodes", k);
-      if (std::holds_alternative<LowerScatterAdd>(op_def(g_[items[0]].op).lowering)) {
-        for (Kernel& kernel : make_scatter(storage_, items[0]))
-          p_.kernels.push_back(std::move(kernel));
-        continue;
-      }
-      if (is_written_in_parts(g_[items[0]])) {
-        p_.kernels.push_back(make_concat(storage_, items[0]));
-        continue;
-      }
-      p_.kernels.push_back(make_kernel(storage_, items, [&](Value v) { return elsewhere[v.id]; }));
-    }
+    lower_kernels(whole_);
     keep_old_values();
     for (Kernel& copy : copies_) p_.kernels.push_back(std::move(copy));
+    std::stable_sort(p_.loops.begin(), p_.loops.end(),
+                     [](const loop::Loop& a, const loop::Loop& b) {
+                       return a.first != b.first ? a.first < b.first : a.last > b.last;
+                     });
     collect_symbols();
     return std::move(p_);
   }
@@ -120,27 +119,179 @@ class Lowerer {
     return static_cast<BufferId>(p_.buffers.size() - 1);
   }
 
-  BufferId buffer(Value v) {
-    BufferId& b = buffer_of_[v.id];
-    if (b >= 0) return b;
-    const Node& n = g_[v];
-    if (n.op == Op::constant && n.kernel < 0) {  // a single number may be stored by a kernel
-      b = add_buffer(fmt::format("constant{}", v.id), BufferKind::Constant, n.type);
-      p_.buffers.back().data = bytes_of(n.literal_attr("value"));
-    } else {
-      b = add_buffer(n.name.empty() ? fmt::format("t{}", v.id) : fmt::format("{}.{}", n.name, v.id),
-                     BufferKind::Temp, n.type);
-    }
-    return b;
+  /// What has no place when it is asked for is a temporary, or a table of constants.
+  void make_temporaries(Region& r) {
+    r.storage.place = [this, &r](Value v) {
+      std::optional<MemoryView>& place = r.places[v.id];
+      if (!place) place = {{new_buffer(r, v), {}}};
+      return *place;
+    };
   }
+  BufferId new_buffer(const Region& r, Value v) {
+    const Node& n = r.g[v];
+    if (n.op == Op::constant && n.kernel < 0) {  // a single number may be stored by a kernel
+      const BufferId b = add_buffer(fmt::format("{}constant{}", r.storage.prefix, v.id),
+                                    BufferKind::Constant, n.type);
+      p_.buffers.back().data = bytes_of(n.literal_attr("value"));
+      return b;
+    }
+    return add_buffer(n.name.empty() ? fmt::format("{}t{}", r.storage.prefix, v.id)
+                                     : fmt::format("{}{}.{}", r.storage.prefix, n.name, v.id),
+                      BufferKind::Temp, n.type);
+  }
+
+  void lower_kernels(Region& r) {
+    const std::vector<bool> elsewhere = read_elsewhere(r.g);
+    std::vector<std::vector<Value>> kernels;
+    for (std::uint32_t id = 0; id < r.g.nodes.size(); ++id) {
+      const int k = r.g.nodes[id].kernel;
+      if (k < 0) continue;
+      kernels.resize(std::max(kernels.size(), static_cast<std::size_t>(k) + 1));
+      kernels[static_cast<std::size_t>(k)].push_back(Value{id});
+    }
+    for (std::size_t k = 0; k < kernels.size(); ++k) {
+      const std::vector<Value>& items = kernels[k];
+      DLC_CHECK(!items.empty(), "kernel {} has no nodes", k);
+      if (r.g[items[0]].op == Op::scan) {
+        lower_scan(r, items);
+      } else if (std::holds_alternative<LowerScatterAdd>(op_def(r.g[items[0]].op).lowering)) {
+        for (Kernel& kernel : make_scatter(r.storage, items[0])) add_kernel(std::move(kernel));
+      } else if (is_written_in_parts(r.g[items[0]])) {
+        add_kernel(make_concat(r.storage, items[0]));
+      } else {
+        add_kernel(make_kernel(r.storage, items, [&](Value v) { return elsewhere[v.id]; }));
+      }
+    }
+  }
+  void add_kernel(Kernel k) { p_.kernels.push_back(std::move(k)); }
+
+  // ---- Scans ----
+
+  /// A loop over the kernels of the body. A carried value is double-buffered, unless all its values
+  /// are kept because the scan yields them: then turn t reads slice t of the history and writes
+  /// slice t + 1.
+  ///
+  ///   history of h:   h0  h1  h2  ...  hT         the last value: slice T
+  ///   yields h before the turn:  0 to T - 1;  after it:  1 to T;  in reverse the other way round
+  void lower_scan(Region& outer, const std::vector<Value>& items) {
+    const Node& n = outer.g[items[0]];
+    const Scan scan(n);
+    std::vector<std::optional<Value>> parts(n.type.parts.size());
+    for (const Value v : items)
+      if (outer.g[v].op == Op::part)
+        parts[static_cast<std::size_t>(outer.g[v].int_attr("index"))] = v;
+    const std::string name = fmt::format("{}k{}", outer.storage.prefix, n.kernel);
+    loop::Loop l{0, 0, name + ".turn", name + ".odd", scan.length, scan.reverse};
+    const Dim turn = Dim::symbol(l.index), odd = Dim::symbol(l.odd);
+    Region body(scan.body, name + ".");
+    make_temporaries(body);
+    for (std::size_t k = scan.carried; k < scan.operands(); ++k) {
+      MemoryView place = outer.storage.strided(n.operands[k]);
+      if (k < scan.carried + scan.scanned) {
+        place.base = place.base + turn * place.strides->front();
+        place.strides->erase(place.strides->begin());
+      }
+      body.places[scan.input(k).id] = row_major(place, scan.body.type(scan.input(k)));
+    }
+    std::vector<MemoryView> next;  // of each carried value after the turn
+    std::vector<Kernel> after;     // copies of last values
+    std::vector<bool> in_history(scan.yields, false);
+    for (std::size_t k = 0; k < scan.carried; ++k) {
+      const Type& type = scan.body.type(scan.input(k));
+      const Dim size = element_count(type.shape);
+      const bool is_kept = history_yields(scan, k, in_history);
+      Type all = type;
+      all.shape.insert(all.shape.begin(), is_kept ? scan.length + Dim(1) : Dim(2));
+      const std::string& carried = scan.body.inputs[k].name;
+      const BufferId buffer =
+          add_buffer(fmt::format("{}.{}", name, carried), BufferKind::Temp, all);
+      const auto slice = [&](const Dim& at) { return MemoryView{buffer, at * size}; };
+      const Dim first = is_kept && scan.reverse ? scan.length : Dim(0);
+      add_kernel(make_copy(fmt::format("{}_first_{}", name, carried),
+                           outer.storage.strided(n.operands[k]), slice(first), type));
+      if (is_kept) {
+        const Dim from = scan.reverse ? Dim(1) : Dim(0), to = Dim(1) - from;
+        body.places[scan.input(k).id] = slice(turn + from);
+        next.push_back(slice(turn + to));
+        if (parts[k]) outer.places[parts[k]->id] = slice(scan.reverse ? Dim(0) : scan.length);
+        for (std::size_t y = 0; y < scan.yields; ++y)
+          if (parts[scan.carried + y] && in_history[y] && yields_carried(scan, y, k))
+            outer.places[parts[scan.carried + y]->id] =
+                slice(scan.yield(y) == scan.input(k) ? from : to);
+      } else {
+        body.places[scan.input(k).id] = slice(odd);
+        next.push_back(slice(Dim(1) - odd));
+        if (parts[k])
+          after.push_back(make_copy(fmt::format("{}_last_{}", name, carried), slice(odd),
+                                    outer.storage.place(*parts[k]), type));
+      }
+    }
+    // What a turn computes goes to its place at once; where one value has several places, or none
+    // of the turn's kernels computes it, the rest are copies.
+    struct Copy {
+      std::string what;
+      Value from;
+      MemoryView to;
+    };
+    std::vector<Copy> copies;
+    std::set<Value> placed;
+    const auto write = [&](Value v, const MemoryView& to, const std::string& what) {
+      const Node& from = scan.body[v];
+      if (from.kernel >= 0 && from.op != Op::part && placed.insert(v).second)
+        body.places[v.id] = to;
+      else
+        copies.push_back({what, v, to});
+    };
+    for (std::size_t k = 0; k < scan.carried; ++k)
+      write(scan.carry(k), next[k], scan.body.outputs[k].name);
+    for (std::size_t y = 0; y < scan.yields; ++y) {
+      const std::size_t k = scan.carried + y;
+      if (in_history[y] || !parts[k]) continue;
+      MemoryView to = outer.storage.place(*parts[k]);
+      to.base = to.base + turn * element_count(scan.body.type(scan.yield(y)).shape);
+      write(scan.yield(y), to, scan.body.outputs[k].name);
+    }
+    l.first = static_cast<int>(p_.kernels.size());
+    lower_kernels(body);
+    for (const Copy& c : copies)
+      add_kernel(make_copy(fmt::format("{}_copy_{}", name, c.what), body.storage.strided(c.from),
+                           c.to, scan.body.type(c.from)));
+    l.last = static_cast<int>(p_.kernels.size());
+    p_.loops.push_back(std::move(l));
+    for (Kernel& k : after) add_kernel(std::move(k));
+  }
+
+  /// A yield of a carried value, before or after the turn.
+  static bool yields_carried(const Scan& scan, std::size_t yield, std::size_t carried) {
+    return scan.yield(yield) == scan.carry(carried) || scan.yield(yield) == scan.input(carried);
+  }
+  /// Marks the yields of a carried value; whether there are any.
+  static bool history_yields(const Scan& scan, std::size_t carried, std::vector<bool>& in_history) {
+    bool any = false;
+    for (std::size_t y = 0; y < scan.yields; ++y)
+      if (!in_history[y] && yields_carried(scan, y, carried)) in_history[y] = any = true;
+    return any;
+  }
+  /// Without strides where they are those of the type.
+  static MemoryView row_major(MemoryView p, const Type& type) {
+    Dim stride = 1;
+    for (std::size_t k = type.shape.size(); k-- > 0;) {
+      if (!((*p.strides)[k] == stride) && !(type.shape[k] == Dim(1))) return p;
+      stride = stride * type.shape[k];
+    }
+    p.strides.reset();
+    return p;
+  }
+
+  // ---- Outputs ----
 
   static std::string output_name(const GraphOutput& out) {
     if (out.kind == OutputKind::Update) return "update." + out.name;
     return out.kind == OutputKind::Watch ? "watch." + out.name : out.name;
   }
 
-  /// A stored node is computed into its first output; further outputs, and outputs of inputs, are
-  /// copies.
+  /// A stored node is computed into its first output; further outputs, and outputs of inputs and of
+  /// scans, are copies.
   void add_outputs() {
     std::vector<const GraphOutput*> order;
     for (const GraphOutput& out : g_.outputs)
@@ -150,23 +301,23 @@ class Lowerer {
     for (const GraphOutput* out : order) {
       const BufferId b = add_buffer(output_name(*out), BufferKind::Output, g_.type(out->value));
       if (out->kind == OutputKind::Update)
-        p_.buffers.back().alias = buffer_of_[g_.find_input(out->name)->value.id];
-      BufferId& source = buffer_of_[out->value.id];
-      if (source < 0 && g_[out->value].kernel >= 0) {
-        source = b;
+        p_.buffers.back().alias = whole_.places[g_.find_input(out->name)->value.id]->buffer;
+      std::optional<MemoryView>& place = whole_.places[out->value.id];
+      if (!place && g_[out->value].kernel >= 0 && g_[out->value].op != Op::part) {
+        place = {{b, {}}};
       } else {
         late_.push_back({out->value, b});
       }
     }
   }
 
-  std::vector<bool> read_elsewhere() const {
-    std::vector<bool> result(g_.nodes.size(), false);
-    for (const GraphOutput& out : g_.outputs) result[out.value.id] = true;
+  static std::vector<bool> read_elsewhere(const Graph& g) {
+    std::vector<bool> result(g.nodes.size(), false);
+    for (const GraphOutput& out : g.outputs) result[out.value.id] = true;
     // A node that is computed inside another one's kernel hands its reads on to it.
-    std::vector<std::set<int>> kernels(g_.nodes.size());
-    for (std::size_t id = g_.nodes.size(); id-- > 0;) {
-      const Node& n = g_.nodes[id];
+    std::vector<std::set<int>> kernels(g.nodes.size());
+    for (std::size_t id = g.nodes.size(); id-- > 0;) {
+      const Node& n = g.nodes[id];
       const std::set<int> own = n.kernel >= 0 ? std::set<int>{n.kernel} : kernels[id];
       for (const Value v : n.operands) kernels[v.id].insert(own.begin(), own.end());
       for (const int k : kernels[id])
@@ -219,14 +370,15 @@ class Lowerer {
             }
       }
       for (const auto& [value, to] : late_)
-        conflict = conflict || (written && buffer_of_[value.id] == old);
+        conflict = conflict ||
+                   (written && whole_.places[value.id] && whole_.places[value.id]->buffer == old);
       if (!written || !conflict) continue;
       const loop::Buffer& update = p_.buffers[static_cast<std::size_t>(b)];
       const Type type = update.type;
       const std::string name = update.name;
       const BufferId temp = add_buffer(name + ".new", BufferKind::Temp, type);
       redirect(b, temp);
-      copies_.push_back(make_copy("copy_" + name, temp, b, type));
+      copies_.push_back(make_copy("copy_" + name, {temp, {}}, {b, {}}, type));
     }
     copy_late_outputs();
   }
@@ -243,8 +395,8 @@ class Lowerer {
         for (loop::Store& store : s.stores)
           if (store.buffer == from) store.buffer = to;
     }
-    for (BufferId& b : buffer_of_)
-      if (b == from) b = to;
+    for (std::optional<MemoryView>& p : whole_.places)
+      if (p && p->buffer == from) p->buffer = to;
   }
 
   /// Updates that copy one parameter into another go by way of temporaries, all read before any is
@@ -253,15 +405,14 @@ class Lowerer {
     std::vector<Kernel> writes;
     for (const auto& [value, to] : late_) {
       const loop::Buffer target = p_.buffers[static_cast<std::size_t>(to)];
-      BufferId from = buffer(value);
-      if (target.alias >= 0 && from == target.alias) continue;  // replaced by itself
+      const MemoryView from = whole_.storage.place(value);
+      if (target.alias >= 0 && from.buffer == target.alias) continue;  // replaced by itself
       if (target.alias >= 0) {
-        const BufferId temp = add_buffer(target.name + ".new", BufferKind::Temp, target.type);
+        const MemoryView temp{add_buffer(target.name + ".new", BufferKind::Temp, target.type), {}};
         p_.kernels.push_back(make_copy("read_" + target.name, from, temp, target.type));
-        from = temp;
-        writes.push_back(make_copy("copy_" + target.name, from, to, target.type));
+        writes.push_back(make_copy("copy_" + target.name, temp, {to, {}}, target.type));
       } else {
-        p_.kernels.push_back(make_copy("copy_" + target.name, from, to, target.type));
+        p_.kernels.push_back(make_copy("copy_" + target.name, from, {to, {}}, target.type));
       }
     }
     for (Kernel& k : writes) copies_.push_back(std::move(k));
@@ -278,13 +429,16 @@ class Lowerer {
       for (const loop::Axis& a : k.axes) add(a.extent);
       for (const loop::Expr& e : k.exprs) add(e.dim);
     }
+    for (const loop::Loop& l : p_.loops) {
+      add(l.extent);
+      names.erase(l.index), names.erase(l.odd);
+    }
     p_.symbols.assign(names.begin(), names.end());
   }
 
   const Graph& g_;
   loop::Program p_;
-  std::vector<BufferId> buffer_of_;
-  Storage storage_;
+  Region whole_;
   std::vector<std::pair<Value, BufferId>> late_;  // outputs that are copied at the end
   std::vector<Kernel> copies_;
 };

@@ -39,21 +39,46 @@ class Simulator {
   }
 
   std::string run() {
-    for (const Kernel& k : p_.kernels) {
-      kernel_ = &k;
-      loads_.clear(), stores_.clear();
-      for (const Contraction& c : k.contraction) operand(c, true), operand(c, false);
-      index_.assign(k.axes.size(), 0);
-      std::int64_t point = 0;
-      nest(k.outer, [&] { run_point(point++); });
-      if (error_.empty()) check();
-      if (!error_.empty()) return fmt::format("kernel {}: {}", k.name, error_);
-      for (const auto& [byte, events] : stores_) owner_[byte] = events.back().element;
-    }
-    return {};
+    run_range(0, static_cast<int>(p_.kernels.size()), 0);
+    return error_;
   }
 
  private:
+  /// Kernels [first, last), with the loops among them, which are numbered from `next` on; the
+  /// number of the loop after them.
+  std::size_t run_range(int first, int last, std::size_t next) {
+    for (int k = first; k < last && error_.empty();) {
+      if (next == p_.loops.size() || p_.loops[next].first != k) {
+        run_kernel(p_.kernels[static_cast<std::size_t>(k++)]);
+        continue;
+      }
+      const Loop& l = p_.loops[next];
+      const std::int64_t turns = value(l.extent);
+      std::size_t after = next + 1;
+      for (std::int64_t t = 0; t < turns; ++t) {
+        symbols_[l.index] = l.reverse ? turns - 1 - t : t;
+        symbols_[l.odd] = t % 2;
+        after = run_range(l.first, l.last, next + 1);
+      }
+      symbols_[l.odd] = turns % 2;
+      next = after;
+      k = l.last;
+    }
+    return next;
+  }
+
+  void run_kernel(const Kernel& k) {
+    kernel_ = &k;
+    loads_.clear(), stores_.clear();
+    for (const Contraction& c : k.contraction) operand(c, true), operand(c, false);
+    index_.assign(k.axes.size(), 0);
+    std::int64_t point = 0;
+    nest(k.outer, [&] { run_point(point++); });
+    if (error_.empty()) check();
+    if (!error_.empty()) error_ = fmt::format("kernel {}: {}", k.name, error_);
+    for (const auto& [byte, events] : stores_) owner_[byte] = events.back().element;
+  }
+
   std::int64_t value(const Dim& d) const { return d.evaluate(symbols_); }
   const Buffer& buffer(int b) const { return p_.buffers.at(static_cast<std::size_t>(b)); }
   std::int64_t count(int b) const { return value(element_count(buffer(b).type.shape)); }

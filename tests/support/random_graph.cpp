@@ -10,6 +10,7 @@
 #include <set>
 
 #include "ir/graph/builder.h"
+#include "ir/graph/scan.h"
 #include "ir/op_def.h"
 #include "tests/support/samples.h"
 
@@ -184,6 +185,10 @@ class Generator {
         return convert(), true;
       case Op::stop_gradient:
         return stop(), true;
+      case Op::scan:
+        return scan();
+      case Op::part:
+        return false;  // made with the scan
       case Op::contract:
         return contract(), true;
       case Op::conv:
@@ -458,6 +463,78 @@ class Generator {
           }
         return to;
     }
+  }
+
+  // ---- Scans ----
+  /// Over axis 0 of a value: up to two carried values, of which one may only add up, and yields
+  /// that are the carried value before or after the turn, or something else.
+  bool scan() {
+    Value xs = any();
+    for (int tries = 0; tries < 20 && (rank(xs) == 0 || rank(xs) > 3); ++tries) xs = any();
+    if (rank(xs) == 0 || rank(xs) > 3) return false;
+    Shape s = shape_of(xs);
+    const Dim length = s[0];
+    s.erase(s.begin());
+    const bool mixes = !s.empty() && s.back().is_constant() && chance(60), adds = chance(50),
+               inner = !s.empty() && chance(25);
+    std::vector<Value> operands{of_shape(s)};
+    if (adds) operands.push_back(of_shape({}));
+    operands.push_back(xs);
+    const Value w = of_shape(s);
+    operands.push_back(w);
+    if (mixes) operands.push_back(of_shape({s.back(), s.back()}));
+    Graph body;
+    body.name = "body";
+    GraphBuilder b(body);
+    b.set_loc(b_.loc());
+    const Value h = b.input("h", InputKind::Carried, {element_, s});
+    const Value sum = adds ? b.input("sum", InputKind::Carried, {element_, {}}) : Value{};
+    const Value x = b.input("x", InputKind::Scanned, {element_, s});
+    const Value c = b.input("c", InputKind::Captured, {element_, s});
+    Value next = chance(50) ? b.mul(h, c) : b.add(h, c);
+    if (mixes) {
+      const Value m = b.input("m", InputKind::Captured, {element_, {s.back(), s.back()}});
+      const std::string rows = std::string("pqr").substr(0, s.size() - 1);
+      next = b.contract(h, m, rows + "i", "ij", rows + "j");
+    }
+    if (inner) next = b.add(next, b.broadcast(inner_scan(b, x), s, {}));
+    next = b.node(chance(50) ? Op::tanh : Op::sigmoid, {b.add(next, x)});
+    if (chance(20)) next = b.mul(x, c);  // the turns are apart
+    b.output("h", OutputKind::Carry, next);
+    Ints axes(s.size());
+    std::iota(axes.begin(), axes.end(), 0);
+    if (adds)
+      b.output("sum", OutputKind::Carry,
+               b.add(sum, b.reduce(Op::reduce_sum, b.mul(next, c), axes)));
+    if (chance(60)) b.output("after", OutputKind::Yield, next);
+    if (chance(40)) b.output("before", OutputKind::Yield, h);
+    if (chance(40)) b.output("other", OutputKind::Yield, b.mul(b.node(Op::sin, {h}), x));
+    if (chance(20)) b.output("given", OutputKind::Yield, x);
+    const std::size_t results = body.outputs.size();
+    const Value all = make_scan(b_, std::move(body), operands, length, chance(40));
+    bool any_kept = false;
+    for (std::size_t k = 0; k < results; ++k)
+      if (chance(70) || (!any_kept && k + 1 == results)) {
+        keep(part(b_, all, k));
+        any_kept = true;
+      }
+    return true;
+  }
+  /// Over axis 0 of `x`, inside another one's body: a number.
+  Value inner_scan(GraphBuilder& b, Value x) {
+    const Shape shape = b.type(x).shape;
+    Graph body;
+    GraphBuilder inside(body);
+    const Value t = inside.input("t", InputKind::Carried, {element_, {}});
+    const Value y =
+        inside.input("y", InputKind::Scanned, {element_, Shape(shape.begin() + 1, shape.end())});
+    Ints axes(shape.size() - 1);
+    std::iota(axes.begin(), axes.end(), 0);
+    const Value more = inside.node(Op::tanh, {inside.reduce(Op::reduce_sum, y, axes)});
+    inside.output("t", OutputKind::Carry,
+                  inside.node(Op::sin, {inside.add(t, inside.mul(more, t))}));
+    return part(
+        b, make_scan(b, std::move(body), {b.scalar(element_, 0.5), x}, shape[0], chance(50)), 0);
   }
 
   bool indexed(Op op) {

@@ -1,0 +1,291 @@
+// `scan`: the body is evaluated once, as a graph of its own that becomes the region of a node. What
+// it uses from outside is captured (Program::capture).
+#include "ir/graph/scan.h"
+
+#include <algorithm>
+
+#include "frontend/sema/evaluator.h"
+
+namespace dlc::sema {
+
+struct Evaluator::ScanLoop {
+  const ast::Scan& e;
+  Span span;
+  Frame& outside;
+  Dim length;
+  std::size_t axis = 0;  // of the turns in the first scanned tensor, and in what is yielded
+  Program body;
+  Frame inside;
+  ScanFrame state;
+
+  ScanLoop(const ast::Scan& scan, Span s, Frame& f)
+      : e(scan), span(s), outside(f), body(*f.program), inside(f) {
+    inside.program = &body;
+    inside.place = Place::Scan;
+    inside.scan = &state;
+    // The parameters and states of the place around are read, not replaced.
+    for (const auto& [name, path] : f.slots) state.slots.insert(name);
+  }
+};
+
+/// The axis of `t` that has the extent `length`, by its name where several have.
+std::optional<std::size_t> Evaluator::scanned_axis(const TensorRef& t, const Dim& length,
+                                                   const ast::Expr& along, Span span) {
+  const Program& p = *t.program;
+  const Shape& shape = p.type(t.value).shape;
+  const auto* name = std::get_if<ast::NameRef>(&along.node);
+  std::vector<std::size_t> equal, named;
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    if (!(shape[k] == length)) continue;
+    equal.push_back(k);
+    if (name && origin(p, t.value, static_cast<int>(k)).name == name->name) named.push_back(k);
+  }
+  if (equal.size() == 1) return equal[0];
+  if (named.size() == 1) return named[0];
+  const std::string text(sources_.text(along.span));
+  if (equal.empty())
+    report(Diag::scan_axis, span,
+           fmt::format("no axis of {} has the extent {}", describe_shape(p, t.value),
+                       text == length.str() ? text : fmt::format("{} = {}", text, length.str())),
+           "`along` names the dimension that the turns go through", {{along.span, "given here"}});
+  else
+    report(Diag::scan_axis, span,
+           fmt::format("{} axes of {} have the extent {}", equal.size(), describe_shape(p, t.value),
+                       text),
+           "name the dimension in the type of what is scanned: `xs: f32[N, T, n]`");
+  return std::nullopt;
+}
+
+/// The scanned tensors with the turns as axis 0, and their slices as names of the body.
+bool Evaluator::enter_scanned(ScanLoop& s) {
+  Program& p = *s.outside.program;
+  bool good = true;
+  for (const ast::Scan::Entry& entry : s.e.scanned) {
+    Bound& slice = s.inside.names[entry.name.text] = {Poison{}, entry.name.span};
+    s.inside.slots.erase(entry.name.text);
+    const Val v = eval(*entry.value, s.outside);
+    const auto t = tensor(p, v, entry.value->span);
+    const auto axis =
+        t ? scanned_axis(p.ref(*t), s.length, *s.e.along, entry.value->span) : std::nullopt;
+    good = good && axis;
+    if (!axis) continue;
+    if (&entry == s.e.scanned.data()) s.axis = *axis;
+    const Value first = moved(p, *t, *axis, 0, entry.value->span);
+    Type type = p.type(first);
+    type.shape.erase(type.shape.begin());
+    std::vector<DimOrigin> origins;
+    for (int k = 1; k <= type.rank(); ++k) origins.push_back(origin(p, first, k));
+    slice.value = s.body.ref(
+        s.body.region_input(entry.name.text, InputKind::Scanned, type, first, std::move(origins)));
+  }
+  return good;
+}
+
+bool Evaluator::enter_carried(ScanLoop& s) {
+  Program& p = *s.outside.program;
+  bool good = true;
+  for (const ast::Scan::Entry& entry : s.e.carried) {
+    Bound& bound = s.inside.names[entry.name.text] = {Poison{}, entry.name.span};
+    if (s.outside.slots.contains(entry.name.text)) {
+      report(Diag::duplicate_definition, entry.name.span,
+             fmt::format("`{}` is a parameter or state", entry.name.text),
+             "choose another name for what is carried");
+      good = false;
+      continue;
+    }
+    const bool twice =
+        std::any_of(s.e.carried.data(), &entry,
+                    [&](const auto& other) { return other.name.text == entry.name.text; }) ||
+        std::any_of(s.e.scanned.begin(), s.e.scanned.end(),
+                    [&](const auto& other) { return other.name.text == entry.name.text; });
+    const Val v = eval(*entry.value, s.outside);
+    if (twice)
+      report(Diag::duplicate_definition, entry.name.span,
+             fmt::format("`{}` is defined twice in this scan", entry.name.text));
+    // An integer to begin with may become a real number: `scan (...; total = 0)`.
+    const auto t = tensor(p, v, entry.value->span,
+                          is_static_number(v) ? std::optional(default_float_) : std::nullopt);
+    good = good && t && !twice;
+    if (!t) continue;
+    std::vector<DimOrigin> origins;
+    for (int k = 0; k < p.type(*t).rank(); ++k) origins.push_back(origin(p, *t, k));
+    bound.value = s.body.ref(s.body.region_input(entry.name.text, InputKind::Carried, p.type(*t),
+                                                 *t, std::move(origins)));
+    s.state.carried[entry.name.text] = false;
+  }
+  return good;
+}
+
+/// Whether the turns go from the last to the first; nullopt after a report.
+std::optional<bool> Evaluator::scan_options(const ast::Scan& e, Frame& f) {
+  bool reverse = false, good = true;
+  for (const ast::Scan::Entry& option : e.options) {
+    const Val v = eval(*option.value, f);
+    if (option.name.text != "reverse") {
+      const std::string near = nearest(option.name.text, {"reverse"});
+      report(Diag::unknown_argument, option.name.span,
+             fmt::format("a scan has no option `{}`", option.name.text),
+             near.empty() ? "`reverse: true` goes from the last slice to the first"
+                          : "did you mean `reverse`?");
+      good = false;
+    } else if (const bool* b = v.get<bool>()) {
+      reverse = *b;
+    } else {
+      if (!v.poisoned())
+        report(Diag::bad_argument, option.value->span,
+               fmt::format("`reverse` is true or false, this is {}", describe(v)));
+      good = false;
+    }
+  }
+  return good ? std::optional(reverse) : std::nullopt;
+}
+
+Val Evaluator::eval_scan(const ast::Scan& e, Span span, Frame& f) {
+  if (!f.program)
+    return report(Diag::not_static, span, "a scan runs with the model; here values are static",
+                  "`for i in 0..n { }` loops while compiling");
+  const auto reverse = scan_options(e, f);
+  const Val along = eval(*e.along, f);
+  const auto length = dim_of(along, e.along->span);
+  if (!length) return Poison{};
+  ScanLoop s(e, span, f);
+  s.length = s.body.turns = *length;
+  bool good = enter_scanned(s);
+  good = enter_carried(s) && good && reverse;
+  if (!good) {
+    for (const ast::Scan::Entry& c : e.carried) f.names[c.name.text] = {Poison{}, c.name.span};
+    return Poison{};
+  }
+  const std::size_t before = reports();
+  const Val last = run(e.body, s.inside);
+  if (!e.body.stmts.empty()) check_unused(last, e.body.stmts.back().span);
+  const Val result = failed_since(before) ? Val(Poison{}) : finish_scan(s, *reverse);
+  if (result.poisoned())
+    for (const ast::Scan::Entry& c : e.carried) f.names[c.name.text] = {Poison{}, c.name.span};
+  return result;
+}
+
+Val Evaluator::finish_scan(ScanLoop& s, bool reverse) {
+  Program& p = *s.outside.program;
+  bool good = true;
+  for (const ast::Scan::Entry& c : s.e.carried) {
+    if (!s.state.carried.at(c.name.text)) {
+      report(Diag::carried_unchanged, c.name.span,
+             fmt::format("`{}` is carried, and no turn replaces it", c.name.text),
+             fmt::format("`{} <- ...` in the body is the next turn's value", c.name.text));
+      good = false;
+      continue;
+    }
+    const TensorRef* t = s.inside.names.at(c.name.text).value.get<TensorRef>();
+    DLC_CHECK(t, "the carried `{}` is no tensor", c.name.text);
+    s.body.b.output(c.name.text, OutputKind::Carry, t->value);
+  }
+  if (!good) return Poison{};
+  std::size_t number = 0;
+  for (const Bound& y : s.state.yielded) {
+    const auto t = tensor(s.body, y.value, y.span);
+    if (!t) return Poison{};
+    const std::string& name = s.body.graph[*t].name;
+    s.body.b.output(name.empty() ? fmt::format("yield{}", number) : name, OutputKind::Yield, *t);
+    ++number;
+  }
+  if (s.e.carried.empty() && number == 0)
+    return report(Diag::no_value, s.span, "this scan carries nothing and yields nothing",
+                  "`yield x` collects a value of every turn");
+  std::vector<Value> operands = s.body.sort_region_inputs();
+  p.b.set_loc(loc(s.span));
+  const Value scan = make_scan(p.b, s.body.graph, std::move(operands), s.length, reverse);
+  const auto result = [&](std::size_t k, const std::string& name, std::vector<DimOrigin> origins) {
+    const Value v = part(p.b, scan, k);
+    p.origins.resize(p.graph.nodes.size());
+    p.spans.resize(p.graph.nodes.size());
+    p.origins[v.id] = std::move(origins);
+    p.spans[v.id] = s.span;
+    p.graph[v].name = name;
+    return v;
+  };
+  for (std::size_t k = 0; k < s.e.carried.size(); ++k) {
+    const ast::Name& name = s.e.carried[k].name;
+    const Value first = s.body.graph.inputs[k].value;
+    s.outside.names[name.text] = {p.ref(result(k, name.text, s.body.origins[first.id])), name.span};
+  }
+  std::vector<Val> yields;
+  for (std::size_t k = 0; k < number; ++k) {
+    const GraphOutput& out = s.body.graph.outputs[s.e.carried.size() + k];
+    std::vector<DimOrigin> origins{{s.e.along->span, "", fmt::format("{} turns", s.length.str())}};
+    if (const auto* name = std::get_if<ast::NameRef>(&s.e.along->node))
+      origins[0].name = name->name;
+    for (int a = 0; a < s.body.type(out.value).rank(); ++a)
+      origins.push_back(origin(s.body, out.value, a));
+    const Value all = result(s.e.carried.size() + k, out.name, std::move(origins));
+    const std::size_t to = std::min<std::size_t>(s.axis, p.type(all).shape.size() - 1);
+    yields.push_back(p.ref(moved(p, all, 0, to, s.span)));
+  }
+  if (yields.empty()) return None{};
+  return yields.size() == 1 ? yields[0] : make_list(std::move(yields));
+}
+
+/// Axis `from` at the place `to`, the others in their order.
+Value Evaluator::moved(Program& p, Value v, std::size_t from, std::size_t to, Span span) {
+  if (from == to) return v;
+  std::vector<std::int64_t> perm;
+  for (std::size_t k = 0; k < p.type(v).shape.size(); ++k)
+    if (k != from) perm.push_back(static_cast<std::int64_t>(k));
+  perm.insert(perm.begin() + static_cast<std::ptrdiff_t>(to), static_cast<std::int64_t>(from));
+  std::vector<DimOrigin> origins;
+  for (const std::int64_t k : perm) origins.push_back(origin(p, v, static_cast<int>(k)));
+  const Value result = emit(p, Op::transpose, {v}, {{"perm", perm}}, span).get<TensorRef>()->value;
+  p.origins[result.id] = std::move(origins);
+  return result;
+}
+
+void Evaluator::run_yield(const ast::Yield& y, Span span, Frame& f) {
+  if (!f.scan) {
+    report(Diag::misplaced_statement, span, "`yield` belongs into a scan",
+           "the last line of a block is its value");
+    return;
+  }
+  for (const ast::ExprPtr& e : y.values) {
+    Val v = eval(*e, f);
+    if (!v.poisoned()) f.scan->yielded.push_back({std::move(v), e->span});
+  }
+}
+
+/// `h <- e` in a scan; false where `h` is nothing that it carries.
+bool Evaluator::update_carried(const ast::Update& u, const Val& v, Frame& f) {
+  const auto carried =
+      f.scan ? f.scan->carried.find(u.name.text) : std::map<std::string, bool>::iterator{};
+  if (!f.scan || carried == f.scan->carried.end()) return false;
+  Bound& now = f.names.at(u.name.text);
+  const TensorRef* before = now.value.get<TensorRef>();
+  if (v.poisoned() || !before) return true;
+  Program& p = *f.program;
+  const Type type = p.type(before->value);
+  std::vector<DimOrigin> origins;
+  for (int k = 0; k < type.rank(); ++k) origins.push_back(origin(p, before->value, k));
+  const auto value = value_of_type(p, v, type, u.value->span, f, now.span);
+  if (!value) return true;
+  if (p.graph[*value].op != Op::input && p.user_named.insert(value->id).second)
+    p.graph[*value].name = u.name.text;
+  carried->second = true;
+  now.value = p.ref(*value);
+  return true;
+}
+
+/// What the program of a scan's body uses from outside.
+Val Evaluator::captured(Program& p, Val v) {
+  if (const TensorRef* t = v.get<TensorRef>())
+    return p.contains(*t) || !p.encloses(*t) ? v : Val(p.ref(p.capture(*t)));
+  const List* l = v.list();
+  if (!l || l->entries > kMaxCapturedEntries) return v;
+  std::vector<Val> items;
+  bool changed = false;
+  for (const Val& item : l->items) {
+    items.push_back(captured(p, item));
+    const TensorRef *a = item.get<TensorRef>(), *b = items.back().get<TensorRef>();
+    changed = changed || (a && a->program != b->program) || item.list() != items.back().list();
+  }
+  return changed ? make_list(std::move(items)) : v;
+}
+
+}  // namespace dlc::sema
