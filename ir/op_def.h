@@ -75,6 +75,18 @@ struct LowerNone {
 using Lowering = std::variant<LowerElementwise, LowerView, LowerGenerate, LowerReduce,
                               LowerContract, LowerScatterAdd, LowerNone>;
 
+/// The operation for all turns of a scan at once: the operands that are `stacked` have one more
+/// axis, 0, of extent `length`, and so has the result. Invalid where there is no such form. At
+/// least one operand is stacked.
+using StackFn = Value (*)(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                          const std::vector<bool>& stacked, const Dim& length);
+/// By the names of the attributes: axes move by one, shapes and lists by axis get one more entry,
+/// letters one more letter. Right for all operations but those that say otherwise.
+Value stack_axes(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                 const std::vector<bool>& stacked, const Dim& length);
+Value cannot_stack(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                   const std::vector<bool>& stacked, const Dim& length);
+
 /// A sample case, printed as one node's operand types and attributes; operand values are drawn from
 /// [lo, hi]. Finite differences, interpreter-against-compiled and text round-trip tests run on
 /// these.
@@ -92,6 +104,7 @@ struct OpDef {
   EvaluateFn evaluate;
   Lowering lowering;
   std::vector<Sample> samples;
+  StackFn stack = stack_axes;
 };
 
 const OpDef& op_def(Op op);

@@ -206,6 +206,7 @@ extern const OpDef conv_def{
     .evaluate = evaluate_conv,
     .lowering = LowerNone{"expand_conv makes a contraction of it"},
     .samples = conv_samples(),
+    .stack = cannot_stack,
 };
 
 }  // namespace dlc::ops

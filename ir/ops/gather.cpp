@@ -17,6 +17,28 @@ Shape gathered_shape(const Shape& shape, std::size_t axis, const Shape& index) {
   return result;
 }
 
+/// Places that are stacked come in front of the row that is read; of stacked rows, each turn's own
+/// places would be a gather along two axes.
+Value stack_gather(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                   const std::vector<bool>& stacked, const Dim&) {
+  const std::int64_t axis = n.int_attr("axis");
+  if (stacked[0] && stacked[1]) return {};
+  if (stacked[0]) return b.node(Op::gather, operands, {{"axis", axis + 1}});
+  const Value all = b.node(Op::gather, operands, {{"axis", axis}});
+  Extents perm{axis};
+  for (std::int64_t k = 0; k < b.type(all).rank(); ++k)
+    if (k != axis) perm.push_back(k);
+  return b.transpose(all, perm);
+}
+
+/// Only where all turns add at the same places.
+Value stack_scatter(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                    const std::vector<bool>& stacked, const Dim&) {
+  if (stacked[0]) return {};
+  return b.node(Op::scatter_add, operands,
+                {{"axis", n.int_attr("axis") + 1}, {"size", n.shape_attr("size")}});
+}
+
 bool is_index_type(ElementType e) { return e == I32 || e == I64 || e == U8; }
 
 }  // namespace
@@ -89,6 +111,7 @@ extern const OpDef gather_def{
                 {{t(F64, {4, 3}), t(I32, {})}, {{"axis", std::int64_t{0}}}, 0, 3},
                 {{t(U8, {9, 20}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8},
                 {{t(BF16, {9, 20}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8}},
+    .stack = stack_gather,
 };
 
 extern const OpDef scatter_add_def{
@@ -158,6 +181,7 @@ extern const OpDef scatter_add_def{
           {{"axis", std::int64_t{1}}, {"size", Shape{5}}},
           0,
           4}},
+    .stack = stack_scatter,
 };
 
 }  // namespace dlc::ops

@@ -80,6 +80,7 @@ extern const OpDef scan_def{
     },
     .lowering = LowerNone{"it is a loop of kernels"},
     .samples = {},
+    .stack = cannot_stack,
 };
 
 extern const OpDef part_def{
@@ -98,6 +99,7 @@ extern const OpDef part_def{
     },
     .lowering = LowerNone{"it is written by what it is a part of"},
     .samples = {},
+    .stack = cannot_stack,
 };
 
 }  // namespace dlc::ops

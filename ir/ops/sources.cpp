@@ -214,6 +214,7 @@ extern const OpDef random_uniform_def{
           {{"stream", std::int64_t{0}}, {"shape", Shape{kN, 5}}, {"element", std::string("f64")}},
           0,
           9}},
+    .stack = cannot_stack,
 };
 
 extern const OpDef grad_def{
@@ -232,6 +233,7 @@ extern const OpDef grad_def{
     },
     .lowering = LowerNone{"expanded by differentiate"},
     .samples = {},
+    .stack = cannot_stack,
 };
 
 }  // namespace dlc::ops

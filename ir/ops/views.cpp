@@ -437,6 +437,14 @@ extern const OpDef pad_def{
         }},
     .samples = {{{t(F64, {4}), t(F64, {})}, {{"low", Shape{1}}, {"high", Shape{2}}}},
                 {{t(F32, {kN, 5}), t(F32, {})}, {{"low", Shape{0, 2}}, {"high", Shape{0, 1}}}}},
+    // One filler for all turns.
+    .stack = [](GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                const std::vector<bool>& stacked, const Dim&) -> Value {
+      if (stacked[1]) return {};
+      Shape low = n.shape_attr("low"), high = n.shape_attr("high");
+      low.insert(low.begin(), 0), high.insert(high.begin(), 0);
+      return b.node(Op::pad, operands, {{"low", low}, {"high", high}});
+    },
 };
 
 extern const OpDef concat_def{
