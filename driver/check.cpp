@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "codegen/reference/interpreter.h"
+#include "driver/api/memory_limit.h"
 #include "driver/cost.h"
 #include "driver/options.h"
 #include "driver/show.h"
@@ -24,11 +25,16 @@ struct CheckOptions {
   std::string against;
 };
 
-std::map<std::string, std::int64_t> symbols_as(const std::vector<std::string>& names,
-                                               std::int64_t value) {
-  std::map<std::string, std::int64_t> result;
-  for (const std::string& s : names) result[s] = value;
-  return result;
+/// A dimension where the data give their extents to the symbols, or else `value`.
+std::int64_t evaluate_with(const Dim& d, const Extents& data, std::int64_t value) {
+  Extents all = data;
+  for (const std::string& s : d.symbols()) all.emplace(s, value);
+  return d.evaluate(all);
+}
+
+Extents data_extents(const Module& m, const Graph& g) {
+  const DataSplit* split = train_split(m);
+  return split ? extents_in(g, *split) : Extents{};
 }
 
 std::string human_bytes(std::int64_t bytes) {
@@ -37,15 +43,11 @@ std::string human_bytes(std::int64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
 }
 
-std::int64_t type_bytes(const Type& t) {
-  return element_count(t.shape).value() * size_in_bytes(t.element);
-}
-
 void print_table(const Module& m) {
   std::vector<std::array<std::string, 4>> rows{{"layer", "output", "parameters", "FLOPs/row"}};
+  const Extents extents = data_extents(m, m.evaluate);
   const auto per_row = [&](std::uint32_t first, std::uint32_t last) {
-    const Dim flops = count_flops(m.evaluate, first, last);
-    return with_commas(flops.evaluate(symbols_as(flops.symbols(), 1)));
+    return with_commas(evaluate_with(count_flops(m.evaluate, first, last), extents, 1));
   };
   for (const LayerInfo& l : m.layers)
     rows.push_back({std::string(2 * static_cast<std::size_t>(l.depth), ' ') + l.path,
@@ -75,13 +77,16 @@ void print_memory(const Compilation& c, const LimitOptions& limit) {
   const std::optional<MemoryLimit> most =
       limit.apply_to({}, m.train_step, train_split(m), m.train.batch).memory_limit;
   const int again = most ? apply_memory_limit(p, *most) : 0;
+  const Extents extents = data_extents(m, m.train_step);
   std::int64_t parameters = 0, states = 0;
   for (const GraphInput& in : m.train_step.inputs) {
-    if (in.kind == InputKind::Param) parameters += type_bytes(m.train_step.type(in.value));
-    if (in.kind == InputKind::State) states += type_bytes(m.train_step.type(in.value));
+    const Type& t = m.train_step.type(in.value);
+    const std::int64_t bytes =
+        evaluate_with(element_count(t.shape), extents, m.train.batch) * size_in_bytes(t.element);
+    if (in.kind == InputKind::Param) parameters += bytes;
+    if (in.kind == InputKind::State) states += bytes;
   }
-  const std::int64_t arena =
-      p.arena_bytes.evaluate(symbols_as(p.arena_bytes.symbols(), m.train.batch));
+  const std::int64_t arena = evaluate_with(p.arena_bytes, extents, m.train.batch);
   fmt::print(
       "a training step on {} rows: parameters {}, states {}, intermediates {}, in {} kernels{}\n",
       m.train.batch, human_bytes(parameters), human_bytes(states), human_bytes(arena),
@@ -94,17 +99,18 @@ void print_memory(const Compilation& c, const LimitOptions& limit) {
 TensorMap sample_inputs(const Compilation& c, const Graph& g, const RunOptions& run,
                         ThreadPool& pool) {
   constexpr std::int64_t kRows = 5;
+  const Extents extents = data_extents(c.module(), g);
   TensorMap tensors = run.parameters(c, pool);
   if (const DataSplit* split = train_split(c.module())) {
     const Rows rows = load_rows(c, *split, run.seed_of(c.module()), pool);
     for (const auto& [name, t] : rows.columns)
-      tensors[name] = t.rows(0, std::min(kRows, rows.count));
+      if (g.find_input(name)) tensors[name] = t.rows(0, std::min(kRows, rows.count));
   }
   for (const GraphInput& in : g.inputs) {
     const Type& type = g.type(in.value);
     if (tensors.contains(in.name) || in.kind == InputKind::Scalar) continue;
     std::vector<std::int64_t> shape;
-    for (const Dim& d : type.shape) shape.push_back(d.evaluate(symbols_as(d.symbols(), kRows)));
+    for (const Dim& d : type.shape) shape.push_back(evaluate_with(d, extents, kRows));
     Tensor t(to_dtype(type.element), shape);
     for (std::int64_t k = 0; k < t.size(); ++k)
       t.set(k, is_float(type.element) ? std::sin(0.7 * static_cast<double>(k))

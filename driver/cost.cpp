@@ -1,5 +1,6 @@
 #include "driver/cost.h"
 
+#include "ir/graph/scan.h"
 #include "ir/op_def.h"
 #include "ir/windows.h"
 
@@ -27,6 +28,12 @@ Dim count_flops(const Graph& g, std::uint32_t first, std::uint32_t last) {
   Dim total = 0;
   for (std::uint32_t id = first; id < last; ++id) {
     const Node& n = g.nodes[id];
+    if (n.op == Op::scan) {
+      const Scan scan(n);
+      total = total + scan.length * count_flops(scan.body, 0,
+                                                static_cast<std::uint32_t>(scan.body.nodes.size()));
+      continue;
+    }
     const Lowering& lowering = op_def(n.op).lowering;
     if (std::holds_alternative<LowerContract>(lowering) || n.op == Op::conv) {
       total = total + contraction_flops(g, n);

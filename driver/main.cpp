@@ -18,6 +18,7 @@ int run(int argc, char** argv) {
   dlc::add_dump(app);
   dlc::add_eval(app);
   dlc::add_predict(app);
+  dlc::add_generate(app);
   dlc::add_gradcheck(app);
   dlc::add_bench(app);
   dlc::add_profile(app);

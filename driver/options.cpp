@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "driver/api/vocabulary.h"
 #include "runtime/checkpoint.h"
 
 namespace dlc {
@@ -81,7 +82,10 @@ void RunOptions::add_to(CLI::App& verb) {
 
 TensorMap RunOptions::parameters(const Compilation& c, ThreadPool& pool) const {
   TensorMap tensors = initialise(c, seed_of(c.module()), pool);
-  if (!load.empty()) load_parameters(tensors, load, load_only);
+  if (!load.empty()) {
+    check_vocabulary(c, load);
+    load_parameters(tensors, load, load_only);
+  }
   return tensors;
 }
 

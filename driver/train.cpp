@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "driver/api/vocabulary.h"
 #include "driver/options.h"
 #include "driver/show.h"
 #include "driver/train_report.h"
@@ -59,7 +60,8 @@ TrainOptions training_options(const Module& m, const TrainVerbOptions& o) {
   t.epochs = given ? o.epochs : m.train.epochs;
   t.steps = given ? o.steps : m.train.steps;
   t.seed = o.run.seed_of(m);
-  t.shuffle = m.train.shuffle && !o.no_shuffle;
+  t.shuffle = m.train.shuffle && !o.no_shuffle && m.carries.empty();
+  t.consecutive = m.train.consecutive;
   t.stop = &interrupted;
   return t;
 }
@@ -208,7 +210,7 @@ void train_file(const TrainVerbOptions& o) {
   if (interrupted) fmt::print("stopped by Ctrl-C after step {}\n", steps);
   if (split) print_truths(split->truths, tensors, data.truths);
   if (!o.save.empty()) {
-    save_safetensors(o.save, tensors);
+    save_safetensors(o.save, tensors, checkpoint_metadata(c));
     fmt::print("saved to {}\n", o.save);
   }
   log.finish();

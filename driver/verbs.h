@@ -16,5 +16,6 @@ void add_profile(CLI::App& app);
 void add_std(CLI::App& app);
 void add_opt(CLI::App& app);
 void add_run(CLI::App& app);
+void add_generate(CLI::App& app);
 
 }  // namespace dlc

@@ -25,9 +25,12 @@ struct FileSource {
 /// what is wrong with it (not found, and what to install; malformed, and at which byte or row).
 /// Handed in by the driver, because the readers belong to the runtime.
 using Probe = std::function<Type(const FileSource& file)>;
+/// How many different tokens a text has; a UserError as of a probe.
+using CountTokens = std::function<std::int64_t(const FileSource& text)>;
 
 struct FrontendOptions {
   Probe probe;
+  CountTokens count_tokens;
   std::map<std::string, std::string> sets;  // --set name=expression
   std::string model;      // which model or train block; empty: the only or last one
   std::string precision;  // of the train block's setting, before what it says; empty: as it says
@@ -38,6 +41,14 @@ struct DataColumn {
   std::string name;
   Type type;
   int file = -1;  // index into DataSplit::files when the column is the file's content itself
+  /// Of `sequences(text, steps, shift)`: by how many tokens the rows are moved; else -1.
+  std::int64_t shift = -1;
+};
+/// The rows of a split are sequences of one text. What is trained on begins anywhere in it.
+struct SequenceRows {
+  int file = -1;  // of DataSplit::files
+  std::int64_t steps = 0;
+  std::string length;  // the model's symbol for the steps; empty where it says a number
 };
 struct DataSplit {
   std::string name;  // "train", "test"
@@ -47,6 +58,7 @@ struct DataSplit {
   std::int64_t rows = 0;
   /// Rows [first, first + rows) of the columns belong to this split (`split(test: 0.2)`).
   std::int64_t first = 0;
+  std::optional<SequenceRows> sequences;
   /// Outputs of `graph` that have the path of a parameter and as many elements: the values that the
   /// simulated data were made with, printed beside the learned ones.
   std::vector<std::string> truths;
@@ -77,6 +89,9 @@ struct TrainSettings {
   std::optional<std::int64_t> epochs, steps;
   std::int64_t seed = 0;
   bool shuffle = true;
+  /// Batches of sequences go on where the batch before ended; otherwise they begin anywhere. By
+  /// default a model with a carry wants this.
+  bool consecutive = false;
   /// f64: what `f32` means in the file. bf16, f16: what the training step multiplies matrices in.
   ElementType precision = ElementType::F32;
   /// Gradients are those of loss * loss_scale, divided by it.
@@ -94,6 +109,9 @@ struct Module {
   Graph train_step;  // loss and metrics, updates; only with a train block
   Graph evaluate;    // loss and metrics
   Graph predict;     // outputs
+  Graph generate;    // outputs, and updates of the carries
+  /// Paths of states that have the rows of a batch, begin every epoch as zeros and are not saved.
+  std::vector<std::string> carries;
   DataSet data;
   TrainSettings train;
 };

@@ -88,7 +88,8 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
   // sharing opens new chances.
   names.push_back("simplify");
   // From here a scan does turn by turn only what it must.
-  for (const char* name : {"hoist", "sink_sums", "dce", "simplify"}) names.push_back(name);
+  for (const char* name : {"hoist", "sink_sums", "dce", "simplify", "one_hot"})
+    names.push_back(name);
   // From here pictures have the order of axes in which they stay, and sums of products are
   // contractions.
   for (const char* name : {"layout", "dce", "simplify", "expand_conv"}) names.push_back(name);

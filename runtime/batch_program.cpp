@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "ir/support/check.h"
 
@@ -9,7 +10,7 @@ namespace dlc {
 
 namespace {
 
-constexpr std::string_view kAllRows = "rows.count", kWatch = "watch.";
+constexpr std::string_view kAllRows = "rows.count", kWatch = "watch.", kExp = "exp(";
 
 }  // namespace
 
@@ -23,7 +24,9 @@ BatchProgram::BatchProgram(const dlc_program* program, TensorMap& tensors, const
   for (int b = 0; b < program->num_buffers; ++b) {
     const dlc_buffer& buffer = program->buffers[b];
     const std::string_view name = buffer.name;
-    if (buffer.kind == DLC_PARAM || buffer.kind == DLC_STATE) {
+    if (is_carry(buffer)) {
+      carries_.push_back({b, static_cast<dlc_dtype>(buffer.dtype), buffer.name, Tensor(), false});
+    } else if (buffer.kind == DLC_PARAM || buffer.kind == DLC_STATE) {
       const auto at = tensors.find(name);
       DLC_CHECK(at != tensors.end(), "{}: no tensor for the parameter {}", program->name, name);
       Tensor& t = at->second;
@@ -55,6 +58,12 @@ void BatchProgram::bind_columns(const Rows& rows) {
   for (int b = 0; b < program_->num_buffers && index_ < 0 && batch_symbol_ < 0; ++b)
     if (is_column(b) && program_->buffers[b].rank > 0)
       batch_symbol_ = lone_symbol(program_->buffers[b].shape[0]);
+  for (const auto& [name, extent] : rows.extents)
+    for (int s = 0; s < program_->num_symbols; ++s)
+      if (name == program_->symbols[s]) {
+        executable_.set_symbol(s, extent);
+        known[static_cast<std::size_t>(s)] = true;
+      }
   if (batch_symbol_ >= 0) {
     known[static_cast<std::size_t>(batch_symbol_)] = true;
     executable_.set_symbol(batch_symbol_, rows.count);
@@ -108,10 +117,12 @@ void BatchProgram::bind_column(int b, const Rows& rows, std::vector<bool>& known
 }
 
 Tensor& BatchProgram::add_output(std::deque<Output>& to, int buffer, std::string_view name) {
+  const bool is_log = name.starts_with(kExp) && name.ends_with(')');
+  if (is_log) name = name.substr(kExp.size(), name.size() - kExp.size() - 1);
   const auto dtype = static_cast<dlc_dtype>(program_->buffers[buffer].dtype);
   Tensor value(dtype, executable_.shape(buffer));
   executable_.bind(buffer, value.data());
-  return to.emplace_back(buffer, dtype, std::string(name), std::move(value)).value;
+  return to.emplace_back(buffer, dtype, std::string(name), std::move(value), is_log).value;
 }
 
 void BatchProgram::bind_outputs() {
@@ -140,7 +151,16 @@ void BatchProgram::set_batch(std::int64_t rows) {
     out.value = Tensor(out.dtype, std::move(shape));
     executable_.bind(out.buffer, out.value.data());
   }
+  for (Output& c : carries_) {
+    c.value = Tensor(c.dtype, executable_.shape(c.buffer));
+    executable_.bind(c.buffer, c.value.data());
+  }
+  reset_carries();
   executable_.prepare();
+}
+
+void BatchProgram::reset_carries() {
+  for (Output& c : carries_) std::memset(c.value.data(), 0, c.value.bytes());
 }
 
 void BatchProgram::set_first(std::int64_t first) {

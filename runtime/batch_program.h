@@ -1,6 +1,7 @@
 #pragma once
 // A compiled step bound to parameters and data columns, run on one batch after the other: what
 // training and evaluation share.
+#include <cmath>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -31,14 +32,21 @@ class BatchProgram {
   void set_first(std::int64_t first);
   void set_scalars(std::int64_t seed, std::int64_t step, std::int64_t epoch);
   void set_step(std::int64_t step) { step_ = step; }
+  /// Carries are zeros again. They are as well after the rows of a batch have changed.
+  void reset_carries();
   void run() { executable_.run(); }
   void set_hook(dlc_kernel_hook hook, void* data) { executable_.set_hook(hook, data); }
   /// As dlc_program.run_steps says, also of a program without it.
   void run_steps(dlc_steps& steps);
 
-  /// Loss first, then the metrics; their values after the last run.
+  /// Loss first, then the metrics; their values after the last run. Of a metric that is an
+  /// exponential (the output is called "exp(name)") it is the exponent, and so are means of it:
+  /// the perplexity of many tokens is exp of their mean loss. `mean_of` gives the metric's own.
   std::size_t num_metrics() const { return metrics_.size(); }
   const std::string& metric_name(std::size_t k) const { return metrics_[k].name; }
+  double mean_of(std::size_t k, double mean) const {
+    return metrics_[k].is_log ? std::exp(mean) : mean;
+  }
   double metric(std::size_t k) const {
     const Output& m = metrics_[k];
     return m.dtype == DLC_F32 ? *m.value.as<float>() : m.value.at(0);
@@ -56,6 +64,7 @@ class BatchProgram {
     dlc_dtype dtype;
     std::string name;
     Tensor value;
+    bool is_log;  // of a metric "exp(name)"
   };
 
   void bind_columns(const Rows& rows);
@@ -71,7 +80,7 @@ class BatchProgram {
   std::int64_t seed_ = 0, step_ = 0, epoch_ = 0;
   std::vector<Sliced> sliced_;
   // The addresses of what is bound stay as these grow.
-  std::deque<Output> metrics_, others_;
+  std::deque<Output> metrics_, others_, carries_;
   Watched watched_;
 };
 

@@ -60,6 +60,19 @@ class HeaderReader {
     return result;
   }
 
+  Metadata metadata() {
+    const json header = parse();
+    Metadata result;
+    if (!header.is_object() || !header.contains(kMetadata)) return result;
+    const json& all = header[kMetadata];
+    if (!all.is_object()) fail("`__metadata__` is not an object");
+    for (const auto& [key, value] : all.items()) {
+      if (!value.is_string()) fail(fmt::format("`{}` of `__metadata__` is not text", key));
+      result[key] = value.get<std::string>();
+    }
+    return result;
+  }
+
  private:
   [[noreturn]] void fail(const std::string& message) const {
     throw UserError(fmt::format("{}: wrong safetensors header: {}", path_, message));
@@ -131,7 +144,7 @@ class HeaderReader {
 
 }  // namespace
 
-void save_safetensors(const std::string& path, const TensorMap& tensors) {
+void save_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
   // Wide elements first, so that each tensor is aligned for its type.
   std::vector<const TensorMap::value_type*> order;
   for (const auto& t : tensors) order.push_back(&t);
@@ -139,6 +152,7 @@ void save_safetensors(const std::string& path, const TensorMap& tensors) {
     return dtype_size(a->second.dtype()) > dtype_size(b->second.dtype());
   });
   std::string header = "{";
+  if (!metadata.empty()) header += fmt::format("\"{}\":{}", kMetadata, json(metadata).dump());
   std::vector<std::span<const std::byte>> pieces(2);
   std::size_t at = 0;
   for (const auto* item : order) {
@@ -150,7 +164,7 @@ void save_safetensors(const std::string& path, const TensorMap& tensors) {
       throw UserError(fmt::format("{}: the name of a tensor is not UTF-8: {}", path, name));
     }
     header += fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                          at == 0 && header.size() == 1 ? "" : ",", key, kDtypes[t.dtype()],
+                          header.size() == 1 ? "" : ",", key, kDtypes[t.dtype()],
                           fmt::join(t.shape(), ","), at, at + t.bytes());
     at += t.bytes();
     pieces.emplace_back(static_cast<const std::byte*>(t.data()), t.bytes());
@@ -163,8 +177,9 @@ void save_safetensors(const std::string& path, const TensorMap& tensors) {
   write_file_atomically(path, pieces);
 }
 
-TensorMap load_safetensors(const std::string& path) {
-  ByteReader in(path);
+namespace {
+
+std::string read_header(ByteReader& in) {
   std::uint64_t length = 0;
   in.read(&length, sizeof length, "the length of the header");
   if (length > kLongestHeader || length > in.bound())
@@ -174,6 +189,20 @@ TensorMap load_safetensors(const std::string& path) {
   in.read(text.data(), length, "the header");
   if (!text.starts_with('{'))
     in.fail(8, "this is not a safetensors file: its header begins with {");
+  return text;
+}
+
+}  // namespace
+
+Metadata load_metadata(const std::string& path) {
+  ByteReader in(path);
+  const std::string text = read_header(in);
+  return HeaderReader(path, text).metadata();
+}
+
+TensorMap load_safetensors(const std::string& path) {
+  ByteReader in(path);
+  const std::string text = read_header(in);
   TensorMap tensors;
   for (const Entry& e : HeaderReader(path, text).entries()) {
     in.checked_count(e.shape, dtype_size(e.dtype));

@@ -1,14 +1,20 @@
 #pragma once
 // Parameters and states in the safetensors format (which PyTorch's safetensors package reads and
 // writes).
+#include <map>
 #include <string>
 
 #include "runtime/tensor.h"
 
 namespace dlc {
 
+/// Text by key, in the file's header under "__metadata__".
+using Metadata = std::map<std::string, std::string>;
 /// Written beside the target and renamed over it, so that an interrupted save loses nothing.
-void save_safetensors(const std::string& path, const TensorMap& tensors);
+void save_safetensors(const std::string& path, const TensorMap& tensors,
+                      const Metadata& metadata = {});
+/// Empty where the file has none.
+Metadata load_metadata(const std::string& path);
 TensorMap load_safetensors(const std::string& path);
 /// Copies `from` into `into`; both must have the same names, types and shapes, otherwise a
 /// UserError that lists every difference and leaves `into` as it was.

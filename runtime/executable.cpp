@@ -98,6 +98,12 @@ void Executable::run() { program_->run(&call_); }
 
 void Executable::run_steps(dlc_steps& steps) { program_->run_steps(&call_, &steps); }
 
+bool is_carry(const dlc_buffer& b) {
+  bool symbolic = false;
+  for (int k = 0; k < b.rank; ++k) symbolic = symbolic || b.shape[k].num_terms > 0;
+  return b.kind == DLC_STATE && symbolic;
+}
+
 TensorMap run_once(const dlc_program* program, ThreadPool& pool,
                    const std::map<std::string, Tensor*, std::less<>>& inputs) {
   Executable e(program, &pool);
@@ -107,6 +113,7 @@ TensorMap run_once(const dlc_program* program, ThreadPool& pool,
     if (!is_input(b)) continue;
     const dlc_buffer& buffer = program->buffers[b];
     const auto at = inputs.find(buffer.name);
+    if (at == inputs.end() && is_carry(buffer)) continue;
     if (at == inputs.end()) throw UserError(fmt::format("input `{}` has no value", buffer.name));
     Tensor& t = *at->second;
     if (t.dtype() != static_cast<dlc_dtype>(buffer.dtype) ||
@@ -126,10 +133,18 @@ TensorMap run_once(const dlc_program* program, ThreadPool& pool,
     if (!known[static_cast<std::size_t>(s)])
       throw UserError(
           fmt::format("no input gives a value to the dimension {}", program->symbols[s]));
-  TensorMap outputs;
+  TensorMap outputs, carries;
   for (int b = 0; b < program->num_buffers; ++b) {
     const dlc_buffer& buffer = program->buffers[b];
-    if (is_input(b) && e.shape(b) != inputs.find(buffer.name)->second->shape())
+    if (!is_carry(buffer) || inputs.contains(buffer.name)) continue;
+    Tensor& t = carries[buffer.name] = Tensor(static_cast<dlc_dtype>(buffer.dtype), e.shape(b));
+    std::memset(t.data(), 0, t.bytes());
+    e.bind(b, t.data());
+  }
+  for (int b = 0; b < program->num_buffers; ++b) {
+    const dlc_buffer& buffer = program->buffers[b];
+    if (is_input(b) && inputs.contains(buffer.name) &&
+        e.shape(b) != inputs.find(buffer.name)->second->shape())
       throw UserError(fmt::format("input `{}` has another shape than declared: {}", buffer.name,
                                   inputs.find(buffer.name)->second->type_str()));
     if (buffer.kind != DLC_OUTPUT || buffer.alias >= 0) continue;

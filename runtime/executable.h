@@ -14,6 +14,8 @@ namespace dlc {
 
 /// The symbol that a dimension is, or -1 for a constant or an expression.
 int lone_symbol(const dlc_dim& d);
+/// A state with the rows of a batch, which no checkpoint holds: it begins as zeros.
+bool is_carry(const dlc_buffer& b);
 
 class Executable {
  public:

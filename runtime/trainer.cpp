@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ir/support/check.h"
+#include "ir/support/mix.h"
 #include "runtime/batch_program.h"
 
 namespace dlc {
@@ -15,14 +16,6 @@ namespace dlc {
 namespace {
 
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
-constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15;
-
-/// The finaliser of splitmix64: a bijection whose output bits all depend on all input bits.
-std::uint64_t mix(std::uint64_t v) {
-  v = (v ^ v >> 30) * 0xBF58476D1CE4E5B9;
-  v = (v ^ v >> 27) * 0x94D049BB133111EB;
-  return v ^ v >> 31;
-}
 
 /// Fisher-Yates: position k gets one of the first k + 1. Random number k is splitmix64's number k
 /// of a stream that (seed, epoch) chooses, so an epoch's order does not depend on those before it.
@@ -40,6 +33,13 @@ void fill_order(std::int32_t* order, std::int64_t rows, std::int64_t seed, std::
         static_cast<Wide>(random) * static_cast<std::uint64_t>(k + 1) >> 64);
     std::swap(order[k], order[other]);
   }
+}
+
+/// A number below `bound` from a stream of (seed, epoch) of its own.
+std::int64_t draw(std::int64_t bound, std::int64_t seed, std::int64_t epoch) {
+  const std::uint64_t stream =
+      mix(mix(static_cast<std::uint64_t>(seed) + 3 * kGolden) + static_cast<std::uint64_t>(epoch));
+  return static_cast<std::int64_t>(stream % static_cast<std::uint64_t>(bound));
 }
 
 void check_rows(std::int64_t rows, std::int64_t batch) {
@@ -69,7 +69,7 @@ class Averages {
   Metrics means() const {
     Metrics result;
     for (std::size_t k = 0; k < sums_.size(); ++k)
-      result.emplace_back(program_.metric_name(k), sums_[k] / weight_);
+      result.emplace_back(program_.metric_name(k), program_.mean_of(k, sums_[k] / weight_));
     return result;
   }
 
@@ -186,7 +186,19 @@ class Trainer {
   /// Steps an epoch has, and steps in all.
   void plan(const Rows& rows) {
     const bool by_epochs = options_.epochs || !options_.steps;
-    if (program_.reads_index()) {
+    if (program_.reads_index() && rows.steps > 0) {
+      tokens_ = rows.columns.at("rows.text").shape()[0];
+      sequence_steps_ = rows.steps;
+      batch_ = options_.consecutive ? options_.batch : std::min(options_.batch, rows.count);
+      const std::int64_t batches = next_sequences().batches;
+      if (batches < 1)
+        throw UserError(
+            fmt::format("a text of {} tokens is too short for batches of {} sequences of {} tokens",
+                        tokens_, batch_, sequence_steps_));
+      used_rows_ = all_rows_ = batches * batch_;
+      steps_per_epoch_ = batches;
+      order_ = Tensor(DLC_I32, {all_rows_});
+    } else if (program_.reads_index()) {
       check_rows(rows.count, options_.batch);
       batch_ = std::min(options_.batch, rows.count);
       used_rows_ = options_.drop_last ? rows.count / batch_ * batch_ : rows.count;
@@ -203,13 +215,24 @@ class Trainer {
     program_.set_batch(batch_);  // the largest first: what follows fits in its memory
   }
 
+  SequenceOrder next_sequences() const {
+    return sequence_order(tokens_, sequence_steps_, batch_, options_.seed, epoch_,
+                          options_.consecutive);
+  }
+
   bool stopped() const { return options_.stop && options_.stop->load(std::memory_order_relaxed); }
 
   /// False when it ended early.
   bool run_epoch() {
     auto* order = order_.as<std::int32_t>();
     const bool indexed = program_.reads_index();
-    if (indexed) fill_order(order, all_rows_, options_.seed, epoch_, options_.shuffle);
+    if (indexed && tokens_ > 0) {
+      const SequenceOrder sequences = next_sequences();
+      std::copy(sequences.begins.begin(), sequences.begins.end(), order);
+    } else if (indexed) {
+      fill_order(order, all_rows_, options_.seed, epoch_, options_.shuffle);
+    }
+    program_.reset_carries();
     program_.set_scalars(options_.seed, step_, epoch_ - 1);
     averages_.reset();
     for (std::int64_t first = 0; first < used_rows_;) {
@@ -283,6 +306,7 @@ class Trainer {
   std::optional<Evaluator> evaluator_;
   Tensor order_;
   std::int64_t batch_ = 1, all_rows_ = 0, used_rows_ = 0;  // without rows, steps stand for them
+  std::int64_t tokens_ = 0, sequence_steps_ = 0;           // of a text that is trained on
   std::int64_t steps_per_epoch_ = 1, steps_ = 0;
   std::int64_t epoch_ = 1, step_ = 0;  // the epoch under way, steps done
   double seconds_ = 0, last_loss_ = 0;
@@ -299,6 +323,30 @@ void train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap
 Metrics evaluate(const dlc_program* evaluate_program, TensorMap& tensors, const Rows& rows,
                  std::int64_t batch, ThreadPool& pool) {
   return Evaluator(evaluate_program, tensors, rows, batch, pool).run(0);
+}
+
+SequenceOrder sequence_order(std::int64_t tokens, std::int64_t steps, std::int64_t batch,
+                             std::int64_t seed, std::int64_t epoch, bool consecutive) {
+  SequenceOrder result;
+  const std::int64_t offsets = consecutive ? steps + 1 : steps;
+  const std::int64_t least = tokens - (offsets - 1) - 1;  // tokens with a next one
+  result.batches = least < 1 ? 0 : consecutive ? least / batch / steps : least / steps / batch;
+  if (result.batches < 1) return result;
+  const std::int64_t offset = draw(offsets, seed, epoch);
+  if (consecutive) {
+    const std::int64_t part = (tokens - offset - 1) / batch;
+    for (std::int64_t j = 0; j < result.batches; ++j)
+      for (std::int64_t row = 0; row < batch; ++row)
+        result.begins.push_back(static_cast<std::int32_t>(offset + row * part + j * steps));
+    return result;
+  }
+  const std::int64_t count = (tokens - offset - 1) / steps;
+  result.begins.resize(static_cast<std::size_t>(count));
+  fill_order(result.begins.data(), count, seed, epoch, true);
+  for (std::int32_t& b : result.begins)
+    b = static_cast<std::int32_t>(offset + static_cast<std::int64_t>(b) * steps);
+  result.begins.resize(static_cast<std::size_t>(result.batches * batch));
+  return result;
 }
 
 std::vector<std::int32_t> epoch_order(std::int64_t rows, std::int64_t seed, std::int64_t epoch,

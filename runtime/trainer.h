@@ -2,6 +2,7 @@
 // The training loop: batches of rows through a compiled train_step, epochs, metrics, evaluation.
 #include <atomic>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +17,10 @@ namespace dlc {
 struct Rows {
   TensorMap columns;
   std::int64_t count = 0;
+  /// Above 0: the rows are sequences of so many tokens of the text `columns["rows.text"]`, and of
+  /// the token after them. What is trained on begins anywhere in it.
+  std::int64_t steps = 0;
+  std::map<std::string, std::int64_t> extents;  // of symbols that no column gives
 };
 
 struct TrainOptions {
@@ -23,6 +28,7 @@ struct TrainOptions {
   std::optional<std::int64_t> epochs, steps;  // whichever ends first; neither: one epoch
   std::int64_t seed = 0;
   bool shuffle = true;
+  bool consecutive = false;           // of sequences: each batch goes on where the last one ended
   bool drop_last = false;             // leaves a partial last batch out (for timing)
   std::atomic<bool>* stop = nullptr;  // set by Ctrl-C: the loop ends after the current step
 };
@@ -79,6 +85,18 @@ void train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap
 /// Loss and metrics over all rows, in batches of `batch`, weighted by rows. UserError as train().
 Metrics evaluate(const dlc_program* evaluate_program, TensorMap& tensors, const Rows& rows,
                  std::int64_t batch, ThreadPool& pool);
+
+/// Where the sequences of one epoch begin in a text, batch by batch, and how many batches there
+/// are, as train() uses it. An offset is drawn first. At random: the text after it is cut into
+/// sequences, which are shuffled. Consecutive: it is cut into `batch` parts, and batch j has the
+/// sequence number j of each (Dive into Deep Learning, "language models and data sets"). Every
+/// epoch has as many batches as fit whatever the offset.
+struct SequenceOrder {
+  std::vector<std::int32_t> begins;
+  std::int64_t batches = 0;
+};
+SequenceOrder sequence_order(std::int64_t tokens, std::int64_t steps, std::int64_t batch,
+                             std::int64_t seed, std::int64_t epoch, bool consecutive);
 
 /// The row order of one epoch (from 1), as train() uses it: a permutation of 0 .. rows - 1.
 std::vector<std::int32_t> epoch_order(std::int64_t rows, std::int64_t seed, std::int64_t epoch,

@@ -7,6 +7,7 @@
 #include "driver/api/files.h"
 #include "passes/lower/lower.h"
 #include "runtime/data/readers.h"
+#include "runtime/data/text.h"
 
 namespace dlc {
 
@@ -32,6 +33,10 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
     Type type{to_element(header.dtype), {}};
     for (const std::int64_t d : header.shape) type.shape.emplace_back(d);
     return type;
+  };
+  frontend.count_tokens = [&c](const FileSource& text) {
+    return static_cast<std::int64_t>(
+        read_text(text.reader, c.locate(text), text.options).vocabulary.tokens.size());
   };
   const StageClock clock;
   Diagnostics diagnostics;

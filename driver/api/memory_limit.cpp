@@ -154,16 +154,22 @@ MemoryLimit memory_limit(const std::string& text, const Graph& g, const DataSpli
   MemoryLimit limit{text, parse_bytes(text, "--mem-limit"), batch, {}};
   if (!split) return limit;
   if (split->rows > 0) limit.batch = std::min(batch, split->rows);
+  limit.extents = extents_in(g, *split);
+  return limit;
+}
+
+Extents extents_in(const Graph& g, const DataSplit& split) {
+  Extents extents;
   for (const GraphInput& in : g.inputs)
-    for (const DataColumn& c : split->columns) {
+    for (const DataColumn& c : split.columns) {
       const Shape& shape = g.type(in.value).shape;
       if (c.name != in.name || c.type.shape.size() != shape.size()) continue;
       for (std::size_t k = 1; k < shape.size(); ++k)
         for (const std::string& s : shape[k].symbols())
           if (shape[k] == Dim::symbol(s) && c.type.shape[k].is_constant())
-            limit.extents.emplace(s, c.type.shape[k].value());
+            extents.emplace(s, c.type.shape[k].value());
     }
-  return limit;
+  return extents;
 }
 
 int apply_memory_limit(loop::Program& p, const MemoryLimit& limit) {

@@ -19,6 +19,9 @@ struct MemoryLimit {
 /// "64MiB", "1.5GiB", "100kB" or a number of bytes; a UserError that names `option` for all else.
 std::int64_t parse_bytes(const std::string& text, const std::string& option);
 
+/// The extents that a split's columns give to axes other than the rows of a program's inputs.
+Extents extents_in(const Graph& g, const DataSplit& split);
+
 /// The limit for program `g` on batches of `batch` rows, or of all rows of `split` if they are
 /// fewer; `split` may be null. Its columns give the extents of axes other than the rows.
 MemoryLimit memory_limit(const std::string& text, const Graph& g, const DataSplit* split,

@@ -1,6 +1,7 @@
 // include/dlc/dlc.hpp on top of Compilation and the trainer. Exceptions of the inside become
 // dlc::Error.
 #include "dlc/dlc.hpp"
+#include "driver/api/vocabulary.h"
 #include "driver/api/workspace.h"
 #include "runtime/checkpoint.h"
 
@@ -148,7 +149,8 @@ Epoch Model::train(const Arrays& arrays, const TrainingOptions& options,
     o.epochs = options.epochs ? options.epochs : m.train.epochs;
     o.steps = options.steps ? options.steps : m.train.steps;
     o.seed = options.seed.value_or(m.train.seed);
-    o.shuffle = options.shuffle.value_or(m.train.shuffle);
+    o.shuffle = options.shuffle.value_or(m.train.shuffle && m.carries.empty());
+    o.consecutive = m.train.consecutive;
     const DataSplit* split = train_split(m);
     const Rows rows = arrays.empty() && split
                           ? load_rows(impl_->compilation, *split, o.seed, impl_->pool)
@@ -227,11 +229,15 @@ void Model::set_parameter(const std::string& path, const ArrayView& value) {
 }
 
 void Model::save(const std::string& path) const {
-  translated([&] { save_safetensors(path, impl_->tensors); });
+  translated(
+      [&] { save_safetensors(path, impl_->tensors, checkpoint_metadata(impl_->compilation)); });
 }
 
 void Model::load(const std::string& path, const std::vector<std::string>& only) {
-  translated([&] { load_parameters(impl_->tensors, path, only); });
+  translated([&] {
+    check_vocabulary(impl_->compilation, path);
+    load_parameters(impl_->tensors, path, only);
+  });
 }
 
 }  // namespace dlc

@@ -139,6 +139,18 @@ SplitSource read_split(const Compilation& c, const DataSplit& split, std::int64_
 Rows rows_of(const Module& m, const DataSplit& split, SplitSource& source) {
   Rows rows;
   rows.count = split.rows;
+  if (split.sequences) {
+    rows.steps = split.sequences->steps;
+    // The rows, and the token after the last of them.
+    const Tensor& text =
+        source.files.at(split.files[static_cast<std::size_t>(split.sequences->file)].input);
+    const std::int64_t end = split.first + split.rows == (text.shape()[0] - 1) / rows.steps
+                                 ? text.shape()[0]
+                                 : (split.first + split.rows) * rows.steps + 1;
+    const std::int64_t begin = split.first * rows.steps;
+    rows.columns["rows.text"] = text.rows(begin, std::min(end, text.shape()[0]) - begin);
+    if (!split.sequences->length.empty()) rows.extents[split.sequences->length] = rows.steps;
+  }
   std::map<int, int> uses;
   for (const DataColumn& column : split.columns) ++uses[column.file];
   for (const DataColumn& column : split.columns) {

@@ -117,6 +117,108 @@ Val classes(Evaluator& ev, Frame& f, const Args& a, Span span) {
   return path ? ev.data_file("classes", *path, {}, a[0].span, f) : Val(Poison{});
 }
 
+/// Options of the readers of texts, as they take them (runtime/data/text.h).
+Val text(const char* reader, Evaluator& ev, const Args& a, Span span) {
+  const auto* path = a[0].value.get<std::string>();
+  if (!path)
+    return ev.report(
+        Diag::bad_argument, a[0].span,
+        fmt::format("the path of a text is a string, this is {}", describe(a[0].value)));
+  FileSource file;
+  file.input = file.path = *path;
+  file.reader = reader;
+  file.loc = ev.loc(span);
+  static constexpr const char* kNames[] = {"", "first", "lower", "newline", "size", "min_count"};
+  for (std::size_t k = 1; k < a.size(); ++k) {
+    const Val& v = a[k].value;
+    const Dim* d = v.get<Dim>();
+    if (is_none(a[k]))
+      file.options.emplace_back(k == 3 ? " " : "");
+    else if (const bool* b = v.get<bool>(); b && k == 2)
+      file.options.emplace_back(*b ? "true" : "");
+    else if (const auto* s = v.get<std::string>(); s && k == 3)
+      file.options.push_back(*s);
+    else if (d && d->is_constant() && d->value() > 0 && k != 2 && k != 3)
+      file.options.push_back(std::to_string(d->value()));
+    else
+      return ev.report(Diag::bad_argument, a[k].span,
+                       fmt::format("`{}` is {}, this is {}", kNames[k],
+                                   k == 2   ? "true or false"
+                                   : k == 3 ? "a string"
+                                            : "an integer from 1",
+                                   describe(v)));
+  }
+  return std::make_shared<const FileSource>(std::move(file));
+}
+
+Val chars(Evaluator& ev, Frame&, const Args& a, Span span) { return text("chars", ev, a, span); }
+Val words(Evaluator& ev, Frame&, const Args& a, Span span) { return text("words", ev, a, span); }
+
+const FileSource* text_of(Evaluator& ev, const Bound& b, const char* function) {
+  if (const auto* t = b.value.get<std::shared_ptr<const FileSource>>()) return t->get();
+  ev.report(Diag::bad_argument, b.span,
+            fmt::format("`{}` takes a text, this is {}", function, describe(b.value)),
+            "a text is `chars(\"file.txt\")` or `words(\"file.txt\")`");
+  return nullptr;
+}
+
+Val vocabulary(Evaluator& ev, Frame&, const Args& a, Span span) {
+  const FileSource* t = text_of(ev, a[0], "vocabulary");
+  if (!t) return Poison{};
+  if (!ev.options().count_tokens)
+    return ev.report(Diag::data_file, span, "files cannot be read here");
+  try {
+    return Dim(ev.options().count_tokens(*t));
+  } catch (const UserError& e) {
+    return ev.report(Diag::data_file, span, e.what());
+  }
+}
+
+/// All tokens of a text, i32[n]; poison after a report.
+Val read_tokens(Evaluator& ev, Frame& f, const Bound& b, Span span, const char* function) {
+  const FileSource* t = text_of(ev, b, function);
+  if (!t) return Poison{};
+  if (f.place != Place::Data)
+    return ev.report(Diag::misplaced_statement, span,
+                     fmt::format("`{}` reads a file; it belongs into a data block", function));
+  return ev.data_file(t->reader, t->path, t->options, b.span, f);
+}
+
+Val tokens(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  return read_tokens(ev, f, a[0], span, "tokens");
+}
+
+/// Rows one after the other: of n tokens (n - 1) / steps rows, so that those moved by one are as
+/// many.
+Val sequences(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  const Val all = read_tokens(ev, f, a[0], span, "sequences");
+  const TensorRef* t = all.get<TensorRef>();
+  if (!t) return Poison{};
+  const Dim *steps = a[1].value.get<Dim>(), *shift = a[2].value.get<Dim>();
+  if (!steps || !steps->is_constant() || steps->value() < 1)
+    return ev.report(Diag::bad_argument, a[1].span, "`steps` is an integer from 1");
+  if (!shift || !shift->is_constant() || (shift->value() != 0 && shift->value() != 1))
+    return ev.report(Diag::bad_argument, a[2].span,
+                     "`shift` is 0, or 1 for the tokens that come next");
+  Program& p = *f.program;
+  const std::int64_t n = p.type(t->value).shape[0].value();
+  const std::int64_t rows = (n - 1) / steps->value();
+  if (rows < 1)
+    return ev.report(Diag::bad_argument, a[1].span,
+                     fmt::format("the text has {} tokens, too few for a row of {} and the next one",
+                                 n, steps->value()));
+  const std::vector<std::int64_t> begin{shift->value()}, step{1};
+  const Val cut =
+      ev.emit(p, Op::slice, {t->value},
+              {{"begin", begin}, {"step", step}, {"shape", Shape{rows * steps->value()}}}, span);
+  const Val made = cut.poisoned() ? cut
+                                  : ev.emit(p, Op::reshape, {cut.get<TensorRef>()->value},
+                                            {{"shape", Shape{rows, *steps}}}, span);
+  if (const TensorRef* result = made.get<TensorRef>())
+    (*ev.sequences)[result->value] = {p.graph[t->value].name, steps->value(), shift->value()};
+  return made;
+}
+
 Val split(Evaluator& ev, Frame& f, const Args& a, Span span) {
   if (f.place != Place::Data)
     return ev.report(Diag::misplaced_statement, span, "`split` belongs into a data block");
@@ -138,6 +240,10 @@ std::vector<Builtin> data_builtins() {
        {"condition", "message"},
        "an error with the message unless the static condition holds",
        assert_that},
+      {"chars",
+       {"path", "first=none", "lower=false", "newline=none", "size=none", "min_count=1"},
+       "a text whose tokens are its characters; a newline is read as a blank, or as `newline`",
+       chars},
       {"classes",
        {"path"},
        "of the pictures in a folder of folders: which folder each is in, by name",
@@ -154,8 +260,19 @@ std::vector<Builtin> data_builtins() {
        {"path", "size=none", "channels=3"},
        "u8[n, channels, height, width] of a folder of PNG and JPEG files, or of folders of them",
        pictures},
+      {"sequences",
+       {"text", "steps", "shift=0"},
+       "in a data block: the tokens of a text in rows of so many, or those that come next (shift: "
+       "1)",
+       sequences},
       {"split", {"test"}, "in a data block: the last part of the rows is for testing", split},
+      {"tokens", {"text"}, "in a data block: all tokens of a text as numbers, i32[n]", tokens},
       {"tsv", {"path"}, "a table of tab-separated values", tsv},
+      {"vocabulary", {"text"}, "how many different tokens a text has", vocabulary},
+      {"words",
+       {"path", "first=none", "lower=false", "newline=none", "size=none", "min_count=1"},
+       "a text whose tokens are its words and signs; at most `size` different ones are told apart",
+       words},
   };
 }
 

@@ -181,9 +181,10 @@ Val Evaluator::call(Function& fn, std::vector<const ast::Arg*> args, std::option
   if (!bind_arguments(def.tensors, args, piped, callee, span, def.name.span, f, tensors, missing))
     return Poison{};
   if (!missing.empty()) {
-    const bool initialiser =
-        def.kind == ast::CallableKind::Fn && missing.size() == 1 && missing[0] == "shape";
-    if (!initialiser) return report_missing(fn, def.tensors, missing, span);
+    // An initialiser gets the shape later, a rule of clipping the gradients.
+    const bool is_partial = def.kind == ast::CallableKind::Fn && missing.size() == 1 &&
+                            (missing[0] == "shape" || missing[0] == "gradients");
+    if (!is_partial) return report_missing(fn, def.tensors, missing, span);
     auto partial = std::make_shared<Function>(fn);
     partial->given = std::move(tensors);
     partial->span = span;
@@ -324,8 +325,10 @@ Val Evaluator::call_layer(const Function& fn, Frame& body, Span span, Frame& cal
     layers->push_back({path, fn.def->name.text, {}, 0, nodes(), nodes(), owner.depth, loc(span)});
   const Val result = run(fn.def->body, body);
   const auto* t = result.get<TensorRef>();
+  if (const List* l = result.list(); l && !l->items.empty()) t = l->items[0].get<TensorRef>();
   if (!t) return result;
-  if (t->value.id >= first && p.graph[t->value].name.empty()) p.graph[t->value].name = path;
+  if (result.get<TensorRef>() && t->value.id >= first && p.graph[t->value].name.empty())
+    p.graph[t->value].name = path;
   if (layers) {
     LayerInfo& info = (*layers)[row];
     info.output = p.type(t->value);

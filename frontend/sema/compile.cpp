@@ -39,6 +39,8 @@ Module ModuleBuilder::build(int source) {
     module_.init = std::move(init_->graph);
   }
   if (data_) build_data();
+  module_.train.consecutive = consecutive_.value_or(!module_.carries.empty());
+  mark_sequences();
   return std::move(module_);
 }
 

@@ -82,6 +82,8 @@ DataSplit ModuleBuilder::build_split(const ast::Data& data, const ast::Stmt* spl
   s.name = block ? block->name.text : "train";
   Program p("data", false, fmt::format("data.{}.{}", data.name.text, block ? s.name : ""));
   ev_->files = &s.files;
+  std::map<Value, Evaluator::Sequence> sequences;
+  ev_->sequences = &sequences;
   Frame f;
   f.program = &p;
   f.place = Place::Data;
@@ -98,7 +100,36 @@ DataSplit ModuleBuilder::build_split(const ast::Data& data, const ast::Stmt* spl
   // Not matched with a model that is in error itself: its inputs are not known then.
   if (!ev_->failed_since(before) && diagnostics_.empty()) match_columns(s, p, f, data);
   ev_->files = nullptr;
+  ev_->sequences = nullptr;
   return s;
+}
+
+/// Whether all columns that the model reads are sequences of one text, in rows of one length.
+void ModuleBuilder::find_sequences(DataSplit& split, const Frame& f) {
+  std::optional<Evaluator::Sequence> all;
+  std::string length;
+  for (const DataColumn& column : split.columns) {
+    if (column.shift < 0) return;
+    const Value v = f.names.at(column.name).value.get<TensorRef>()->value;
+    const Evaluator::Sequence& s = ev_->sequences->at(v);
+    if (all && (all->input != s.input || all->steps != s.steps)) return;
+    all = s;
+    const Type* declared = declared_input(module_, column.name);
+    if (!declared || declared->element != ElementType::I32) return;
+    if (const auto names = declared->shape[1].symbols(); names.size() == 1) length = names[0];
+  }
+  if (!all) return;
+  for (std::size_t k = 0; k < split.files.size(); ++k)
+    if (split.files[k].input == all->input)
+      split.sequences = SequenceRows{static_cast<int>(k), all->steps, length};
+}
+
+/// What is trained on sequences reads them from the text itself, from any token on (gather_rows).
+void ModuleBuilder::mark_sequences() {
+  if (module_.data.splits.empty() || !module_.data.splits[0].sequences) return;
+  for (const DataColumn& column : module_.data.splits[0].columns)
+    if (const GraphInput* in = module_.train_step.find_input(column.name))
+      module_.train_step[in->value].attrs["shift"] = column.shift;
 }
 
 void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
@@ -167,6 +198,8 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
     rows_name = name;
     const int file = is_file(v);
     split.columns.push_back({name, type, file});
+    if (const auto made = ev_->sequences->find(v); made != ev_->sequences->end())
+      split.columns.back().shift = made->second.shift;
     if (file < 0) p.b.output(name, OutputKind::Output, v);
   }
   if (model_ && train_) {
@@ -197,6 +230,7 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
     p.b.output(param.path, OutputKind::Output, *v);
     split.truths.push_back(param.path);
   }
+  find_sequences(split, f);
   split.graph = extract(p.graph, "data", [](OutputKind) { return true; });
 }
 

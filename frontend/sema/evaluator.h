@@ -172,6 +172,13 @@ class Evaluator {
   std::optional<double> split_test;          // split(test: ...)
   std::vector<LayerInfo>* layers = nullptr;  // set while the evaluate program is built
 
+  /// Of the data split being evaluated: what `sequences` made, by node.
+  struct Sequence {
+    std::string input;  // the text
+    std::int64_t steps, shift;
+  };
+  std::map<Value, Sequence>* sequences = nullptr;
+
   /// A file read by a data block as an input of its program.
   Val data_file(const std::string& reader, const std::string& path,
                 std::vector<std::string> options, Span span, Frame& f);
@@ -232,6 +239,8 @@ class Evaluator {
   /// A parameter or state of `path` as an input of the program, with its initial value in `init`.
   bool declare_slot(InputKind kind, const std::string& path, const Type& type,
                     std::vector<DimOrigin> origins, const ast::Decl& d, Span span, Frame& f);
+  bool declare_carry(const std::string& path, const Type& type, std::vector<DimOrigin> origins,
+                     const ast::Decl& d, Span span, Frame& f);
   void run_assign(const ast::Assign& a, Span span, Frame& f);
   void report_assigned(const ast::Name& name);
   void run_update(const ast::Update& u, Span span, Frame& f);

@@ -31,6 +31,7 @@ class ModuleBuilder {
   void build_train_step();
   bool run_model(Program& p);
   Val optimizer_setting(Program& p);
+  bool clip(Program& p, std::vector<Val>& gradients);
   void add_optimizer(Program& p, const Function& optimizer);
   Value scaled_loss(Program& p, Value loss, Span span);
   Val gradient(Program& p, Value scaled_loss, Value w, Span span);
@@ -38,7 +39,9 @@ class ModuleBuilder {
 
   // ---- data.cpp ----
   void build_data();
+  void mark_sequences();
   DataSplit build_split(const ast::Data& data, const ast::Stmt* split);
+  void find_sequences(DataSplit& split, const Frame& f);
   void match_columns(DataSplit& split, Program& p, const Frame& f, const ast::Data& data);
 
   Sources& sources_;
@@ -54,6 +57,7 @@ class ModuleBuilder {
   const ast::Train* train_ = nullptr;
   std::map<std::string, ast::ExprPtr> overrides_;  // --set
   ElementType default_float_ = ElementType::F32;
+  std::optional<bool> consecutive_;  // the setting
   std::map<std::string, Span> input_spans_;
 };
 

@@ -38,6 +38,8 @@ class Program {
   std::vector<Span> spans;
   /// What parameters and states hold at this point of the program, by path.
   std::map<std::string, Value> current;
+  /// What carries hold after this batch, by path; also where nothing is trained.
+  std::map<std::string, Value> carried;
   std::set<std::uint32_t> user_named;  // nodes whose name a statement gave
   /// The element type that an initialiser is asked for; the default float otherwise.
   std::optional<ElementType> wanted;

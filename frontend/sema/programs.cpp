@@ -1,5 +1,7 @@
 // The model as programs: one body evaluated for evaluation and, with `training` true, for the
 // training step, to which the optimizer adds its updates.
+#include <algorithm>
+
 #include "frontend/sema/module_builder.h"
 
 namespace dlc::sema {
@@ -37,6 +39,7 @@ void add_updates(Program& p) {
 
 bool is_result(OutputKind k) { return k == OutputKind::Loss || k == OutputKind::Metric; }
 bool is_output(OutputKind k) { return k == OutputKind::Output; }
+bool is_generated(OutputKind k) { return k == OutputKind::Output || k == OutputKind::Update; }
 bool is_any(OutputKind) { return true; }
 bool is_trained(OutputKind k) { return k != OutputKind::Output; }
 
@@ -56,6 +59,8 @@ void ModuleBuilder::build_evaluate() {
     l.last = position[l.last];
   }
   module_.predict = extract(p.graph, "predict", is_output);
+  for (const auto& [path, v] : p.carried) p.b.output(path, OutputKind::Update, v);
+  module_.generate = extract(p.graph, "generate", is_generated);
 }
 
 void ModuleBuilder::build_train_step() {
@@ -145,6 +150,44 @@ Val ModuleBuilder::gradient(Program& p, Value scaled_loss, Value w, Span span) {
   return p.ref(v);
 }
 
+/// The setting `clip`: a function of the list of all gradients that gives one as long.
+bool ModuleBuilder::clip(Program& p, std::vector<Val>& gradients) {
+  const ast::Expr* e = setting("clip");
+  if (!e) return true;
+  Frame f;
+  f.program = &p;
+  f.place = Place::Train;
+  const Val v = ev_->eval(*e, f);
+  if (v.poisoned()) return false;
+  const Function* fn = v.function();
+  const bool takes_gradients =
+      fn && !fn->def->has_config &&
+      std::any_of(fn->def->tensors.begin(), fn->def->tensors.end(),
+                  [](const ast::Param& param) { return param.name.text == "gradients"; });
+  const auto refuse = [&](const std::string& what) {
+    ev_->report(Diag::bad_setting, e->span, what, "for instance `clip = global_norm(1.0)`");
+    return false;
+  };
+  if (!takes_gradients)
+    return refuse(fmt::format("`clip` is a function of all gradients, this is {}", describe(v)));
+  Arguments arguments = fn->given;
+  arguments["gradients"] = {make_list(gradients), e->span};
+  const Val clipped = ev_->call_body(*fn, std::move(arguments), e->span, f);
+  if (clipped.poisoned()) return false;
+  const List* l = clipped.list();
+  if (!l || l->items.size() != gradients.size())
+    return refuse(fmt::format("`{}` gives {}, not a list of {} gradients", fn->def->name.text,
+                              describe(clipped), gradients.size()));
+  for (std::size_t k = 0; k < gradients.size(); ++k) {
+    const TensorRef *t = l->items[k].get<TensorRef>(), *before = gradients[k].get<TensorRef>();
+    if (!t || !(p.type(t->value) == p.type(before->value)))
+      return refuse(fmt::format("`{}` gives {} for a gradient that is {}", fn->def->name.text,
+                                describe(l->items[k]), describe(gradients[k])));
+  }
+  gradients = l->items;
+  return true;
+}
+
 void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
   const GraphOutput* loss = nullptr;
   for (const GraphOutput& out : p.graph.outputs)
@@ -175,10 +218,19 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
   for (const auto& [path, w] : params) paths.push_back(path);
   const std::vector<std::string> kept = frozen(paths);
   const Value scaled = scaled_loss(p, y, span);
+  std::erase_if(params, [&](const auto& param) {
+    return std::find(kept.begin(), kept.end(), param.first) != kept.end();
+  });
+  std::vector<Val> gradients;
   for (const auto& [path, w] : params) {
-    if (std::find(kept.begin(), kept.end(), path) != kept.end()) continue;
     if (!ev_->check_gradient(p, y, w, span, fmt::format("the gradient of `{}`", path))) return;
-    const Val g = gradient(p, scaled, w, span);
+    gradients.push_back(gradient(p, scaled, w, span));
+    if (gradients.back().poisoned()) return;
+  }
+  if (!clip(p, gradients)) return;
+  for (std::size_t k = 0; k < params.size(); ++k) {
+    const auto& [path, w] = params[k];
+    const Val& g = gradients[k];
     Frame body;
     body.program = &p;
     body.place = Place::Optimizer;
@@ -186,7 +238,7 @@ void ModuleBuilder::add_optimizer(Program& p, const Function& fn) {
     body.slot_prefix = def.name.text + "." + path;
     body.slot_type = p.type(w);
     body.slot_type->element = accumulator_type(body.slot_type->element);
-    if (g.poisoned() || !ev_->run_optimizer(fn, body, path, g, span)) return;
+    if (!ev_->run_optimizer(fn, body, path, g, span)) return;
     if (p.current.at(path) == w) {
       ev_->report(Diag::optimizer_without_update, def.name.span,
                   fmt::format("the optimizer `{}` never replaces its parameter", def.name.text),

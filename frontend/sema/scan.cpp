@@ -102,15 +102,26 @@ bool Evaluator::enter_carried(ScanLoop& s) {
     if (twice)
       report(Diag::duplicate_definition, entry.name.span,
              fmt::format("`{}` is defined twice in this scan", entry.name.text));
-    // An integer to begin with may become a real number: `scan (...; total = 0)`.
-    const auto t = tensor(p, v, entry.value->span,
-                          is_static_number(v) ? std::optional(default_float_) : std::nullopt);
-    good = good && t && !twice;
-    if (!t) continue;
-    std::vector<DimOrigin> origins;
-    for (int k = 0; k < p.type(*t).rank(); ++k) origins.push_back(origin(p, *t, k));
-    bound.value = s.body.ref(s.body.region_input(entry.name.text, InputKind::Carried, p.type(*t),
-                                                 *t, std::move(origins)));
+    // A list of tensors is carried entry by entry.
+    const auto carry = [&](const Val& first) {
+      // An integer to begin with may become a real number: `scan (...; total = 0)`.
+      const auto t = tensor(p, first, entry.value->span,
+                            is_static_number(first) ? std::optional(default_float_) : std::nullopt);
+      good = good && t;
+      if (!t) return Val(Poison{});
+      std::vector<DimOrigin> origins;
+      for (int k = 0; k < p.type(*t).rank(); ++k) origins.push_back(origin(p, *t, k));
+      return Val(s.body.ref(s.body.region_input(entry.name.text, InputKind::Carried, p.type(*t), *t,
+                                                std::move(origins))));
+    };
+    if (const List* l = v.list(); l && !l->items.empty() && l->items[0].get<TensorRef>()) {
+      std::vector<Val> items;
+      for (const Val& item : l->items) items.push_back(carry(item));
+      bound.value = make_list(std::move(items));
+    } else {
+      bound.value = carry(v);
+    }
+    good = good && !twice;
     s.state.carried[entry.name.text] = false;
   }
   return good;
@@ -176,9 +187,12 @@ Val Evaluator::finish_scan(ScanLoop& s, bool reverse) {
       good = false;
       continue;
     }
-    const TensorRef* t = s.inside.names.at(c.name.text).value.get<TensorRef>();
-    DLC_CHECK(t, "the carried `{}` is no tensor", c.name.text);
-    s.body.b.output(c.name.text, OutputKind::Carry, t->value);
+    const Val& last = s.inside.names.at(c.name.text).value;
+    for (const Val& item : last.list() ? last.list()->items : std::vector<Val>{last}) {
+      const TensorRef* t = item.get<TensorRef>();
+      DLC_CHECK(t, "the carried `{}` is no tensor", c.name.text);
+      s.body.b.output(c.name.text, OutputKind::Carry, t->value);
+    }
   }
   if (!good) return Poison{};
   std::size_t number = 0;
@@ -204,20 +218,28 @@ Val Evaluator::finish_scan(ScanLoop& s, bool reverse) {
     p.graph[v].name = name;
     return v;
   };
-  for (std::size_t k = 0; k < s.e.carried.size(); ++k) {
-    const ast::Name& name = s.e.carried[k].name;
-    const Value first = s.body.graph.inputs[k].value;
-    s.outside.names[name.text] = {p.ref(result(k, name.text, s.body.origins[first.id])), name.span};
+  std::size_t carried = 0;
+  for (const ast::Scan::Entry& c : s.e.carried) {
+    const Val& last = s.inside.names.at(c.name.text).value;
+    const auto next = [&] {
+      const Value first = s.body.graph.inputs[carried].value;
+      return Val(p.ref(result(carried++, c.name.text, s.body.origins[first.id])));
+    };
+    std::vector<Val> items;
+    if (const List* l = last.list())
+      for (std::size_t k = 0; k < l->items.size(); ++k) items.push_back(next());
+    s.outside.names[c.name.text] = {last.list() ? make_list(std::move(items)) : next(),
+                                    c.name.span};
   }
   std::vector<Val> yields;
   for (std::size_t k = 0; k < number; ++k) {
-    const GraphOutput& out = s.body.graph.outputs[s.e.carried.size() + k];
+    const GraphOutput& out = s.body.graph.outputs[carried + k];
     std::vector<DimOrigin> origins{{s.e.along->span, "", fmt::format("{} turns", s.length.str())}};
     if (const auto* name = std::get_if<ast::NameRef>(&s.e.along->node))
       origins[0].name = name->name;
     for (int a = 0; a < s.body.type(out.value).rank(); ++a)
       origins.push_back(origin(s.body, out.value, a));
-    const Value all = result(s.e.carried.size() + k, out.name, std::move(origins));
+    const Value all = result(carried + k, out.name, std::move(origins));
     const std::size_t to = std::min<std::size_t>(s.axis, p.type(all).shape.size() - 1);
     yields.push_back(p.ref(moved(p, all, 0, to, s.span)));
   }
@@ -257,18 +279,34 @@ bool Evaluator::update_carried(const ast::Update& u, const Val& v, Frame& f) {
       f.scan ? f.scan->carried.find(u.name.text) : std::map<std::string, bool>::iterator{};
   if (!f.scan || carried == f.scan->carried.end()) return false;
   Bound& now = f.names.at(u.name.text);
-  const TensorRef* before = now.value.get<TensorRef>();
-  if (v.poisoned() || !before) return true;
+  if (v.poisoned() || now.value.poisoned()) return true;
   Program& p = *f.program;
-  const Type type = p.type(before->value);
-  std::vector<DimOrigin> origins;
-  for (int k = 0; k < type.rank(); ++k) origins.push_back(origin(p, before->value, k));
-  const auto value = value_of_type(p, v, type, u.value->span, f, now.span);
-  if (!value) return true;
-  if (p.graph[*value].op != Op::input && p.user_named.insert(value->id).second)
-    p.graph[*value].name = u.name.text;
+  const auto replaced = [&](const Val& before, const Val& next) -> Val {
+    const Type type = p.type(before.get<TensorRef>()->value);
+    const auto value = value_of_type(p, next, type, u.value->span, f, now.span);
+    if (!value) return Poison{};
+    if (p.graph[*value].op != Op::input && p.user_named.insert(value->id).second)
+      p.graph[*value].name = u.name.text;
+    return p.ref(*value);
+  };
   carried->second = true;
-  now.value = p.ref(*value);
+  const List *before = now.value.list(), *next = v.list();
+  if (before && (!next || next->items.size() != before->items.size())) {
+    report(Diag::element_type_mismatch, u.value->span,
+           fmt::format("`{}` is carried as a list of {} tensors, this is {}", u.name.text,
+                       before->items.size(), describe(v)),
+           "", {{now.span, "it begins here"}});
+    return true;
+  }
+  if (!before) {
+    if (const Val r = replaced(now.value, v); !r.poisoned()) now.value = r;
+    return true;
+  }
+  std::vector<Val> items;
+  for (std::size_t k = 0; k < before->items.size(); ++k)
+    items.push_back(replaced(before->items[k], next->items[k]));
+  if (std::none_of(items.begin(), items.end(), [](const Val& i) { return i.poisoned(); }))
+    now.value = make_list(std::move(items));
   return true;
 }
 

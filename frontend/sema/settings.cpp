@@ -11,9 +11,9 @@ namespace dlc::sema {
 namespace {
 
 const std::vector<std::string>& setting_names() {
-  static const std::vector<std::string> names = {"batch",      "epochs",    "frozen",
-                                                 "loss_scale", "optimizer", "precision",
-                                                 "seed",       "shuffle",   "steps"};
+  static const std::vector<std::string> names = {"batch",  "clip",       "consecutive", "epochs",
+                                                 "frozen", "loss_scale", "optimizer",   "precision",
+                                                 "seed",   "shuffle",    "steps"};
   return names;
 }
 
@@ -226,14 +226,17 @@ void ModuleBuilder::read_settings() {
                 : fmt::format("`loss_scale` is a number, not {}", describe(v)),
           "gradients are computed of loss * loss_scale and divided by it");
   }
-  if (const ast::Expr* e = setting("shuffle")) {
-    const Val v = ev_->eval(*e, constant);
-    if (const bool* b = v.get<bool>())
-      t.shuffle = *b;
-    else if (!v.poisoned())
+  const auto flag = [&](const char* name) -> std::optional<bool> {
+    const ast::Expr* e = setting(name);
+    const Val v = e ? ev_->eval(*e, constant) : Val(Poison{});
+    if (const bool* b = v.get<bool>()) return *b;
+    if (!v.poisoned())
       ev_->report(Diag::bad_setting, e->span,
-                  fmt::format("`shuffle` is true or false, not {}", describe(v)));
-  }
+                  fmt::format("`{}` is true or false, not {}", name, describe(v)));
+    return std::nullopt;
+  };
+  if (const auto v = flag("shuffle")) t.shuffle = *v;
+  consecutive_ = flag("consecutive");
 }
 
 std::vector<std::string> ModuleBuilder::frozen(const std::vector<std::string>& parameters) {

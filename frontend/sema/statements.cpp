@@ -124,9 +124,7 @@ void Evaluator::bind(Frame& f, const std::string& name, Val v, Span span) {
 
 void Evaluator::run_decl(const ast::Decl& d, Span span, Frame& f) {
   const bool is_input = d.kind == ast::DeclKind::Input || d.kind == ast::DeclKind::Target;
-  if (d.kind == ast::DeclKind::Carry) {
-    report(Diag::unsupported, span, "`carry` is not supported yet");
-  } else if (is_input && f.place != Place::Model) {
+  if (is_input && f.place != Place::Model) {
     report(Diag::misplaced_statement, span,
            fmt::format("`{}` declares what a model reads; this is {}", decl_word(d.kind),
                        place_word(f.place)),
@@ -210,7 +208,7 @@ void Evaluator::run_input(const ast::Decl& d, Span span, Frame& f) {
 void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
   Program& p = f.program->root();
   const std::string& name = d.name.text;
-  const bool is_param = d.kind == ast::DeclKind::Param;
+  const bool is_param = d.kind == ast::DeclKind::Param, carries = d.kind == ast::DeclKind::Carry;
   if (taken(d.name, f)) {
     f.names.emplace(name, Bound{Poison{}, d.name.span});
     return;
@@ -233,7 +231,7 @@ void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
     return;
   }
   for (const Dim& dim : type->shape)
-    if (!dim.is_constant()) {
+    if (!dim.is_constant() && !carries) {
       report(Diag::symbolic_parameter, d.type->span,
              fmt::format("the size of {} `{}` must be known while compiling, {} depends on {}",
                          decl_word(d.kind), name, type->str(), fmt::join(dim.symbols(), ", ")),
@@ -264,6 +262,8 @@ void Evaluator::run_slot(const ast::Decl& d, Span span, Frame& f) {
              "a layer bound to a name shares its parameters among all calls; use two instances");
       return;
     }
+  } else if (carries) {
+    if (!declare_carry(path, *type, std::move(origins), d, span, f)) return;
   } else if (!declare_slot(is_param ? InputKind::Param : InputKind::State, path, *type,
                            std::move(origins), d, span, f)) {
     return;
@@ -296,6 +296,37 @@ bool Evaluator::declare_slot(InputKind kind, const std::string& path, const Type
   p.origins[v.id] = std::move(origins);
   p.current[path] = v;
   if (kind == InputKind::Param) parameter_elements_ += element_count(type.shape).value();
+  return true;
+}
+
+/// State that begins every epoch as zeros, and has the rows of a batch.
+bool Evaluator::declare_carry(const std::string& path, const Type& type,
+                              std::vector<DimOrigin> origins, const ast::Decl& d, Span span,
+                              Frame& f) {
+  Program& p = f.program->root();
+  Frame initial = f;
+  initial.program = &p;
+  const auto v =
+      value_of_type(p, eval(*d.init, initial), type, d.init->span, initial, d.type->span);
+  if (!v) return false;
+  const Node* n = &p.graph[*v];
+  while (n->op == Op::broadcast || n->op == Op::reshape) n = &p.graph[n->operands[0]];
+  const bool zero = n->op == Op::constant && n->literal_attr("value").is_uniform() &&
+                    n->literal_attr("value").at(0) == 0;
+  if (!zero) {
+    report(Diag::carry_begins_at_zero, d.init->span,
+           fmt::format("`{}` is carried from batch to batch, and begins as zeros", d.name.text),
+           fmt::format("write `= zeros()`; another beginning is `{0} + start` where it is used",
+                       d.name.text));
+    return false;
+  }
+  p.b.set_loc(loc(span));
+  const Value carry = p.b.input(path, InputKind::State, type);
+  p.origins.resize(p.graph.nodes.size());
+  p.origins[carry.id] = std::move(origins);
+  p.current[path] = carry;
+  if (std::find(module->carries.begin(), module->carries.end(), path) == module->carries.end())
+    module->carries.push_back(path);
   return true;
 }
 
@@ -389,7 +420,11 @@ void Evaluator::run_update(const ast::Update& u, Span span, Frame& f) {
   const auto value =
       value_of_type(p, narrows ? Val(p.ref(converted(p, t->value, type.element))) : v, type,
                     u.value->span, f, u.name.span);
-  if (value && p.training) p.current[at->second] = *value;
+  if (!value) return;
+  if (p.training) p.current[at->second] = *value;
+  if (std::find(module->carries.begin(), module->carries.end(), at->second) !=
+      module->carries.end())
+    p.carried[at->second] = *value;
 }
 
 // ---- Results ----
@@ -411,9 +446,11 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
     return;
   }
   Program& p = *f.program;
-  const bool taken = std::any_of(
-      p.graph.outputs.begin(), p.graph.outputs.end(),
-      [&](const GraphOutput& o) { return o.name == r.name.text && o.kind != OutputKind::Watch; });
+  const bool taken =
+      std::any_of(p.graph.outputs.begin(), p.graph.outputs.end(), [&](const GraphOutput& o) {
+        return (o.name == r.name.text || o.name == fmt::format("exp({})", r.name.text)) &&
+               o.kind != OutputKind::Watch;
+      });
   if (taken) {
     report(Diag::duplicate_definition, r.name.span,
            r.kind == ast::ResultKind::Loss ? "the model has a loss already"
@@ -452,6 +489,11 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
   }
   static constexpr OutputKind kKinds[] = {OutputKind::Loss, OutputKind::Metric, OutputKind::Output};
   if (r.value) bind(f, r.name.text, p.ref(value), r.name.span);
+  // Of an exponential the exponent is averaged over batches (runtime/batch_program.h).
+  if (r.kind == ast::ResultKind::Metric && p.graph[value].op == Op::exp) {
+    p.b.output(fmt::format("exp({})", r.name.text), OutputKind::Metric, p.graph[value].operands[0]);
+    return;
+  }
   p.b.output(r.name.text, kKinds[static_cast<int>(r.kind)], value);
 }
 

@@ -44,6 +44,7 @@ std::string describe(const Val& v) {
     return fmt::format("a tensor {}", t->program->type(t->value).str());
   if (const auto* b = v.get<const Builtin*>()) return fmt::format("the function `{}`", (*b)->name);
   if (v.get<std::shared_ptr<const Table>>()) return "a table";
+  if (v.get<std::shared_ptr<const FileSource>>()) return "a text";
   if (const Function* f = v.function()) {
     const char* kind = f->def->kind == ast::CallableKind::Layer       ? "layer"
                        : f->def->kind == ast::CallableKind::Optimizer ? "optimizer"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "frontend/ast.h"
+#include "frontend/frontend.h"
 #include "ir/graph/graph.h"
 
 namespace dlc::sema {
@@ -38,10 +39,12 @@ struct Table {
   Span span;
 };
 
+/// A text file before it is read is the FileSource of `chars(...)` or `words(...)`.
 /// Integers are dimensions: a constant one, or a polynomial such as `N`.
-using ValVariant = std::variant<Poison, None, Dim, double, bool, std::string,
-                                std::shared_ptr<const List>, TensorRef, std::shared_ptr<Function>,
-                                const Builtin*, std::shared_ptr<const Table>>;
+using ValVariant =
+    std::variant<Poison, None, Dim, double, bool, std::string, std::shared_ptr<const List>,
+                 TensorRef, std::shared_ptr<Function>, const Builtin*, std::shared_ptr<const Table>,
+                 std::shared_ptr<const FileSource>>;
 struct Val : ValVariant {
   using ValVariant::ValVariant;
   Val() : ValVariant(Poison{}) {}

@@ -4,6 +4,14 @@
 //                                        %x: f32[rows.count, 2] = input input
 //                                        %x.batch: f32[N, 2] = gather %x, %rows {axis = 0}
 //
+// Inputs that are sequences of a text have an attribute `shift`. Then the rows are the places in
+// the text where they begin:
+//
+//   %x: i32[N, T] = input input {shift = 1}    =>    %text: i32[text.count] = input input
+//   "rows.text"
+//                                                    %x.batch: i32[N, T] = gather %text, rows + t +
+//                                                    1
+//
 // The gather is later fused with what reads the batch, so a shuffled epoch copies nothing.
 #include <optional>
 
@@ -23,6 +31,18 @@ std::optional<std::string> row_symbol(const Graph& g, const GraphInput& in) {
   return names[0];
 }
 
+/// Row n holds the tokens from place rows[n] + shift on.
+Value sequences(GraphBuilder& b, Value text, Value rows, const Node& n) {
+  const Shape& shape = n.type.shape;
+  const Attrs along{{"shape", shape}, {"axis", std::int64_t{1}}, {"element", std::string("i32")}};
+  Value places = b.add(b.broadcast(rows, shape, {0}), b.node(Op::iota, {}, along));
+  if (const std::int64_t shift = n.int_attr("shift"); shift != 0)
+    places = b.add(places, b.splat({ElementType::I32, shape}, static_cast<double>(shift)));
+  return b.node(Op::gather, {text, places}, {{"axis", std::int64_t{0}}});
+}
+
+bool is_sequence(const Node& n) { return n.attrs.contains("shift"); }
+
 }  // namespace
 
 Graph run_gather_rows(const Graph& old) {
@@ -40,8 +60,15 @@ Graph run_gather_rows(const Graph& old) {
   GraphBuilder b(g);
   const Value rows = b.input("rows", InputKind::Rows, {ElementType::I32, {Dim::symbol(*batch)}});
   std::vector<Value> now(old.nodes.size());
+  Value text;
   for (const GraphInput& in : old.inputs) {
     Node n = old[in.value];
+    if (is_sequence(n)) {
+      if (!text.valid())
+        text =
+            b.input("rows.text", InputKind::Input, {ElementType::I32, {Dim::symbol("text.count")}});
+      continue;
+    }
     if (row_symbol(old, in) == batch) n.type.shape[0] = all;
     const Value v{static_cast<std::uint32_t>(g.nodes.size())};
     g.inputs.push_back({in.name, in.kind, v});
@@ -50,6 +77,12 @@ Graph run_gather_rows(const Graph& old) {
   }
   for (std::uint32_t id = 0; id < old.nodes.size(); ++id) {
     const Node& n = old.nodes[id];
+    if (n.op == Op::input && is_sequence(n)) {
+      b.set_loc(n.loc);
+      now[id] = sequences(b, text, rows, n);
+      if (!n.name.empty()) g[now[id]].name = n.name + ".batch";
+      continue;
+    }
     if (n.op == Op::input) {
       if (g.type(now[id]) == n.type) continue;
       b.set_loc(n.loc);

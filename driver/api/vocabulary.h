@@ -1,0 +1,24 @@
+#pragma once
+// The text that a model was trained on: its tokens, and what a checkpoint says of them.
+#include <optional>
+
+#include "driver/api/compile.h"
+#include "runtime/checkpoint.h"
+#include "runtime/data/text.h"
+
+namespace dlc {
+
+struct ModelText {
+  FileSource source;
+  Vocabulary vocabulary;
+};
+/// Of the sequences that the model is trained on; nullopt without such. UserError as read_text().
+std::optional<ModelText> model_text(const Compilation& c);
+
+/// What a checkpoint of the model says beside its tensors: "vocabulary", a JSON list.
+Metadata checkpoint_metadata(const Compilation& c);
+/// A UserError that names the first difference when the checkpoint was made with another
+/// vocabulary.
+void check_vocabulary(const Compilation& c, const std::string& path);
+
+}  // namespace dlc

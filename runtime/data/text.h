@@ -1,0 +1,49 @@
+#pragma once
+// Text as numbers of tokens, with the vocabulary that the numbers stand for.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/data/formats.h"
+
+namespace dlc {
+
+/// The tokens of a vocabulary by number: the most frequent first, equal ones in the order of their
+/// bytes. Where a limit leaves tokens out, number 0 is `kUnknown`, which stands for them.
+struct Vocabulary {
+  std::vector<std::string> tokens;
+  bool operator==(const Vocabulary&) const = default;
+};
+inline constexpr std::string_view kUnknown = "<unk>";
+
+struct Text {
+  std::vector<std::int32_t> numbers;
+  Vocabulary vocabulary;
+};
+
+/// Readers "chars", whose tokens are code points, and "words", whose tokens are runs of letters and
+/// digits, single signs, and single Chinese or Japanese characters. Options, all given, "" for
+/// none:
+///   first      so many code points are read
+///   lower      "true": capitals are read as small letters
+///   newline    what a newline is read as
+///   size       so many tokens at most, the unknown one included
+///   min_count  rarer tokens are unknown
+/// UserError: the file cannot be read, or is not UTF-8 (at which byte).
+Text read_text(const std::string& reader, const std::string& path,
+               const std::vector<std::string>& options);
+
+/// The numbers of the tokens of `text`; what is not in the vocabulary is unknown, or without such a
+/// token a UserError that names it.
+std::vector<std::int32_t> encode(const std::string& reader, const std::string& text,
+                                 const std::vector<std::string>& options,
+                                 const Vocabulary& vocabulary);
+/// The text of tokens: characters as they are, words with blanks between them.
+std::string decode(const std::string& reader, const std::vector<std::int32_t>& numbers,
+                   const Vocabulary& vocabulary);
+
+FileContent read_token_numbers(const std::string& reader, const std::string& path,
+                               const std::vector<std::string>& options, bool only_header);
+
+}  // namespace dlc
