@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "driver/api/memory_limit.h"
 #include "driver/options.h"
 #include "driver/verbs.h"
 #include "ir/graph/builder.h"
@@ -116,7 +117,8 @@ double measured_peak(const CompileOptions& options, ElementType element) {
 
 struct KernelRow {
   const loop::Kernel* kernel;
-  double seconds, flops, bytes;
+  double seconds, flops, bytes;  // of all turns of the loops that it is in
+  std::int64_t turns = 1;
 };
 
 struct Profile {
@@ -151,10 +153,11 @@ std::string table(const Profile& p) {
                      "share", "GFLOP/s", "of peak", "GB/s", "source");
   for (const KernelRow& r : p.rows) {
     const double per_ns = r.seconds > 0 ? 1e-9 / r.seconds : 0;
-    out += fmt::format("{:<{}}  {:>9.2f}  {:>5.1f}%  {:>8.1f}  {:>6.0f}%  {:>7.1f}  {}\n",
-                       r.kernel->name, width, r.seconds * 1e6, 100 * r.seconds / total,
-                       r.flops * per_ns, 100 * r.flops * per_ns * 1e9 / p.peak, r.bytes * per_ns,
-                       source_lines(*r.kernel));
+    out += fmt::format(
+        "{:<{}}  {:>9.2f}  {:>5.1f}%  {:>8.1f}  {:>6.0f}%  {:>7.1f}  {}\n", r.kernel->name, width,
+        r.seconds * 1e6, 100 * r.seconds / total, r.flops * per_ns,
+        100 * r.flops * per_ns * 1e9 / p.peak, r.bytes * per_ns,
+        source_lines(*r.kernel) + (r.turns > 1 ? fmt::format("  ({} turns)", r.turns) : ""));
   }
   return out +
          fmt::format(
@@ -169,6 +172,7 @@ nlohmann::ordered_json to_json(const Profile& p) {
   for (const KernelRow& r : p.rows)
     kernels.push_back({{"name", r.kernel->name},
                        {"source", source_lines(*r.kernel)},
+                       {"turns", r.turns},
                        {"us", r.seconds * 1e6},
                        {"share", r.seconds / p.total()},
                        {"flops", r.flops},
@@ -230,14 +234,21 @@ void profile_file(const ProfileOptions& o) {
   peak = std::max(peak, measured_peak(options, element));
   p.peak = peak * pool.threads();
 
-  std::map<std::string, std::int64_t> sizes;
-  for (const std::string& s : kernels.symbols) sizes[s] = s == "rows.count" ? rows.count : batch;
+  Extents sizes = split ? extents_in(g, *split) : Extents{};
+  sizes["rows.count"] = rows.count;
+  for (const std::string& s : kernels.symbols) sizes.emplace(s, batch);
+  for (const loop::Loop& l : kernels.loops) sizes[l.index] = sizes[l.odd] = 0;
   const std::vector<double> times = clock.times();
   for (std::size_t k = 0; k < times.size(); ++k) {
     const loop::KernelCost cost = loop::cost(kernels.kernels[k], kernels);
-    p.rows.push_back({&kernels.kernels[k], times[k],
-                      static_cast<double>(cost.flops.evaluate(sizes)),
-                      static_cast<double>((cost.read + cost.written).evaluate(sizes))});
+    std::int64_t turns = 1;
+    for (const loop::Loop& l : kernels.loops)
+      if (l.first <= static_cast<int>(k) && static_cast<int>(k) < l.last)
+        turns *= l.extent.evaluate(sizes);
+    const auto all = static_cast<double>(turns);
+    p.rows.push_back(
+        {&kernels.kernels[k], all * times[k], all * static_cast<double>(cost.flops.evaluate(sizes)),
+         all * static_cast<double>((cost.read + cost.written).evaluate(sizes)), turns});
   }
   if (o.json)
     fmt::print("{}\n", to_json(p).dump(2));

@@ -97,7 +97,8 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
   if (mixed) names.push_back(mixed_pass(*mixed));
   for (const char* name : {"fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);
   // From here every stored node has a kernel.
-  if (end == PipelineEnd::Fused) names.insert(names.end(), {"split_reductions", "fuse"});
+  if (end == PipelineEnd::Fused)
+    names.insert(names.end(), {"split_reductions", "relayout", "fuse"});
   return names;
 }
 

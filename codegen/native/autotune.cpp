@@ -67,8 +67,7 @@ class Trial {
  public:
   Trial(const loop::Program& p, const Extents& extents, std::unique_ptr<CompiledProgram> code)
       : code_(std::move(code)), pointers_(p.buffers.size(), nullptr) {
-    // The turns of loops are no extents: a kernel is timed in its first one.
-    for (const std::string& s : p.symbols) dims_.push_back(extents.contains(s) ? extents.at(s) : 0);
+    for (const std::string& s : p.symbols) dims_.push_back(extents.at(s));
     tables_.resize(static_cast<std::size_t>(code_->program()->table_entries));
     for (const loop::BufferId b : buffers_of(p.kernels[0])) bind(p, b, extents);
     call_ = {pointers_.data(), dims_.data(), tables_.data(), nullptr, run_here, nullptr, nullptr};

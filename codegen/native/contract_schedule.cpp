@@ -123,12 +123,17 @@ struct Problem {
   Core core;
 };
 
+/// Where the rows of V begin anywhere in a line, a vector lies in two, and is loaded twice.
+double lines_of_vector(const Problem& p, const ContractSchedule& s) {
+  return !s.packed && p.v_stride % kMachine.line != 0 ? 2 : 1;
+}
+
 /// Cycles in which memory delivers V's and U's part of one k of a tile of `rows` rows.
 double memory_of_step(const Problem& p, const ContractSchedule& s, double k_block, double rows) {
   const Machine& m = kMachine;
   const Core& c = p.core;
-  const double row_bytes = static_cast<double>(s.vectors) * p.lanes * p.element_bytes;
   const std::int64_t stride = s.packed ? 0 : p.v_stride;
+  const double row_bytes = lines_of_vector(p, s) * s.vectors * p.lanes * p.element_bytes;
   const double block = k_block * row_bytes;
   double speed = c.l2_bytes;
   if (block <= kept_bytes(row_bytes, stride, c.l1_way, c.l1_ways) / 2) {
@@ -151,9 +156,10 @@ double cost(const Problem& p, const ContractSchedule& s) {
   const double width = vectors * p.lanes;
   const double panels = std::ceil(p.n / width);
   const double k_block = s.k_block > 0 ? std::min<double>(s.k_block, p.k) : p.k;
+  const double lines = lines_of_vector(p, s);
   const auto tiles_of = [&](double count, double rows) {
     if (count <= 0) return 0.0;
-    const double loads = vectors / p.per_cycle + rows / 2;
+    const double loads = lines * vectors / p.per_cycle + rows / 2;
     const double step = std::max({rows * vectors / p.per_cycle, loads, kMachine.latency}) +
                         0.01 * loads;  // for equal ones: the one that loads less
     const double compute = (p.pairs ? p.k / 2 : p.k) * step;
@@ -352,6 +358,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (any_length && !one_row && p.v_stride >= kFarRow) {
       add({rows, vectors, kFarBlock, false});
+      if (p.v_stride % kMachine.line != 0) add({rows, vectors, k_block, true});
       continue;
     }
     if (!r.pairs) add({rows, vectors, 0, false});

@@ -134,6 +134,8 @@ namespace {
 void tune(const loop::Program& kernels, const CodegenOptions& codegen, std::int64_t extent) {
   std::map<std::string, std::int64_t> extents;
   for (const std::string& s : kernels.symbols) extents[s] = extent;
+  for (const loop::Loop& l : kernels.loops)
+    extents[l.index] = extents[l.odd] = 0;  // the first turn
   autotune(kernels, extents, codegen, [&](const TuningReport& r) {
     std::string times;
     for (const TimedSchedule& t : r.timed)

@@ -115,6 +115,11 @@ class StoredNodes {
   /// A contraction reads strided views of something stored: below the views where that will do,
   /// else as it is.
   void store_operand(Value v) {
+    // What is transposed for no other reason is a copy that `relayout` wants.
+    if (g_[v].op == Op::transpose) {
+      stored_[v.id] = true;
+      return;
+    }
     if (is_strided_view(v)) return;
     const Value below = below_views(v);
     if (!(below == v) && !is_leaf(below)) {

@@ -53,6 +53,12 @@ class SumSinker {
       const Value x = sum_over_turns(n.operands[0]);
       return x.valid() ? b_.node(n.op, {x}, n.attrs) : Value{};
     }
+    if (n.op == Op::pad) {
+      const Node& filler = s_.body[n.operands[1]];
+      const bool zero = filler.op == Op::constant && filler.literal_attr("value").at(0) == 0;
+      const Value x = zero ? sum_over_turns(n.operands[0]) : Value{};
+      return x.valid() ? b_.pad(x, n.shape_attr("low"), n.shape_attr("high")) : Value{};
+    }
     if (n.op == Op::mul || n.op == Op::div)
       for (std::size_t k = 0; k < (n.op == Op::mul ? 2 : 1); ++k) {
         const Value factor = n.operands[1 - k];

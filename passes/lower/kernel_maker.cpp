@@ -311,8 +311,25 @@ class KernelMaker {
       c.indices.push_back(std::move(i));
     }
     if (points.is_constant()) k_.flops_per_point = points.value();
+    merge_sums(c);
     k_.contraction.push_back(std::move(c));
     split_the_longer_axis();
+  }
+
+  /// Summed indices of which one goes on in memory where the other ends, in both operands, are one.
+  static void merge_sums(loop::Contraction& c) {
+    for (std::size_t k = 0; k + 1 < c.indices.size();) {
+      loop::ContractIndex &outer = c.indices[k], &inner = c.indices[k + 1];
+      const bool is_one = outer.axis < 0 && inner.axis < 0 &&
+                          outer.a_stride == inner.extent * inner.a_stride &&
+                          outer.b_stride == inner.extent * inner.b_stride;
+      if (!is_one) {
+        ++k;
+        continue;
+      }
+      inner.extent = outer.extent * inner.extent;
+      c.indices.erase(c.indices.begin() + static_cast<std::ptrdiff_t>(k));
+    }
   }
 
   /// Threads share out the outermost axis. Shared out by columns are few rows of many columns,

@@ -1,0 +1,131 @@
+// Operands that a contraction would read in a bad order are copied in a better one, where each of
+// their elements is used many times:
+//
+//   summed axes      contract(x[n, t, v], y[t, n, h]) over n and t: y as [n, t, h], so that both
+//                    run through them in one go
+//   a scan's weight  a captured operand whose last axis is summed: it would be turned over in every
+//                    turn, and is once, before the scan
+//
+// `simplify` makes every transposed operand a matter of letters; a transpose that is an operand of
+// a contraction or a scan from here on is a copy (fuse stores it).
+#include <algorithm>
+
+#include "ir/graph/rewriter.h"
+#include "passes/graph/turns.h"
+
+namespace dlc {
+
+namespace {
+
+bool has(const std::string& s, char c) { return s.find(c) != std::string::npos; }
+
+std::vector<std::int64_t> order_of(const std::string& from, const std::string& to) {
+  std::vector<std::int64_t> perm;
+  for (const char letter : to) perm.push_back(static_cast<std::int64_t>(from.find(letter)));
+  return perm;
+}
+
+/// A dimension of a copied operand's partner that makes each element be used at least so often.
+constexpr std::int64_t kFewUses = 32;
+
+bool is_used_often(const Graph& g, Value other, const std::string& letters,
+                   const std::string& summed) {
+  std::int64_t uses = 1;
+  for (std::size_t k = 0; k < letters.size(); ++k)
+    if (const Dim& d = g.type(other).shape[k]; !has(summed, letters[k]) && d.is_constant())
+      uses *= d.value();
+  return uses >= kFewUses;
+}
+
+/// The letters of `s` that are in `of`, in their order.
+std::string common(const std::string& s, const std::string& of) {
+  std::string result;
+  for (const char c : s)
+    if (has(of, c)) result += c;
+  return result;
+}
+
+Value order_sums(GraphBuilder& b, const Node& n, const std::vector<Value>& operands) {
+  const std::string letters[2] = {n.str_attr("lhs"), n.str_attr("rhs")};
+  std::string summed;
+  for (const char c : common(letters[0], letters[1]))
+    if (!has(n.str_attr("out"), c)) summed += c;
+  if (summed.size() < 2) return {};
+  const std::string orders[2] = {common(letters[0], summed), common(letters[1], summed)};
+  if (orders[0] == orders[1]) return {};
+  // The one with fewer axes of its own, the second of equals, is copied in the other's order.
+  const auto size = [&](int k) {
+    std::int64_t own = 1;
+    for (const Dim& d : b.type(operands[static_cast<std::size_t>(k)]).shape)
+      if (d.is_constant()) own *= d.value();
+    return own;
+  };
+  const int copied = size(0) < size(1) ? 0 : 1, kept = 1 - copied;
+  if (letters[kept].find(orders[kept]) == std::string::npos ||
+      !is_used_often(b.graph(), operands[static_cast<std::size_t>(kept)], letters[kept], summed))
+    return {};
+  std::string to = orders[kept];
+  for (const char c : letters[copied])
+    if (!has(summed, c)) to += c;
+  std::vector<Value> now = operands;
+  Value& operand = now[static_cast<std::size_t>(copied)];
+  operand = b.transpose(operand, order_of(letters[copied], to));
+  return b.contract(now[0], now[1], copied == 0 ? to : letters[0], copied == 1 ? to : letters[1],
+                    n.str_attr("out"));
+}
+
+RewrittenScan turn_weights(GraphBuilder& b, const Node& old) {
+  Node n = old;
+  const Scan s(n);
+  Graph body = s.body;
+  bool changed = false;
+  for (std::size_t k = s.carried + s.scanned; k < s.operands(); ++k) {
+    const Value in = s.input(k);
+    const Type type = s.body.type(in);
+    const bool is_matrix = type.rank() == 2 && type.shape[0].is_constant() &&
+                           type.shape[1].is_constant() && type.shape[0].value() >= kFewUses &&
+                           type.shape[1].value() >= kFewUses;
+    if (!is_matrix) continue;
+    // All its users sum over its last axis.
+    bool turned = true, any = false;
+    for (const Node& user : body.nodes)
+      for (std::size_t o = 0; o < user.operands.size(); ++o) {
+        if (!(user.operands[o] == in)) continue;
+        any = true;
+        turned = turned && user.op == Op::contract &&
+                 !has(user.str_attr("out"), user.str_attr(o == 0 ? "lhs" : "rhs").back());
+      }
+    for (const GraphOutput& out : body.outputs) turned = turned && !(out.value == in);
+    if (!any || !turned) continue;
+    for (Node& user : body.nodes)
+      for (std::size_t o = 0; o < user.operands.size(); ++o)
+        if (user.operands[o] == in) {
+          const char* key = o == 0 ? "lhs" : "rhs";
+          std::string letters = user.str_attr(key);
+          std::reverse(letters.begin(), letters.end());
+          user.attrs[key] = letters;
+        }
+    std::swap(body[in].type.shape[0], body[in].type.shape[1]);
+    n.operands[k] = b.transpose(n.operands[k], {1, 0});
+    changed = true;
+  }
+  if (!changed) {
+    b.graph().nodes.push_back(old);
+    return {Value{static_cast<std::uint32_t>(b.graph().nodes.size() - 1)}, {}};
+  }
+  const Value scan = make_scan(b, std::move(body), n.operands, s.length, s.reverse);
+  b.graph()[scan].name = n.name;
+  return {scan, {}};
+}
+
+}  // namespace
+
+Graph run_relayout(const Graph& old) {
+  const Graph ordered = rewrite(
+      old, [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) {
+        return g[v].op == Op::contract ? order_sums(b, g[v], operands) : Value{};
+      });
+  return rewrite_scans(ordered, turn_weights);
+}
+
+}  // namespace dlc
