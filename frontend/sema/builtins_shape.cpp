@@ -186,6 +186,47 @@ Val iota(Evaluator& ev, Frame& f, const Args& a, Span span) {
       {{"shape", Shape{*n}}, {"axis", std::int64_t{0}}, {"element", std::string(name(e))}}, span);
 }
 
+/// A sum of products by letters: `einsum("nij,njk->nik", a, b)`.
+Val einsum(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  Program* p = program_of(ev, f, span);
+  const auto* text = a[0].value.get<std::string>();
+  if (p && !text)
+    return ev.report(Diag::bad_argument, a[0].span,
+                     "the letters of `einsum` are a string: \"nij,njk->nik\"");
+  if (!p) return Poison{};
+  std::string letters;
+  for (const char c : *text)
+    if (c != ' ') letters += c;
+  const std::size_t comma = letters.find(','), arrow = letters.find("->");
+  if (comma == std::string::npos || arrow == std::string::npos || comma > arrow)
+    return ev.report(Diag::bad_argument, a[0].span,
+                     fmt::format("`{}` is no einsum of two tensors", *text),
+                     "a letter for each axis: \"nij,njk->nik\"");
+  const std::string lhs = letters.substr(0, comma), rhs = letters.substr(comma + 1, arrow - comma - 1),
+                    out = letters.substr(arrow + 2);
+  const auto operands = ev.promoted(*p, a[1], a[2], true, span);
+  if (!operands) return Poison{};
+  Value x = operands->first, y = operands->second;
+  // A letter that only one of the three has is summed over beforehand, or wrong.
+  const auto sum_own = [&](Value v, std::string& own, const std::string& other) {
+    std::vector<std::int64_t> axes;
+    std::string kept;
+    for (std::size_t k = 0; k < own.size() && k < p->type(v).shape.size(); ++k)
+      if (other.find(own[k]) == std::string::npos && out.find(own[k]) == std::string::npos)
+        axes.push_back(static_cast<std::int64_t>(k));
+      else
+        kept += own[k];
+    if (axes.empty()) return v;
+    own = kept;
+    p->b.set_loc(ev.loc(span));
+    return p->b.reduce(Op::reduce_sum, v, axes);
+  };
+  std::string l = lhs, r = rhs;
+  if (l.size() == p->type(x).shape.size()) x = sum_own(x, l, rhs);
+  if (r.size() == p->type(y).shape.size()) y = sum_own(y, r, lhs);
+  return ev.emit(*p, Op::contract, {x, y}, {{"lhs", l}, {"rhs", r}, {"out", out}}, span);
+}
+
 Val random_uniform(Evaluator& ev, Frame& f, const Args& a, Span span) {
   Program* p = program_of(ev, f, span);
   const auto shape = p ? ev.shape_of(a[0].value, a[0].span) : std::nullopt;
@@ -205,6 +246,10 @@ std::vector<Builtin> shape_builtins() {
   return {
       {"broadcast_to", {"x", "shape"}, "repeats x along new and 1-sized axes", broadcast_to},
       {"concat", {"parts", "axis"}, "a list of tensors one after the other along an axis", concat},
+      {"einsum",
+       {"letters", "a", "b"},
+       "the sum of products over the letters that only the operands have: \"nij,njk->nik\"",
+       einsum},
       {"gather",
        {"x", "places", "axis"},
        "x at the places of an integer tensor along an axis",

@@ -198,11 +198,10 @@ class Evaluator {
   Val captured(Program& p, Val v);
   struct ScanLoop;
   Val eval_scan(const ast::Scan& e, Span span, Frame& f);
-  std::optional<std::size_t> scanned_axis(const TensorRef& t, const Dim& length,
-                                          const ast::Expr& along, Span span);
+  std::optional<std::size_t> scanned_axis(const ScanLoop& s, const TensorRef& t, Span span);
   bool enter_scanned(ScanLoop& s);
   bool enter_carried(ScanLoop& s);
-  std::optional<bool> scan_options(const ast::Scan& e, Frame& f);
+  std::optional<bool> scan_options(const ast::Scan& e, Frame& f, std::optional<std::size_t>& axis);
   Val finish_scan(ScanLoop& s, bool reverse);
   Value moved(Program& p, Value v, std::size_t from, std::size_t to, Span span);
   void run_yield(const ast::Yield& y, Span span, Frame& f);

@@ -326,6 +326,9 @@ Val Evaluator::eval_range(const ast::Binary& e, Span span, Frame& f) {
 Val Evaluator::binary(const std::string& op, const Bound& a, const Bound& b, Span span,
                       Span op_span, Frame& f) {
   if (a.value.poisoned() || b.value.poisoned()) return Poison{};
+  // Whether an argument was given: `mask == none` is known while compiling.
+  if ((op == "==" || op == "!=") && (a.value.get<None>() || b.value.get<None>()))
+    return (a.value.get<None>() && b.value.get<None>()) == (op == "==");
   const bool tensors = a.value.get<TensorRef>() || b.value.get<TensorRef>();
   // Lists with a matmul between them are matrices.
   if (tensors || (op == "@" && f.program)) {

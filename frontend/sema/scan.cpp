@@ -13,6 +13,7 @@ struct Evaluator::ScanLoop {
   Span span;
   Frame& outside;
   Dim length;
+  std::optional<std::size_t> given_axis;  // the option
   std::size_t axis = 0;  // of the turns in the first scanned tensor, and in what is yielded
   Program body;
   Frame inside;
@@ -28,11 +29,21 @@ struct Evaluator::ScanLoop {
   }
 };
 
-/// The axis of `t` that has the extent `length`, by its name where several have.
-std::optional<std::size_t> Evaluator::scanned_axis(const TensorRef& t, const Dim& length,
-                                                   const ast::Expr& along, Span span) {
+/// The axis of `t` that the turns go along: the one given, or the one that has their number; by its
+/// name where several have.
+std::optional<std::size_t> Evaluator::scanned_axis(const ScanLoop& s, const TensorRef& t,
+                                                   Span span) {
+  const Dim& length = s.length;
+  const ast::Expr& along = *s.e.along;
   const Program& p = *t.program;
   const Shape& shape = p.type(t.value).shape;
+  if (const auto given = s.given_axis) {
+    if (*given < shape.size() && shape[*given] == length) return *given;
+    report(Diag::scan_axis, span,
+           fmt::format("axis {} of {} has not the extent {}", *given, describe_shape(p, t.value),
+                       length.str()));
+    return std::nullopt;
+  }
   const auto* name = std::get_if<ast::NameRef>(&along.node);
   std::vector<std::size_t> equal, named;
   for (std::size_t k = 0; k < shape.size(); ++k) {
@@ -52,7 +63,7 @@ std::optional<std::size_t> Evaluator::scanned_axis(const TensorRef& t, const Dim
     report(Diag::scan_axis, span,
            fmt::format("{} axes of {} have the extent {}", equal.size(), describe_shape(p, t.value),
                        text),
-           "name the dimension in the type of what is scanned: `xs: f32[N, T, n]`");
+           "say which: `scan (...; axis: 1)`, or name the dimension in a type: `xs: f32[N, T, n]`");
   return std::nullopt;
 }
 
@@ -65,8 +76,8 @@ bool Evaluator::enter_scanned(ScanLoop& s) {
     s.inside.slots.erase(entry.name.text);
     const Val v = eval(*entry.value, s.outside);
     const auto t = tensor(p, v, entry.value->span);
-    const auto axis =
-        t ? scanned_axis(p.ref(*t), s.length, *s.e.along, entry.value->span) : std::nullopt;
+    const std::optional<std::size_t> axis =
+        t ? scanned_axis(s, p.ref(*t), entry.value->span) : std::nullopt;
     good = good && axis;
     if (!axis) continue;
     if (&entry == s.e.scanned.data()) s.axis = *axis;
@@ -128,16 +139,28 @@ bool Evaluator::enter_carried(ScanLoop& s) {
 }
 
 /// Whether the turns go from the last to the first; nullopt after a report.
-std::optional<bool> Evaluator::scan_options(const ast::Scan& e, Frame& f) {
+std::optional<bool> Evaluator::scan_options(const ast::Scan& e, Frame& f,
+                                            std::optional<std::size_t>& axis) {
   bool reverse = false, good = true;
   for (const ast::Scan::Entry& option : e.options) {
     const Val v = eval(*option.value, f);
-    if (option.name.text != "reverse") {
-      const std::string near = nearest(option.name.text, {"reverse"});
+    if (option.name.text == "axis") {
+      const Dim* d = v.get<Dim>();
+      if (d && d->is_constant() && d->value() >= 0) {
+        axis = static_cast<std::size_t>(d->value());
+      } else {
+        if (!v.poisoned())
+          report(Diag::bad_argument, option.value->span,
+                 fmt::format("`axis` is an integer from 0, this is {}", describe(v)));
+        good = false;
+      }
+    } else if (option.name.text != "reverse") {
+      const std::string near = nearest(option.name.text, {"reverse", "axis"});
       report(Diag::unknown_argument, option.name.span,
              fmt::format("a scan has no option `{}`", option.name.text),
-             near.empty() ? "`reverse: true` goes from the last slice to the first"
-                          : "did you mean `reverse`?");
+             near.empty() ? "`reverse: true` goes from the last slice to the first, `axis: 1` says "
+                            "which axis the turns are"
+                          : fmt::format("did you mean `{}`?", near));
       good = false;
     } else if (const bool* b = v.get<bool>()) {
       reverse = *b;
@@ -155,12 +178,14 @@ Val Evaluator::eval_scan(const ast::Scan& e, Span span, Frame& f) {
   if (!f.program)
     return report(Diag::not_static, span, "a scan runs with the model; here values are static",
                   "`for i in 0..n { }` loops while compiling");
-  const auto reverse = scan_options(e, f);
+  std::optional<std::size_t> axis;
+  const auto reverse = scan_options(e, f, axis);
   const Val along = eval(*e.along, f);
   const auto length = dim_of(along, e.along->span);
   if (!length) return Poison{};
   ScanLoop s(e, span, f);
   s.length = s.body.turns = *length;
+  s.given_axis = axis;
   bool good = enter_scanned(s);
   good = enter_carried(s) && good && reverse;
   if (!good) {
