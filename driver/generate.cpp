@@ -1,6 +1,8 @@
 // dlc generate: text from a language model, one token after the other.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "driver/api/vocabulary.h"
 #include "driver/options.h"
 #include "driver/verbs.h"
@@ -27,9 +29,44 @@ std::string token_input(const Module& m) {
   throw UserError(fmt::format("{}: the outputs of `{}` need no tokens", m.file, m.model_name));
 }
 
+/// A sentence of the one side as one of the other, by an output of the model that is its tokens.
+void translate(const GenerateOptions& o, const Compilation& c, const ModelPairs& pairs) {
+  const Module& m = c.module();
+  const std::vector<std::string>& options = pairs.source.source.options;
+  std::vector<std::int32_t> tokens =
+      encode(options[1], o.prompt, {"", options[2], "", "", "1"}, pairs.source.vocabulary);
+  constexpr std::int32_t kEndToken = 2;
+  tokens.push_back(kEndToken);
+  if (static_cast<std::int64_t>(tokens.size()) > pairs.steps)
+    throw UserError(fmt::format("--prompt has {} tokens, the model reads at most {}",
+                                tokens.size() - 1, pairs.steps - 1));
+  ThreadPool pool(o.run.thread_count());
+  TensorMap tensors = o.run.parameters(c, pool);
+  Tensor& sentence = tensors[pairs.input] = Tensor(DLC_I32, {1, pairs.steps});
+  std::fill_n(sentence.as<std::int32_t>(), pairs.steps, 0);
+  std::copy(tokens.begin(), tokens.end(), sentence.as<std::int32_t>());
+  if (!pairs.lengths.empty()) {
+    Tensor& length = tensors[pairs.lengths] = Tensor(DLC_I32, {1});
+    *length.as<std::int32_t>() = static_cast<std::int32_t>(tokens.size());
+  }
+  const auto code = compile_graph(m.predict, c.options());
+  const TensorMap outputs = run_graph(code->program(), tensors, o.run.seed_of(m), pool);
+  for (const auto& [name, t] : outputs) {
+    if (t.dtype() != DLC_I32 || t.shape().size() != 2) continue;
+    std::vector<std::int32_t> words;
+    for (std::int64_t k = 0; k < t.size() && t.at(k) != kEndToken; ++k)
+      words.push_back(static_cast<std::int32_t>(t.at(k)));
+    fmt::print("{}\n", decode(pairs.target.source.options[1], words, pairs.target.vocabulary));
+    return;
+  }
+  throw UserError(fmt::format("{}: no output of `{}` is a sentence, i32[N, T]", m.file, m.model_name));
+}
+
 void generate(const GenerateOptions& o) {
   const Compilation c = o.model.compile();
   const Module& m = c.module();
+  if (m.has_model)
+    if (const auto pairs = model_pairs(c)) return translate(o, c, *pairs);
   const auto text = m.has_model ? model_text(c) : std::nullopt;
   if (!text)
     throw UserError(fmt::format(

@@ -36,7 +36,7 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   };
   frontend.count_tokens = [&c](const FileSource& text) {
     return static_cast<std::int64_t>(
-        read_text(text.reader, c.locate(text), text.options).vocabulary.tokens.size());
+        read_vocabulary(text.reader, c.locate(text), text.options).tokens.size());
   };
   const StageClock clock;
   Diagnostics diagnostics;

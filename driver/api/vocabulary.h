@@ -15,7 +15,16 @@ struct ModelText {
 /// Of the sequences that the model is trained on; nullopt without such. UserError as read_text().
 std::optional<ModelText> model_text(const Compilation& c);
 
-/// What a checkpoint of the model says beside its tensors: "vocabulary", a JSON list.
+/// Of the pairs of sentences that the model is trained on.
+struct ModelPairs {
+  ModelText source, target;
+  std::string input, lengths;  // the model's inputs for a sentence and its length; or ""
+  std::int64_t steps = 0;
+};
+std::optional<ModelPairs> model_pairs(const Compilation& c);
+
+/// What a checkpoint of the model says beside its tensors: "vocabulary", "vocabulary.source"
+/// and "vocabulary.target", JSON lists of tokens.
 Metadata checkpoint_metadata(const Compilation& c);
 /// A UserError that names the first difference when the checkpoint was made with another
 /// vocabulary.

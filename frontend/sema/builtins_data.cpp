@@ -154,6 +154,28 @@ Val text(const char* reader, Evaluator& ev, const Args& a, Span span) {
 Val chars(Evaluator& ev, Frame&, const Args& a, Span span) { return text("chars", ev, a, span); }
 Val words(Evaluator& ev, Frame&, const Args& a, Span span) { return text("words", ev, a, span); }
 
+/// One side of pairs of sentences.
+Val pairs(Evaluator& ev, Frame&, const Args& a, Span span) {
+  const auto* path = a[0].value.get<std::string>();
+  const Dim* side = a[1].value.get<Dim>();
+  const auto* unit = a[2].value.get<std::string>();
+  const bool* lower = a[3].value.get<bool>();
+  const bool good = path && side && side->is_constant() && side->value() >= 0 &&
+                    side->value() <= 1 && (is_none(a[2]) || (unit && (*unit == "words" || *unit == "chars"))) &&
+                    lower;
+  if (!good)
+    return ev.report(Diag::bad_argument, span,
+                     "`pairs` takes a path, the side (0 or 1), the unit (\"words\" or \"chars\") and "
+                     "`lower`",
+                     "for instance `pairs(\"phrases.tsv\", 0)`");
+  FileSource file;
+  file.input = file.path = *path;
+  file.reader = "pairs";
+  file.options = {std::to_string(side->value()), unit ? *unit : "words", *lower ? "true" : "", "", ""};
+  file.loc = ev.loc(span);
+  return std::make_shared<const FileSource>(std::move(file));
+}
+
 const FileSource* text_of(Evaluator& ev, const Bound& b, const char* function) {
   if (const auto* t = b.value.get<std::shared_ptr<const FileSource>>()) return t->get();
   ev.report(Diag::bad_argument, b.span,
@@ -182,6 +204,33 @@ Val read_tokens(Evaluator& ev, Frame& f, const Bound& b, Span span, const char* 
     return ev.report(Diag::misplaced_statement, span,
                      fmt::format("`{}` reads a file; it belongs into a data block", function));
   return ev.data_file(t->reader, t->path, t->options, b.span, f);
+}
+
+Val read_side(Evaluator& ev, Frame& f, const Args& a, Span span, const char* what) {
+  const FileSource* t = text_of(ev, a[0], what);
+  if (!t) return Poison{};
+  if (t->reader != "pairs")
+    return ev.report(Diag::bad_argument, a[0].span,
+                     fmt::format("`{}` takes a side of pairs: `pairs(\"phrases.tsv\", 0)`", what));
+  FileSource side = *t;
+  if (!is_none(a[1])) {
+    const Dim* steps = a[1].value.get<Dim>();
+    if (!steps || !steps->is_constant() || steps->value() < 1)
+      return ev.report(Diag::bad_argument, a[1].span, "`steps` is an integer from 1");
+    side.options[3] = std::to_string(steps->value());
+  }
+  side.options[4] = what;
+  if (f.place != Place::Data)
+    return ev.report(Diag::misplaced_statement, span,
+                     fmt::format("`{}` reads a file; it belongs into a data block", what));
+  return ev.data_file(side.reader, side.path, side.options, a[0].span, f);
+}
+
+Val sentences(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  return read_side(ev, f, a, span, "sentences");
+}
+Val lengths(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  return read_side(ev, f, a, span, "lengths");
 }
 
 Val tokens(Evaluator& ev, Frame& f, const Args& a, Span span) {
@@ -255,11 +304,24 @@ std::vector<Builtin> data_builtins() {
       {"fresh", {"layer"}, "the same layer with parameters of its own", fresh},
       {"idx", {"path"}, "the array of an IDX file, plain or gz", idx},
       {"int", {"x"}, "a static number as an integer, truncated", integer},
+      {"lengths",
+       {"side", "steps=none"},
+       "in a data block: how many tokens each sentence has, its end included",
+       lengths},
       {"npy", {"path"}, "the array of a NumPy file", npy},
+      {"pairs",
+       {"path", "side", "unit=none", "lower=false"},
+       "one side (0 or 1) of a file of pairs of sentences, a line each with a tab between them",
+       pairs},
       {"pictures",
        {"path", "size=none", "channels=3"},
        "u8[n, channels, height, width] of a folder of PNG and JPEG files, or of folders of them",
        pictures},
+      {"sentences",
+       {"side", "steps=none"},
+       "in a data block: i32[n, steps] of one side of pairs: its tokens, 2 for the end, 0 after it; 1 "
+       "is for the beginning, 3 for the unknown",
+       sentences},
       {"sequences",
        {"text", "steps", "shift=0"},
        "in a data block: the tokens of a text in rows of so many, or those that come next (shift: "

@@ -186,6 +186,7 @@ Val Evaluator::eval_scan(const ast::Scan& e, Span span, Frame& f) {
   ScanLoop s(e, span, f);
   s.length = s.body.turns = *length;
   s.given_axis = axis;
+  s.axis = axis.value_or(0);
   bool good = enter_scanned(s);
   good = enter_carried(s) && good && reverse;
   if (!good) {

@@ -41,11 +41,12 @@ FileContent open_file(const std::string& reader, const std::string& path,
   if (reader == "tsv") return read_csv(path, '\t', options, only_header);
   if (reader == "pictures") return read_pictures(path, options, only_header);
   if (reader == "classes") return read_classes(path, only_header);
+  if (reader == "pairs") return read_pairs(path, options, only_header);
   if (reader == "chars" || reader == "words")
     return read_token_numbers(reader, path, options, only_header);
   throw UserError(
       fmt::format("{}: there is no reader `{}`; the readers are idx, npy, csv, tsv, pictures, "
-                  "classes, chars and words",
+                  "classes, chars, words and pairs",
                   path, reader));
 }
 

@@ -25,6 +25,7 @@ std::string find_data_file(const std::string& path, const std::string& model_dir
 ///   "pictures"  a folder of PNG and JPEG files, or of folders of them: channels (1 or 3), and the
 ///               height and width that each is brought to; 0, 0: all have one size
 ///   "chars"     or "words": a text as numbers of its tokens, i32[n]; options in text.h
+///   "pairs"     one side of pairs of sentences; options in text.h
 ///   "classes"   of the pictures in a folder of folders: which folder each is in
 FileHeader probe_file(const std::string& reader, const std::string& path,
                       const std::vector<std::string>& options);

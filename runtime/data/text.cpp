@@ -145,7 +145,22 @@ Vocabulary vocabulary_of(const std::vector<std::string>& tokens, const TextOptio
   return v;
 }
 
-std::vector<std::int32_t> numbers_of(const std::vector<std::string>& tokens, const Vocabulary& v,
+}  // namespace
+
+std::string text_of_file(const std::string& path) {
+  ByteReader in(path);
+  std::string text;
+  constexpr std::size_t kChunk = 1 << 16;
+  for (;;) {
+    const std::size_t had = text.size();
+    text.resize(had + kChunk);
+    const std::size_t got = in.read_some(text.data() + had, kChunk);
+    text.resize(had + got);
+    if (got == 0) return text;
+  }
+}
+
+std::vector<std::int32_t> number_tokens(const std::vector<std::string>& tokens, const Vocabulary& v,
                                      const std::string& where) {
   std::map<std::string_view, std::int32_t> number;
   for (std::size_t k = 0; k < v.tokens.size(); ++k)
@@ -163,31 +178,28 @@ std::vector<std::int32_t> numbers_of(const std::vector<std::string>& tokens, con
   return result;
 }
 
-std::string content_of(const std::string& path) {
-  ByteReader in(path);
-  std::string text;
-  constexpr std::size_t kChunk = 1 << 16;
-  for (;;) {
-    const std::size_t had = text.size();
-    text.resize(had + kChunk);
-    const std::size_t got = in.read_some(text.data() + had, kChunk);
-    text.resize(had + got);
-    if (got == 0) return text;
-  }
+std::vector<std::string> split_text(const std::string& reader, const std::string& text,
+                                    const std::vector<std::string>& options,
+                                    const std::string& where) {
+  return tokens_of(reader, text, TextOptions(options), where);
 }
 
-}  // namespace
+Vocabulary read_vocabulary(const std::string& reader, const std::string& path,
+                           const std::vector<std::string>& options) {
+  return reader == "pairs" ? read_pair_vocabulary(path, options)
+                           : read_text(reader, path, options).vocabulary;
+}
 
 Text read_text(const std::string& reader, const std::string& path,
                const std::vector<std::string>& options) {
   const TextOptions o(options);
-  const std::vector<std::string> tokens = tokens_of(reader, content_of(path), o, path);
+  const std::vector<std::string> tokens = tokens_of(reader, text_of_file(path), o, path);
   if (tokens.empty()) throw UserError(fmt::format("{}: the text has no tokens", path));
   if (tokens.size() > static_cast<std::size_t>(INT32_MAX))
     throw UserError(fmt::format("{}: {} tokens are too many", path, tokens.size()));
   Text t;
   t.vocabulary = vocabulary_of(tokens, o);
-  t.numbers = numbers_of(tokens, t.vocabulary, path);
+  t.numbers = number_tokens(tokens, t.vocabulary, path);
   return t;
 }
 
@@ -196,7 +208,7 @@ std::vector<std::int32_t> encode(const std::string& reader, const std::string& t
                                  const Vocabulary& vocabulary) {
   TextOptions o(options);
   o.first = SIZE_MAX;
-  return numbers_of(tokens_of(reader, text, o, "the text given"), vocabulary, "the text given");
+  return number_tokens(tokens_of(reader, text, o, "the text given"), vocabulary, "the text given");
 }
 
 std::string decode(const std::string& reader, const std::vector<std::int32_t>& numbers,

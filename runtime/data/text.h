@@ -43,6 +43,28 @@ std::vector<std::int32_t> encode(const std::string& reader, const std::string& t
 std::string decode(const std::string& reader, const std::vector<std::int32_t>& numbers,
                    const Vocabulary& vocabulary);
 
+/// The pieces of `encode`: the tokens of a text, whose place messages name, and their numbers.
+std::vector<std::string> split_text(const std::string& reader, const std::string& text,
+                                    const std::vector<std::string>& options,
+                                    const std::string& where);
+std::vector<std::int32_t> number_tokens(const std::vector<std::string>& tokens,
+                                        const Vocabulary& vocabulary, const std::string& where);
+std::string text_of_file(const std::string& path);
+
+/// One side of a file of pairs, a line each with a tab between the two; empty lines and those that
+/// begin with # are left out. Options: side (0 or 1), unit (words or chars), lower ("true"), steps
+/// (of a row; "": the longest and its end), what ("tokens": i32[rows, steps], each sentence, kEnd,
+/// kPad; "lengths": i32[rows], the end included). UserError: a line without a tab.
+inline constexpr std::string_view kPad = "<pad>", kBegin = "<bos>", kEnd = "<eos>";
+FileContent read_pairs(const std::string& path, const std::vector<std::string>& options,
+                       bool only_header);
+/// kPad, kBegin, kEnd, kUnknown, then the tokens of that side in the order of their bytes.
+Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::string>& options);
+
+/// Of a text or one side of pairs.
+Vocabulary read_vocabulary(const std::string& reader, const std::string& path,
+                           const std::vector<std::string>& options);
+
 FileContent read_token_numbers(const std::string& reader, const std::string& path,
                                const std::vector<std::string>& options, bool only_header);
 
