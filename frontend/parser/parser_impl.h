@@ -213,6 +213,7 @@ class Parser {
   Stmt named(int& height);
   For for_loop(int& height);
   Watch watch();
+  bool begins_yield() const;
   Yield yield(int& height);
   ExprPtr value(int& height);
 

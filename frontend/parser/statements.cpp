@@ -98,7 +98,7 @@ Stmt Parser::statement(int& height) {
     s.node = std::move(*r);
   } else if (is_word("watch") && peek(1) == Tok::Name && !token(at_ + 1).newline_before) {
     s.node = watch();
-  } else if (is_word("yield") && begins_operand(at_ + 1) && !token(at_ + 1).newline_before) {
+  } else if (begins_yield()) {
     s.node = yield(height);
   } else if (is(Tok::For)) {
     s.node = for_loop(height);
@@ -188,6 +188,14 @@ Watch Parser::watch() {
     w.names.push_back(std::move(n));
   } while (take(Tok::Comma));
   return w;
+}
+
+/// `yield` is an ordinary name where nothing follows that could be a value.
+bool Parser::begins_yield() const {
+  if (!is_word("yield") || token(at_ + 1).newline_before) return false;
+  const Tok next = peek(1);
+  return begins_operand(at_ + 1) || next == Tok::LParen || next == Tok::LBracket ||
+         next == Tok::Minus || next == Tok::If || next == Tok::Not;
 }
 
 // yield: "yield" expr { "," expr }

@@ -11,11 +11,6 @@ import tempfile
 from pytorch_compare import np, torch, train  # exits where there is no PyTorch
 
 F = torch.nn.functional
-if hasattr(torch, "func"):
-    functional_call = torch.func.functional_call
-else:
-    functional_call = torch.nn.utils.stateless.functional_call
-
 N, T, INPUT, UNITS, CLASSES = 6, 9, 5, 8, 7
 
 SOURCE = """
@@ -33,25 +28,20 @@ train m on rows { optimizer = sgd(lr: 0.5); batch = 6 }
 
 
 def recurrent(kind, layers, both):
-    """The module of PyTorch with dlc's parameters."""
-    module = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[kind](
-        INPUT, UNITS, layers, batch_first=True, bidirectional=both)
+    """What PyTorch's modules call, with dlc's parameters."""
+    function = {"rnn": torch._VF.rnn_tanh, "gru": torch._VF.gru, "lstm": torch._VF.lstm}[kind]
 
     def loss(p, x, y, tokens, lengths):
-        weights, number = {}, 0
-        for layer in range(layers):
-            for suffix in ["", "_reverse"] if both else [""]:
-                number += 1
-                path = f"rnn_1.unroll_{number}.{kind}_cell_1."
-                bias = p[path + "b"]
-                hidden = torch.zeros_like(bias)
-                if kind == "gru":
-                    hidden = torch.cat([hidden[:2 * UNITS], p[path + "b_h"]])
-                weights[f"weight_ih_l{layer}{suffix}"] = p[path + "w_x"].T
-                weights[f"weight_hh_l{layer}{suffix}"] = p[path + "w_h"].T
-                weights[f"bias_ih_l{layer}{suffix}"] = bias
-                weights[f"bias_hh_l{layer}{suffix}"] = hidden
-        out, _ = functional_call(module.to(x.dtype), weights, (x,))
+        weights = []
+        for number in range(1, layers * (2 if both else 1) + 1):
+            path = f"rnn_1.unroll_{number}.{kind}_cell_1."
+            bias = p[path + "b"]
+            hidden = torch.zeros_like(bias)
+            if kind == "gru":
+                hidden = torch.cat([hidden[:2 * UNITS], p[path + "b_h"]])
+            weights += [p[path + "w_x"].T.contiguous(), p[path + "w_h"].T.contiguous(), bias, hidden]
+        start = torch.zeros(layers * (2 if both else 1), N, UNITS, dtype=x.dtype)
+        out = function(x, (start, start) if kind == "lstm" else start, weights, True, layers, 0.0, True, both, True)[0]
         return ((out - y) ** 2).mean()
 
     cell = f"{kind}_cell(8" + (", reset_after: true)" if kind == "gru" else ")")

@@ -1,0 +1,157 @@
+// Language models and translation, as a user runs them.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "tests/e2e/process.h"
+#include "tests/e2e/train_log.h"
+
+using json = nlohmann::json;
+
+namespace {
+
+/// The least perplexity of an epoch.
+double best_perplexity(const std::string& model, const std::vector<std::string>& more) {
+  const TempDir dir;
+  std::vector<std::string> args{"train", example(model), "--log", dir.path("log")};
+  args.insert(args.end(), more.begin(), more.end());
+  REQUIRE(dlc_command(args).exit_code == 0);
+  double best = INFINITY;
+  std::istringstream lines(read_all(dir.path("log")));
+  for (std::string line; std::getline(lines, line);)
+    if (const json entry = json::parse(line); entry.contains("train"))
+      best = std::min(best, entry["train"]["perplexity"].get<double>());
+  MESSAGE(model, ": perplexity ", best);
+  return best;
+}
+
+std::string generate(const std::string& model, const std::string& parameters,
+                     const std::vector<std::string>& more) {
+  std::vector<std::string> args{"generate", example(model), "--load", parameters};
+  args.insert(args.end(), more.begin(), more.end());
+  const Finished f = dlc_command(args);
+  CHECK_MESSAGE(f.exit_code == 0, f.err);
+  return f.out;
+}
+
+const std::string kShortRnn = R"(
+const text = chars("corpus.txt")
+data corpus {
+  tokens = sequences(text, 6)
+  next   = sequences(text, 6, shift: 1)
+}
+model m {
+  input  tokens: i32[N, T]
+  target next:   i32[N, T]
+  carry h: f32[N, 16] = zeros()
+  out = unroll(gru_cell(16))(one_hot(tokens, vocabulary(text)), h)
+  h <- out[1]
+  output logits = out[0] |> dropout(0.1) |> dense(vocabulary(text))
+  loss = cross_entropy(logits, next)
+}
+train m on corpus { optimizer = adam(lr: 0.01); clip = global_norm(1.0); batch = 4; epochs = 30 }
+)";
+
+std::string corpus() {
+  std::string text;
+  for (int k = 0; k < 60; ++k) text += "the cat sat on the mat. ";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("recurrent language models reach the book's perplexity") {
+  // PyTorch: 1.23, 1.09 and 1.06.
+  CHECK(best_perplexity("rnn.dl", {}) <= 1.3);
+  CHECK(best_perplexity("gru.dl", {}) <= 1.12);
+  CHECK(best_perplexity("lstm.dl", {}) <= 1.12);
+}
+
+TEST_CASE("generated text reads like the corpus, and is that of the seed") {
+  const TempDir dir;
+  dir.write("corpus.txt", corpus());
+  const std::string model = dir.write("m.dl", kShortRnn), saved = dir.path("m.safetensors");
+  REQUIRE(dlc_command({"train", model, "--save", saved}).exit_code == 0);
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"generate", model, "--load", saved, "--prompt", "the c"});
+    return dlc_command(more);
+  };
+  CHECK(run({"--greedy", "--length", "40"}).out ==
+        "the cat sat on the mat. the cat sat on the ma\n");
+  const std::string drawn = run({"--seed", "3", "--length", "60"}).out;
+  CHECK(run({"--seed", "3", "--length", "60"}).out == drawn);
+  CHECK(run({"--seed", "3", "--length", "60", "--threads", "1"}).out == drawn);
+  CHECK(run({"--top-k", "1", "--length", "19"}).out == "the cat sat on the mat. \n");
+
+  // Another text has another vocabulary.
+  dir.write("corpus.txt", corpus() + "a dog!");
+  const Finished other = run({"--greedy"});
+  CHECK(other.exit_code == 1);
+  CHECK(other.err.find("another vocabulary") != std::string::npos);
+  CHECK(dlc_command({"generate", example("mlp.dl"), "--prompt", "x"}).exit_code == 1);
+}
+
+TEST_CASE("training on sequences has the same bits on one thread and two") {
+  const TempDir dir;
+  dir.write("corpus.txt", corpus());
+  const std::string model = dir.write("m.dl", kShortRnn);
+  for (const std::string consecutive : {"true", "false"}) {
+    std::string first;
+    for (const std::string threads : {"1", "2"}) {
+      const std::string saved = dir.path("p" + threads);
+      REQUIRE(dlc_command({"train", model, "--set", "consecutive=" + consecutive, "--epochs", "3",
+                           "--threads", threads, "--save", saved})
+                  .exit_code == 0);
+      if (first.empty())
+        first = read_all(saved);
+      else
+        CHECK(read_all(saved) == first);
+    }
+  }
+}
+
+TEST_CASE("one compilation serves every length") {
+  const TempDir dir;
+  dir.write("corpus.txt", corpus());
+  std::string text = kShortRnn;
+  const std::string model = dir.write("m.dl", text);
+  REQUIRE(dlc_command({"train", model, "--epochs", "1"}).exit_code == 0);
+  for (std::size_t at = 0; (at = text.find("text, 6", at)) != std::string::npos; ++at)
+    text.replace(at, 7, "text, 50");
+  const std::string longer = dir.write("longer.dl", text);
+  const Finished f = dlc_command({"train", longer, "--epochs", "1", "--time-passes"});
+  CHECK(f.exit_code == 0);
+  const std::string all = f.out + f.err;
+  // Of the two the data alone differ: the step is what it was.
+  CHECK_MESSAGE(all.find("cache hit") != std::string::npos, all);
+}
+
+TEST_CASE("translation learns its phrases") {
+  const TempDir dir;
+  const std::string saved = dir.path("t.safetensors"), model = example("seq2seq_attention.dl");
+  REQUIRE(dlc_command({"train", model, "--save", saved}).exit_code == 0);
+  const Finished eval = dlc_command({"eval", model, "--load", saved, "--json"});
+  CHECK(json::parse(eval.out)["exact"] >= 0.95);
+  CHECK(generate("seq2seq_attention.dl", saved, {"--prompt", "thank you"}) == "danke\n");
+  CHECK(generate("seq2seq_attention.dl", saved, {"--prompt", "where is the station ?"}) ==
+        "wo ist der Bahnhof?\n");
+}
+
+TEST_CASE("the other models of sequences train") {
+  for (const char* model :
+       {"deep_rnn.dl", "bidirectional_rnn.dl", "rnn_from_scratch.dl", "char_transformer.dl",
+        "word2vec.dl", "sentiment_rnn.dl", "sentiment_cnn.dl"}) {
+    CAPTURE(model);
+    const TempDir dir;
+    REQUIRE(dlc_command({"train", example(model), "--epochs", "4", "--log", dir.path("log")})
+                .exit_code == 0);
+    std::vector<double> losses;
+    std::istringstream lines(read_all(dir.path("log")));
+    for (std::string line; std::getline(lines, line);)
+      if (const json entry = json::parse(line); entry.contains("train"))
+        losses.push_back(entry["train"]["loss"].get<double>());
+    REQUIRE(losses.size() == 4);
+    CHECK(losses.back() < losses.front());
+  }
+}
