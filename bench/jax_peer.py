@@ -68,6 +68,60 @@ def parameters(sizes):
             for n, m in zip(sizes, sizes[1:])]
 
 
+VOCABULARY, HIDDEN, STEPS = 1027, 256, 35
+
+
+def cell(kind, p, s, x):
+    w_x, w_h, b = p
+    if kind == "rnn":
+        h = jnp.tanh(x @ w_x + s @ w_h + b)
+        return h, h
+    if kind == "gru":
+        from_x, from_h = jnp.split(x @ w_x + b, 3, 1), jnp.split(s @ w_h, 3, 1)
+        r, z = (jax.nn.sigmoid(from_x[k] + from_h[k]) for k in (0, 1))
+        h = (1 - z) * jnp.tanh(from_x[2] + r * from_h[2]) + z * s
+        return h, h
+    h, c = s
+    i, f, g, o = jnp.split(x @ w_x + h @ w_h + b, 4, 1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return (h, c), h
+
+
+class LanguageModel:
+    """The recurrent models of the section `sequences`, by lax.scan."""
+
+    def __init__(self, kind, batch):
+        random = np.random.default_rng(1)
+        gates = {"rnn": 1, "gru": 3, "lstm": 4}[kind]
+        draw = lambda *shape: jnp.asarray(random.normal(scale=0.05, size=shape), jnp.float32)
+        self.params = ((draw(VOCABULARY, gates * HIDDEN), draw(HIDDEN, gates * HIDDEN), jnp.zeros(gates * HIDDEN)),
+                       (draw(HIDDEN, VOCABULARY), jnp.zeros(VOCABULARY)))
+        tokens = random.integers(0, VOCABULARY, (320, STEPS + 1))
+        self.batches, self.at = tokens.reshape(-1, batch, STEPS + 1), 0
+
+        def loss(params, tokens):
+            p, (w, b) = params
+            zeros = jnp.zeros((batch, HIDDEN))
+            xs = jax.nn.one_hot(tokens[:, :-1].T, VOCABULARY)
+            states = jax.lax.scan(lambda s, x: cell(kind, p, s, x), (zeros, zeros) if kind == "lstm" else zeros, xs)[1]
+            logs = jax.nn.log_softmax(states.reshape(-1, HIDDEN) @ w + b)
+            return -jnp.take_along_axis(logs, tokens[:, 1:].T.reshape(-1, 1), axis=1).mean()
+
+        def sgd(params, tokens):
+            value, grads = jax.value_and_grad(loss)(params, tokens)
+            norm = sum(jnp.sum(g * g) for g in jax.tree_util.tree_leaves(grads)) ** 0.5
+            factor = 0.1 * jnp.minimum(1, 0.01 / norm)
+            return jax.tree_util.tree_map(lambda p, g: p - factor * g, params, grads), value
+
+        self.update = jax.jit(sgd, donate_argnums=0)
+
+    def step(self):
+        self.params, loss = self.update(self.params, self.batches[self.at])
+        self.at = (self.at + 1) % len(self.batches)
+        loss.block_until_ready()
+
+
 class Training:
     """A model with its data; steps go on where the last turn ended."""
 
@@ -106,7 +160,8 @@ def answer(what, model, batch=1, seconds=1.0):
         run = jax.jit(logits_of)
         return peer.median_seconds(lambda: run(params, row).block_until_ready(), seconds, warm_up=20)
     if (model, batch) not in trainings:
-        trainings[model, batch] = Training(model, batch)
+        kind = LanguageModel if model in ("rnn", "gru", "lstm") else Training
+        trainings[model, batch] = kind(model, batch)
     training = trainings[model, batch]
     return training.compile() if what == "compile" else peer.median_seconds(training.step, seconds)
 

@@ -22,6 +22,7 @@ except ImportError:
     sys.exit(77)
 
 import pytorch_nets as nets
+import pytorch_sequences as sequences
 
 
 def dense_net(*sizes):
@@ -82,6 +83,7 @@ MODELS = {
     "resnet18": (pictures, nets.resnet18, enlarged(96), 0.01),
     "densenet": (pictures, nets.densenet, enlarged(96), 0.01),
     "googlenet": (pictures, nets.googlenet, enlarged(96), 0.01),
+    **sequences.MODELS,
 }
 
 
@@ -89,6 +91,8 @@ def train_on(net, loss_of, optimizer, batch):
     loss = loss_of(net, *batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if hasattr(net, "clip"):
+        torch.nn.utils.clip_grad_norm_(net.parameters(), net.clip)
     optimizer.step()
 
 
@@ -122,6 +126,11 @@ def answer(what, model, batch=1, seconds=1.0, layout=None, fewest=10):
         net, row = MODELS[model][1](), torch.rand(1, 784)
         with torch.no_grad():
             return peer.median_seconds(lambda: net(row), seconds, warm_up=20)
+    if what == "characters":
+        sequences.characters(model, 50)
+        start = time.perf_counter()
+        sequences.characters(model, 500)
+        return (time.perf_counter() - start) / 500
     first = (model, batch, layout) not in trainings
     if first:
         if any(other != model for other, *_ in trainings):

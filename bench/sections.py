@@ -15,6 +15,8 @@ STEPS = [("linear_regression", "examples/linear_regression.dl", 10, "us"),
          ("deep_mlp", "bench/deep_mlp.dl", 1024, "ms")]
 # The convolutional models and their batches.
 NETS = [("lenet", 256), ("vgg", 64), ("alexnet", 32), ("resnet18", 64), ("densenet", 64), ("googlenet", 64)]
+# The language models: bench/language_model.dl with these cells, and bench/transformer.dl.
+SEQUENCES = ["rnn", "gru", "lstm", "transformer"]
 IN_A_SECOND = {"us": 1e6, "ms": 1e3, "s": 1}
 EPOCHS = [STEPS[1], STEPS[2], STEPS[3]]
 MLP = ROOT / "examples/mlp.dl"
@@ -66,10 +68,10 @@ def streams(suite):
     return suite.benchmark("streams", "streams", 0.001 if suite.quick else 0.1)
 
 
-def dlc_step_ms(suite, file, batch, threads):
+def dlc_step_ms(suite, file, batch, threads, options=()):
     """The median milliseconds of a training step."""
     out = suite.dlc("bench", ROOT / file, "--json", "--threads", threads, "--seconds", suite.seconds, "--set", f"batch={batch}",
-                    threads=threads)[0]
+                    *options, threads=threads)[0]
     return json.loads(out)["step_ms"]["median"]
 
 
@@ -110,6 +112,37 @@ def nets(suite):
             case = f"{model}, batch {batch}"
             rows.append(row(case, "ms", "lower", interleave(suite, "nets", case, turns), threads))
         close(peers)
+    return rows
+
+
+def sequences(suite):
+    """Training steps of language models beside PyTorch and JAX, and drawing characters."""
+    rows = []
+    for threads in suite.thread_counts()[:1 if suite.quick else None]:
+        peers = suite.peers("sequences", threads)
+        for model in SEQUENCES[:1] if suite.quick else SEQUENCES:
+            recurrent = model != "transformer"
+            file, batch = ("bench/language_model.dl", 32) if recurrent else ("bench/transformer.dl", 16)
+            options = ["--set", f'cell="{model}"'] if recurrent else []
+            turns = {"dlc": lambda: dlc_step_ms(suite, file, batch, threads, options)}
+            turns.update({name: lambda p=p: 1e3 * p.ask(what="step", model=model, batch=batch, seconds=suite.seconds)
+                          for name, p in peers.items() if recurrent or name.startswith("PyTorch")})
+            case = f"{model}, batch {batch}"
+            rows.append(row(case, "ms", "lower", interleave(suite, "sequences", case, turns), threads))
+        close(peers)
+    peers = suite.peers("sequences", 1, ["PyTorch"])
+
+    def seconds_of(count):
+        return suite.dlc("generate", ROOT / "examples/lstm.dl", "--prompt", "T", "--length", count, "--threads", 1)[1]
+
+    def dlc_character():
+        seconds_of(10)  # now it is in the cache
+        return 1e6 * (seconds_of(8000) - seconds_of(2000)) / 6000
+
+    turns = {"dlc": dlc_character}
+    turns.update({name: lambda p=p: 1e6 * p.ask(what="characters", model="lstm") for name, p in peers.items()})
+    rows.append(row("drawing a character, lstm", "us", "lower", interleave(suite, "sequences", "characters", turns)))
+    close(peers)
     return rows
 
 
@@ -238,6 +271,7 @@ SECTIONS = {
     "convolution": ("The convolutions of ResNet-18, batch 16: kernel, channels, size", convolution),
     "steps": ("A training step: gathering the batch, gradient, update", steps),
     "nets": ("A training step of a convolutional model", nets),
+    "sequences": ("A training step of a language model", sequences),
     "epochs": ("An epoch of 60,000 u8 pictures, shuffling and gathering included", epochs),
     "predict": ("Predicting one row", predict),
     "compile": ("Compiling, on all cores", compile_times),

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench"))
 import results  # noqa: E402
 
-SECTIONS = ["gemm", "convolution", "steps", "nets", "epochs", "predict", "compile", "vector", "streams", "memory"]
+SECTIONS = ["gemm", "convolution", "steps", "nets", "sequences", "epochs", "predict", "compile", "vector", "streams", "memory"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
