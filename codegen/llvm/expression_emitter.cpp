@@ -315,7 +315,11 @@ void ExpressionEmitter::store(const loop::Store& s, bool accumulate) {
   if (!varies || (step && *step == Dim(1))) {
     Value* at = address(s.buffer, t, evaluate_at(s.offset, false));
     if (accumulate) {
-      Value* old = b_.CreateAlignedLoad(v->getType(), at, align(t));
+      Value* old =
+          varies && mask_
+              ? static_cast<Value*>(b_.CreateMaskedLoad(v->getType(), at, align(t), mask_,
+                                                        llvm::Constant::getNullValue(v->getType())))
+              : b_.CreateAlignedLoad(v->getType(), at, align(t));
       v = is_float(t) ? b_.CreateFAdd(old, v) : b_.CreateAdd(old, v);
     }
     if (varies && mask_)

@@ -52,8 +52,7 @@ class KernelEmitter {
     if (!k_.contraction.empty()) {
       emit_contraction(scope_, k_, b_, e_, begin_, end_);
     } else if (k_.scatter) {
-      const loop::Stage& s = k_.stages[0];
-      nest(s.axes, 0, s.axes.size(), [&] { e_.store_all(s.stores, true); });
+      scatter(k_.stages[0]);
     } else if (find_transpose()) {
       transpose_outer(0);
     } else if (columns_are_better()) {
@@ -246,6 +245,22 @@ class KernelEmitter {
       emit_if(b_, b_.CreateICmpSLT(middle, end), rest);
     }
     e_.set_vector(-1, 1, nullptr);
+  }
+
+  // ---- Scatters ----
+
+  /// In order; rows that lie together in memory in vectors.
+  void scatter(const loop::Stage& s) {
+    const auto body = [&] { e_.store_all(s.stores, true); };
+    const bool rows =
+        !s.axes.empty() && std::all_of(s.stores.begin(), s.stores.end(), [&](const auto& st) {
+          const auto step = e_.coefficient(st.offset, s.axes.back());
+          return step && *step == Dim(1);
+        });
+    if (rows)
+      nest(s.axes, 0, s.axes.size() - 1, [&] { vectorised(s.axes.back(), false, body); });
+    else
+      nest(s.axes, 0, s.axes.size(), body);
   }
 
   // ---- Transposes ----

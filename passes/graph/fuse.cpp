@@ -89,8 +89,12 @@ class StoredNodes {
         for (const Value o : n.operands) store_conversion(o);
       if (n.op == Op::contract || has_region(n))
         for (const Value o : n.operands) store_operand(o);
+      // Each update is used once: computed where it is added, unless that is dear, for one thread
+      // adds.
       if (lowers_as<LowerScatterAdd>(n))
-        for (const Value o : n.operands) stored_[o.id] = !is_given(o);
+        for (const Value o : n.operands)
+          if (o == n.operands[0] || costly[o.id] || cost[o.id].operations > kSharedLimit.operations)
+            stored_[o.id] = !is_given(o);
     }
   }
 

@@ -477,7 +477,10 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   Index to(index.begin(), first);
   to.push_back(clamped);
   to.insert(to.end(), last, index.end());
-  const ExprId update = s.load(b, n.operands[1], index);
+  Expressions e(
+      s.g, b, [&](Value v) { return s.is_leaf(v); },
+      [&](Value v, const Index& at) { return s.load(b, v, at); });
+  const ExprId update = e.element(n.operands[1], index);
   stage.stores.push_back({s.buffer(node), s.offset(b, node, to), update});
   scatter.stages.push_back(std::move(stage));
   return kernels;
