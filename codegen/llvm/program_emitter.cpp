@@ -127,6 +127,7 @@ class KernelsEmitter : FunctionEmitter {
       }
       const loop::Loop& l = loops[next];
       Value *turns = dim(l.extent), *one = b_.getInt64(1);
+      if (l.condition >= 0) turns = b_.CreateSelect(condition(l), turns, b_.getInt64(0));
       emit_loop(b_, b_.getInt64(0), turns, 1, "turn", [&](Value* i) {
         Value* turn = l.reverse ? b_.CreateSub(b_.CreateSub(turns, one), i) : i;
         b_.CreateStore(turn, symbol_place(l.index));
@@ -137,6 +138,13 @@ class KernelsEmitter : FunctionEmitter {
       k = l.last;
     }
     return next;
+  }
+
+  Value* condition(const loop::Loop& l) {
+    Value* buffers = load_ptr(call_, offsetof(dlc_call, buffers));
+    Value* bytes = load_ptr(buffers, static_cast<std::size_t>(l.condition) * sizeof(void*));
+    Value* place = b_.CreateGEP(b_.getInt8Ty(), bytes, dim(l.condition_offset));
+    return b_.CreateICmpNE(b_.CreateLoad(b_.getInt8Ty(), place), b_.getInt8(0));
   }
 
   void kernel(std::size_t number) {

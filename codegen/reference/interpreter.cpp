@@ -102,6 +102,7 @@ void copy_slice(Literal& whole, std::int64_t at, Literal& part, bool to_part) {
 Values run_scan(const Node& n, const Values& operands, const Symbols& symbols,
                 Precision precision) {
   const Scan scan(n);
+  const bool runs = !scan.conditional || operands.back().i[0] != 0;
   const std::int64_t length = scan.length.evaluate(symbols);
   Values carried(operands.begin(), operands.begin() + static_cast<std::ptrdiff_t>(scan.carried));
   Values whole = operands;
@@ -112,7 +113,7 @@ Values run_scan(const Node& n, const Values& operands, const Symbols& symbols,
       shape.push_back(d);
     yielded.push_back(Literal::zeros(scan.body.type(scan.yield(k)).element, shape));
   }
-  for (std::int64_t turn = 0; turn < length; ++turn) {
+  for (std::int64_t turn = 0; runs && turn < length; ++turn) {
     const std::int64_t at = scan.reverse ? length - 1 - turn : turn;
     Values values(scan.body.nodes.size());
     for (std::size_t k = 0; k < operands.size(); ++k) {

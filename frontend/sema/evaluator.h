@@ -198,6 +198,7 @@ class Evaluator {
   Val captured(Program& p, Val v);
   struct ScanLoop;
   Val eval_scan(const ast::Scan& e, Span span, Frame& f);
+  Val run_time_if(const ast::IfExpr& e, const TensorRef& condition, Frame& f);
   std::optional<std::size_t> scanned_axis(const ScanLoop& s, const TensorRef& t, Span span);
   bool enter_scanned(ScanLoop& s);
   bool enter_carried(ScanLoop& s);

@@ -273,10 +273,7 @@ Val Evaluator::eval_if(const ast::IfExpr& e, Frame& f) {
   if (cond.poisoned()) return Poison{};
   const bool* b = cond.get<bool>();
   if (!b) {
-    if (cond.get<TensorRef>())
-      return report(Diag::run_time_condition, e.cond->span,
-                    "`if` chooses while compiling, this condition is a tensor",
-                    "`where(condition, a, b)` chooses between elements");
+    if (const TensorRef* t = cond.get<TensorRef>()) return run_time_if(e, *t, f);
     return report(Diag::bad_condition, e.cond->span,
                   fmt::format("a condition is true or false, this is {}", describe(cond)));
   }

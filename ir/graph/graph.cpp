@@ -17,7 +17,8 @@ const T& typed_attr(const Node& n, std::string_view key, const char* kind) {
 }
 
 constexpr std::array<std::string_view, kInputKinds> kInputNames = {
-    "input", "target", "param", "state", "scalar", "rows", "carried", "scanned", "captured"};
+    "input", "target",  "param",   "state",    "scalar",
+    "rows",  "carried", "scanned", "captured", "condition"};
 constexpr std::array<std::string_view, kOutputKinds> kOutputNames = {
     "output", "loss", "metric", "update", "watch", "carry", "yield"};
 

@@ -66,7 +66,8 @@ struct Node {
 
 /// What a graph's input is. `Scalar` covers seed, step and epoch (i64[]) that the trainer supplies;
 /// `Rows` is the i32[N] row-index vector that `gather_rows` introduces. The inputs of a region:
-/// `Carried` from one turn to the next, `Scanned` turn by turn, `Captured` from outside for all.
+/// `Carried` from one turn to the next, `Scanned` turn by turn, `Captured` from outside for all,
+/// and the `Condition` on which it runs at all.
 enum class InputKind : std::uint8_t {
   Input,
   Target,
@@ -76,12 +77,13 @@ enum class InputKind : std::uint8_t {
   Rows,
   Carried,
   Scanned,
-  Captured
+  Captured,
+  Condition
 };
 /// `Update` replaces the Param or State input of the same name after the step. The outputs of a
 /// region: `Carry` is the next turn's carried input, `Yield` is collected over the turns.
 enum class OutputKind : std::uint8_t { Output, Loss, Metric, Update, Watch, Carry, Yield };
-inline constexpr int kInputKinds = 9, kOutputKinds = 7;
+inline constexpr int kInputKinds = 10, kOutputKinds = 7;
 std::string_view name(InputKind k);
 std::string_view name(OutputKind k);
 

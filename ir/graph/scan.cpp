@@ -21,10 +21,12 @@ Scan::Scan(const Node& n)
       body(n.graph_attr("body")),
       length(n.shape_attr("length").at(0)),
       reverse(n.int_attr("reverse") != 0) {
-  for (const GraphInput& in : body.inputs)
-    ++(in.kind == InputKind::Carried   ? carried
-       : in.kind == InputKind::Scanned ? scanned
-                                       : captured);
+  for (const GraphInput& in : body.inputs) {
+    carried += in.kind == InputKind::Carried;
+    scanned += in.kind == InputKind::Scanned;
+    captured += in.kind == InputKind::Captured;
+    conditional = conditional || in.kind == InputKind::Condition;
+  }
   yields = body.outputs.size() - carried;
 }
 

@@ -5,6 +5,8 @@
 //   carried    the value of the turn before; at first the operand
 //   scanned    slice t of the operand, which has the turns as axis 0
 //   captured   the operand
+//   condition  at most one, bool[], which the body does not read: where it is false there are no
+//              turns, and what is yielded is zeros
 //
 // and whose outputs are `carry`, as many as carried inputs and in their order, then `yield`. The
 // results are the last carried values, then of each yield all its values with the turns as axis 0.
@@ -18,9 +20,12 @@ struct Scan {
   std::size_t carried = 0, scanned = 0, captured = 0, yields = 0;
   Dim length;
   bool reverse = false;  // from the last slice to the first
+  bool conditional = false;
 
   explicit Scan(const Node& n);
+  /// Without the condition, which comes last.
   std::size_t operands() const { return carried + scanned + captured; }
+  Value condition() const { return node.operands.back(); }
   Value input(std::size_t k) const { return body.inputs[k].value; }
   Value carry(std::size_t k) const { return body.outputs[k].value; }
   Value yield(std::size_t k) const { return body.outputs[carried + k].value; }

@@ -89,8 +89,9 @@ class Writer {
     add(name), add(kind), add(type), add(data), add(arena_offset), add(alias);
   }
   void add(const Loop& l) {
-    const auto& [first, last, index, odd, extent, reverse] = l;
-    add(first), add(last), add(index), add(odd), add(extent), add(reverse);
+    const auto& [first, last, index, odd, extent, reverse, condition, condition_offset] = l;
+    add(first), add(last), add(index), add(odd), add(extent), add(reverse), add(condition),
+        add(condition_offset);
   }
   void add(const Program& p) {
     const auto& [name, buffers, kernels, symbols, arena_bytes, loops] = p;

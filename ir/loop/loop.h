@@ -167,6 +167,9 @@ struct Loop {
   std::string index, odd;
   Dim extent;
   bool reverse = false;
+  /// A bool on which there are any turns: an element of a buffer, or -1.
+  BufferId condition = -1;
+  Dim condition_offset;
 };
 
 struct Program {

@@ -206,8 +206,12 @@ std::string print(const Program& p) {
     close(at);
     for (const Loop& l : p.loops)
       if (static_cast<std::size_t>(l.first) == at && l.first < l.last) {
-        out += fmt::format("\nloop {} < {}{}\n", l.index, l.extent.str(),
+        out += fmt::format("\nloop {} < {}{}", l.index, l.extent.str(),
                            l.reverse ? " in reverse" : "");
+        if (l.condition >= 0)
+          out += fmt::format(" if {}[{}]", p.buffers[static_cast<std::size_t>(l.condition)].name,
+                             l.condition_offset.str());
+        out += "\n";
         open.push_back(&l);
       }
     out += "\n" + print(p.kernels[at], p);

@@ -180,6 +180,12 @@ void verify(const Program& p) {
               "program {}: the loop {} has kernels {} to {} of {}", p.name, l.index, l.first,
               l.last, count);
     verify_dim(p, l.extent);
+    verify_dim(p, l.condition_offset);
+    DLC_CHECK(
+        l.condition < static_cast<int>(p.buffers.size()) &&
+            (l.condition < 0 ||
+             p.buffers[static_cast<std::size_t>(l.condition)].type.element == ElementType::Bool),
+        "program {}: the condition of the loop {} is no bool", p.name, l.index);
     for (const Loop& other : p.loops)
       DLC_CHECK(other.last <= l.first || l.last <= other.first ||
                     (l.first <= other.first && other.last <= l.last) ||

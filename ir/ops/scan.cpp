@@ -29,10 +29,13 @@ Inferred infer_scan(Operands o, const Attrs& attrs) {
   for (std::size_t k = 0; k < o.size(); ++k) {
     const GraphInput& in = body.inputs[k];
     if (in.kind < InputKind::Carried)
-      return wrong("`{}` is {}; a body's inputs are carried, scanned or captured", in.name,
-                   name(in.kind));
+      return wrong("`{}` is {}; a body's inputs are carried, scanned, captured or a condition",
+                   in.name, name(in.kind));
     if (k > 0 && in.kind < body.inputs[k - 1].kind)
       return wrong("the body's inputs are first the carried, then the scanned, then the captured");
+    if (in.kind == InputKind::Condition &&
+        (k + 1 < o.size() || !(body.type(in.value) == Type{ElementType::Bool, {}})))
+      return wrong("the condition is one bool[], and comes last");
     const Type& t = body.type(in.value);
     const Type expected = in.kind == InputKind::Scanned ? stacked(t, turns) : t;
     if (!(expected == o[k]))

@@ -234,6 +234,10 @@ class ScanGradient {
         if (is_scanned(k) == scanned && needed_[s_.input(k).id])
           input(s_.input(k), scanned ? InputKind::Scanned : InputKind::Captured, node_.operands[k],
                 f_[s_.input(k)].name);
+    if (s_.conditional) {
+      rb.input("condition", InputKind::Condition, {ElementType::Bool, {}});
+      operands.push_back(s_.condition());
+    }
     for (std::uint32_t id = 0; id < f_.nodes.size(); ++id) {
       if (!needed_[id] || now[id].valid()) continue;
       Node n = f_.nodes[id];

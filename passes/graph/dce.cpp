@@ -43,6 +43,10 @@ Trimmed trim(const Node& n, const std::vector<bool>& taken) {
       keep(k, s.body.inputs[k].kind);
   for (std::size_t k = 0; k < s.carried; ++k)
     if (constant[k] && needed[s.input(k).id]) keep(k, InputKind::Captured);
+  if (s.conditional) {
+    t.body.inputs.push_back(s.body.inputs.back());
+    t.operands.push_back(s.condition());
+  }
   for (std::size_t k = 0; k < live.size(); ++k) {
     if (!live[k]) continue;
     if (k < s.carried && constant[k]) {

@@ -74,6 +74,11 @@ void sink_numbers(const Graph& g, Node& n) {
 }
 
 RewrittenScan hoist(GraphBuilder& b, const Node& old) {
+  // What may not run at all computes its own.
+  if (Scan(old).conditional) {
+    b.graph().nodes.push_back(old);
+    return {Value{static_cast<std::uint32_t>(b.graph().nodes.size() - 1)}, {}};
+  }
   Node n = old;
   sink_numbers(b.graph(), n);
   const Scan s(n);

@@ -195,6 +195,12 @@ std::vector<Access> accesses(const loop::Program& p) {
   std::vector<Access> result;
   result.reserve(p.kernels.size());
   for (const loop::Kernel& k : p.kernels) result.push_back(access_of(p, k));
+  for (const loop::Loop& l : p.loops)
+    if (l.condition >= 0 && l.first < l.last) {
+      std::vector<BufferId>& reads = result[static_cast<std::size_t>(l.first)].reads;
+      reads.push_back(l.condition);
+      sort_unique(reads);
+    }
   return result;
 }
 

@@ -441,16 +441,7 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   const Type &places = s.g.type(n.operands[0]), &updates = s.g.type(n.operands[1]);
   std::vector<Kernel> kernels(2);
 
-  Kernel& zero = kernels[0];
-  zero.name = fmt::format("{}k{}_zero", s.prefix, n.kernel);
-  KernelBuilder zb(zero);
-  Index at;
-  for (const Dim& d : n.type.shape) {
-    zero.outer.push_back(zb.axis(fmt::format("i{}", at.size()), d));
-    at.push_back(zb.axis_value(zero.outer.back()));
-  }
-  zero.stages.push_back(
-      {{}, {}, {{s.buffer(node), s.offset(zb, node, at), zb.constant(n.type.element, 0)}}});
+  kernels[0] = make_zeros(fmt::format("{}k{}_zero", s.prefix, n.kernel), s.place(node), n.type);
 
   Kernel& scatter = kernels[1];
   scatter.name =
@@ -484,6 +475,20 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   stage.stores.push_back({s.buffer(node), s.offset(b, node, to), update});
   scatter.stages.push_back(std::move(stage));
   return kernels;
+}
+
+Kernel make_zeros(const std::string& name, const MemoryView& to, const Type& type) {
+  Kernel k;
+  k.name = name;
+  KernelBuilder b(k);
+  Index index;
+  for (const Dim& d : type.shape) {
+    k.outer.push_back(b.axis(fmt::format("i{}", index.size()), d));
+    index.push_back(b.axis_value(k.outer.back()));
+  }
+  const ExprId offset = offset_at(b, to, index, type.shape);
+  k.stages.push_back({{}, {}, {{to.buffer, offset, b.constant(type.element, 0)}}});
+  return k;
 }
 
 Kernel make_copy(const std::string& name, const MemoryView& from, const MemoryView& to,

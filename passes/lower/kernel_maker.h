@@ -51,6 +51,9 @@ bool is_written_in_parts(const Node& n);
 /// Such a concat.
 loop::Kernel make_concat(const Storage& storage, Value node);
 
+/// to[i] = 0
+loop::Kernel make_zeros(const std::string& name, const MemoryView& to, const Type& type);
+
 /// to[i] = from[i]
 loop::Kernel make_copy(const std::string& name, const MemoryView& from, const MemoryView& to,
                        const Type& type);

@@ -199,7 +199,8 @@ class Lowerer {
     for (std::size_t k = 0; k < scan.carried; ++k) {
       const Type& type = scan.body.type(scan.input(k));
       const Dim size = element_count(type.shape);
-      const bool is_kept = history_yields(scan, k, in_history);
+      // Where there may be no turns there is no last slice.
+      const bool is_kept = !scan.conditional && history_yields(scan, k, in_history);
       Type all = type;
       all.shape.insert(all.shape.begin(), is_kept ? scan.length + Dim(1) : Dim(2));
       const std::string& carried = scan.body.inputs[k].name;
@@ -248,8 +249,16 @@ class Lowerer {
       const std::size_t k = scan.carried + y;
       if (in_history[y] || !parts[k]) continue;
       MemoryView to = outer.storage.place(*parts[k]);
+      if (scan.conditional)
+        add_kernel(make_zeros(fmt::format("{}_zeros_{}", name, scan.body.outputs[k].name), to,
+                              outer.g.type(*parts[k])));
       to.base = to.base + turn * element_count(scan.body.type(scan.yield(y)).shape);
       write(scan.yield(y), to, scan.body.outputs[k].name);
+    }
+    if (scan.conditional) {
+      const MemoryView condition = outer.storage.strided(scan.condition());
+      l.condition = condition.buffer;
+      l.condition_offset = condition.base;
     }
     l.first = static_cast<int>(p_.kernels.size());
     lower_kernels(body);
@@ -397,6 +406,8 @@ class Lowerer {
     }
     for (std::optional<MemoryView>& p : whole_.places)
       if (p && p->buffer == from) p->buffer = to;
+    for (loop::Loop& l : p_.loops)
+      if (l.condition == from) l.condition = to;
   }
 
   /// Updates that copy one parameter into another go by way of temporaries, all read before any is

@@ -477,6 +477,8 @@ class Generator {
     s.erase(s.begin());
     const bool mixes = !s.empty() && s.back().is_constant() && chance(60), adds = chance(50),
                inner = !s.empty() && chance(25);
+    // Whether it runs at all depends on N alone: finite differences have no jumps.
+    const bool conditional = chance(30);
     std::vector<Value> operands{of_shape(s)};
     if (adds) operands.push_back(of_shape({}));
     operands.push_back(xs);
@@ -506,10 +508,17 @@ class Generator {
     if (adds)
       b.output("sum", OutputKind::Carry,
                b.add(sum, b.reduce(Op::reduce_sum, b.mul(next, c), axes)));
-    if (chance(60)) b.output("after", OutputKind::Yield, next);
-    if (chance(40)) b.output("before", OutputKind::Yield, h);
-    if (chance(40)) b.output("other", OutputKind::Yield, b.mul(b.node(Op::sin, {h}), x));
-    if (chance(20)) b.output("given", OutputKind::Yield, x);
+    if (conditional) {
+      b.input("condition", InputKind::Condition, {E::Bool, {}});
+      operands.push_back(
+          b_.node(chance(50) ? Op::lt : Op::le, {b_.scalar(E::I32, 6), b_.dim_value(kN, E::I32)}));
+      if (chance(50)) operands.back() = b_.node(Op::logical_not, {operands.back()});
+    }
+    if (!conditional && chance(60)) b.output("after", OutputKind::Yield, next);
+    if (!conditional && chance(40)) b.output("before", OutputKind::Yield, h);
+    if (!conditional && chance(40))
+      b.output("other", OutputKind::Yield, b.mul(b.node(Op::sin, {h}), x));
+    if (!conditional && chance(20)) b.output("given", OutputKind::Yield, x);
     const std::size_t results = body.outputs.size();
     const Value all = make_scan(b_, std::move(body), operands, length, chance(40));
     bool any_kept = false;
