@@ -46,6 +46,23 @@ Graph gradient_graph(const Graph& loss) {
   return run_passes(g, {"differentiate", "dce"}, {});
 }
 
+/// A carry with some values: zeros would hide a wrong gradient through what it is multiplied with.
+Literal random_carry(const Compilation& c, const Type& type, std::int64_t rows) {
+  const DataSplit* split = train_split(c.module());
+  Extents extents;
+  for (const Dim& d : type.shape)
+    for (const std::string& s : d.symbols())
+      extents[s] = split ? std::min(rows, split->rows) : rows;
+  std::vector<std::int64_t> shape;
+  for (const Dim& d : type.shape) shape.push_back(d.evaluate(extents));
+  Literal l = Literal::zeros(type.element, shape);
+  std::mt19937 random(1);
+  for (std::int64_t k = 0; k < l.size(); ++k)
+    l.set(k, std::uniform_real_distribution<double>(-0.5, 0.5)(random));
+  l.round();
+  return l;
+}
+
 Inputs sample_inputs(const Compilation& c, const Graph& g, const GradcheckOptions& o) {
   ThreadPool pool(1);
   const std::int64_t seed = o.run.seed_of(c.module());
@@ -60,6 +77,8 @@ Inputs sample_inputs(const Compilation& c, const Graph& g, const GradcheckOption
     if (in.kind == InputKind::Scalar) {
       inputs[in.name] = Literal::scalar(ElementType::I64, 0);
       if (in.name == "seed") inputs[in.name].i[0] = seed;
+    } else if (in.kind == InputKind::State && !inputs.contains(in.name)) {
+      inputs[in.name] = random_carry(c, g.type(in.value), o.rows);
     } else if (!inputs.contains(in.name)) {
       throw UserError(fmt::format("gradcheck needs data for input `{}`; add `train {} on DATA`",
                                   in.name, c.module().model_name));

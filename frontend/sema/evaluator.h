@@ -202,8 +202,8 @@ class Evaluator {
   std::optional<std::size_t> scanned_axis(const ScanLoop& s, const TensorRef& t, Span span);
   bool enter_scanned(ScanLoop& s);
   bool enter_carried(ScanLoop& s);
-  std::optional<bool> scan_options(const ast::Scan& e, Frame& f, std::optional<std::size_t>& axis);
-  Val finish_scan(ScanLoop& s, bool reverse);
+  bool scan_options(ScanLoop& s);
+  Val finish_scan(ScanLoop& s);
   Value moved(Program& p, Value v, std::size_t from, std::size_t to, Span span);
   void run_yield(const ast::Yield& y, Span span, Frame& f);
   bool update_carried(const ast::Update& u, const Val& v, Frame& f);

@@ -13,7 +13,8 @@ struct Evaluator::ScanLoop {
   Span span;
   Frame& outside;
   Dim length;
-  std::optional<std::size_t> given_axis;  // the option
+  std::optional<std::size_t> given_axis;  // the options
+  bool reverse = false, checkpoint = false;
   std::size_t axis = 0;  // of the turns in the first scanned tensor, and in what is yielded
   Program body;
   Frame inside;
@@ -138,57 +139,52 @@ bool Evaluator::enter_carried(ScanLoop& s) {
   return good;
 }
 
-/// Whether the turns go from the last to the first; nullopt after a report.
-std::optional<bool> Evaluator::scan_options(const ast::Scan& e, Frame& f,
-                                            std::optional<std::size_t>& axis) {
-  bool reverse = false, good = true;
-  for (const ast::Scan::Entry& option : e.options) {
-    const Val v = eval(*option.value, f);
-    if (option.name.text == "axis") {
-      const Dim* d = v.get<Dim>();
-      if (d && d->is_constant() && d->value() >= 0) {
-        axis = static_cast<std::size_t>(d->value());
-      } else {
-        if (!v.poisoned())
-          report(Diag::bad_argument, option.value->span,
-                 fmt::format("`axis` is an integer from 0, this is {}", describe(v)));
-        good = false;
-      }
-    } else if (option.name.text != "reverse") {
-      const std::string near = nearest(option.name.text, {"reverse", "axis"});
+/// What stands behind the carried values; false after a report.
+bool Evaluator::scan_options(ScanLoop& s) {
+  static const std::vector<std::string> kNames = {"axis", "checkpoint", "reverse"};
+  bool good = true;
+  for (const ast::Scan::Entry& option : s.e.options) {
+    const std::string& name = option.name.text;
+    const Val v = eval(*option.value, s.outside);
+    const bool* b = v.get<bool>();
+    const Dim* d = v.get<Dim>();
+    if (name == "axis" && d && d->is_constant() && d->value() >= 0) {
+      s.given_axis = static_cast<std::size_t>(d->value());
+    } else if (name == "reverse" && b) {
+      s.reverse = *b;
+    } else if (name == "checkpoint" && b) {
+      s.checkpoint = *b;
+    } else if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
+      const std::string near = nearest(name, kNames);
       report(Diag::unknown_argument, option.name.span,
-             fmt::format("a scan has no option `{}`", option.name.text),
-             near.empty() ? "`reverse: true` goes from the last slice to the first, `axis: 1` says "
-                            "which axis the turns are"
+             fmt::format("a scan has no option `{}`", name),
+             near.empty() ? fmt::format("its options are {}", fmt::join(kNames, ", "))
                           : fmt::format("did you mean `{}`?", near));
       good = false;
-    } else if (const bool* b = v.get<bool>()) {
-      reverse = *b;
     } else {
       if (!v.poisoned())
         report(Diag::bad_argument, option.value->span,
-               fmt::format("`reverse` is true or false, this is {}", describe(v)));
+               fmt::format("`{}` is {}, this is {}", name,
+                           name == "axis" ? "an integer from 0" : "true or false", describe(v)));
       good = false;
     }
   }
-  return good ? std::optional(reverse) : std::nullopt;
+  s.axis = s.given_axis.value_or(0);
+  return good;
 }
 
 Val Evaluator::eval_scan(const ast::Scan& e, Span span, Frame& f) {
   if (!f.program)
     return report(Diag::not_static, span, "a scan runs with the model; here values are static",
                   "`for i in 0..n { }` loops while compiling");
-  std::optional<std::size_t> axis;
-  const auto reverse = scan_options(e, f, axis);
   const Val along = eval(*e.along, f);
   const auto length = dim_of(along, e.along->span);
   if (!length) return Poison{};
   ScanLoop s(e, span, f);
   s.length = s.body.turns = *length;
-  s.given_axis = axis;
-  s.axis = axis.value_or(0);
-  bool good = enter_scanned(s);
-  good = enter_carried(s) && good && reverse;
+  bool good = scan_options(s);
+  good = enter_scanned(s) && good;
+  good = enter_carried(s) && good;
   if (!good) {
     for (const ast::Scan::Entry& c : e.carried) f.names[c.name.text] = {Poison{}, c.name.span};
     return Poison{};
@@ -196,13 +192,13 @@ Val Evaluator::eval_scan(const ast::Scan& e, Span span, Frame& f) {
   const std::size_t before = reports();
   const Val last = run(e.body, s.inside);
   if (!e.body.stmts.empty()) check_unused(last, e.body.stmts.back().span);
-  const Val result = failed_since(before) ? Val(Poison{}) : finish_scan(s, *reverse);
+  const Val result = failed_since(before) ? Val(Poison{}) : finish_scan(s);
   if (result.poisoned())
     for (const ast::Scan::Entry& c : e.carried) f.names[c.name.text] = {Poison{}, c.name.span};
   return result;
 }
 
-Val Evaluator::finish_scan(ScanLoop& s, bool reverse) {
+Val Evaluator::finish_scan(ScanLoop& s) {
   Program& p = *s.outside.program;
   bool good = true;
   for (const ast::Scan::Entry& c : s.e.carried) {
@@ -234,7 +230,8 @@ Val Evaluator::finish_scan(ScanLoop& s, bool reverse) {
                   "`yield x` collects a value of every turn");
   std::vector<Value> operands = s.body.sort_region_inputs();
   p.b.set_loc(loc(s.span));
-  const Value scan = make_scan(p.b, s.body.graph, std::move(operands), s.length, reverse);
+  const Value scan = make_scan(p.b, s.body.graph, std::move(operands), s.length, s.reverse);
+  if (s.checkpoint) p.graph[scan].attrs["checkpoint"] = std::int64_t{1};
   const auto result = [&](std::size_t k, const std::string& name, std::vector<DimOrigin> origins) {
     const Value v = part(p.b, scan, k);
     p.origins.resize(p.graph.nodes.size());

@@ -46,6 +46,15 @@ Value make_scan(GraphBuilder& b, Graph body, std::vector<Value> operands, const 
                  {"reverse", std::int64_t{reverse}}});
 }
 
+Value make_scan_like(GraphBuilder& b, const Node& scan, Graph body, std::vector<Value> operands) {
+  const Scan s(scan);
+  const Value made = make_scan(b, std::move(body), std::move(operands), s.length, s.reverse);
+  Node& n = b.graph()[made];
+  n.name = scan.name;
+  for (const auto& [key, value] : scan.attrs) n.attrs.emplace(key, value);  // what it lacks
+  return made;
+}
+
 Value part(GraphBuilder& b, Value of, std::size_t k) {
   return b.node(Op::part, {of}, {{"index", static_cast<std::int64_t>(k)}});
 }

@@ -34,6 +34,8 @@ struct Scan {
 /// A new scan node; the names of the body's inputs and outputs are made unique.
 Value make_scan(GraphBuilder& b, Graph body, std::vector<Value> operands, const Dim& length,
                 bool reverse);
+/// The same scan with another body and other operands.
+Value make_scan_like(GraphBuilder& b, const Node& scan, Graph body, std::vector<Value> operands);
 /// Result `k` of a node with several.
 Value part(GraphBuilder& b, Value of, std::size_t k);
 

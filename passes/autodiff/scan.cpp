@@ -4,7 +4,8 @@
 //
 // Its body holds the adjoints of one turn. What they need of the turn's own values is either
 // stored, as a further yield of the forward scan (contractions, reductions, costly functions, the
-// carried values at the beginning of the turn), or computed again (everything cheap). The sum of
+// carried values at the beginning of the turn), or computed again (everything cheap; with
+// the attribute `checkpoint` all but the carried values). The sum of
 // dw over the turns is carried; `sink_sums` later makes one large contraction of it where it can.
 //
 //   F     the body, followed by its adjoints: one graph, from which both bodies are taken
@@ -164,7 +165,7 @@ class ScanGradient {
       if (needed_[v.id]) continue;
       needed_[v.id] = true;
       const Node& n = f_[v];
-      if (own[v.id] && (carried.contains(v) || is_worth_storing(n))) {
+      if (own[v.id] && (carried.contains(v) || (!checkpoints_ && is_worth_storing(n)))) {
         stored_.insert(v);
         continue;
       }
@@ -259,6 +260,7 @@ class ScanGradient {
     std::vector<Value> adjoints(s_.operands());
     if (r.outputs.empty()) return adjoints;
     const Value scan = make_scan(b_, std::move(r), std::move(operands), s_.length, !s_.reverse);
+    if (checkpoints_) b_.graph()[scan].attrs["checkpoint"] = std::int64_t{1};
     for (std::size_t k = 0; k < s_.operands(); ++k)
       if (results[k] != SIZE_MAX && wanted_[k]) adjoints[k] = part(b_, scan, results[k]);
     return adjoints;
@@ -270,6 +272,7 @@ class ScanGradient {
   const Scan s_;
   const std::map<std::size_t, Value>& results_;
   const std::vector<bool>& wanted_;
+  const bool checkpoints_ = node_.attrs.contains("checkpoint");
   std::vector<bool> active_;  // by input of the body
   std::vector<bool> seeded_;  // by carried value
   Graph f_;

@@ -84,11 +84,13 @@ RewrittenScan hoist(GraphBuilder& b, const Node& old) {
   const Scan s(n);
   OutsideBuilder outside(b, s);
   Graph body = s.body;
+  const bool saves_memory = n.attrs.contains("checkpoint");
   std::vector<GraphInput> scanned, captured;
   std::vector<Value> scanned_from, captured_from;
   for (std::uint32_t id = 0; id < s.body.nodes.size(); ++id) {
     const Value v{id};
-    if (s.body[v].op == Op::input || outside.varies_of(v) == Varies::WithTurn ||
+    const bool costs_memory = saves_memory && outside.varies_of(v) == Varies::WithSlice;
+    if (s.body[v].op == Op::input || outside.varies_of(v) == Varies::WithTurn || costs_memory ||
         !is_worth_hoisting(s.body[v], outside.varies_of(v)))
       continue;
     const auto out = outside.build(v);
@@ -108,9 +110,7 @@ RewrittenScan hoist(GraphBuilder& b, const Node& old) {
   body.inputs.insert(body.inputs.begin() + middle, scanned.begin(), scanned.end());
   operands.insert(operands.end(), captured_from.begin(), captured_from.end());
   operands.insert(operands.begin() + middle, scanned_from.begin(), scanned_from.end());
-  const Value scan = make_scan(b, std::move(body), std::move(operands), s.length, s.reverse);
-  b.graph()[scan].name = n.name;
-  return {scan, {}};
+  return {make_scan_like(b, n, std::move(body), std::move(operands)), {}};
 }
 
 }  // namespace

@@ -113,9 +113,7 @@ RewrittenScan turn_weights(GraphBuilder& b, const Node& old) {
     b.graph().nodes.push_back(old);
     return {Value{static_cast<std::uint32_t>(b.graph().nodes.size() - 1)}, {}};
   }
-  const Value scan = make_scan(b, std::move(body), n.operands, s.length, s.reverse);
-  b.graph()[scan].name = n.name;
-  return {scan, {}};
+  return {make_scan_like(b, n, std::move(body), n.operands), {}};
 }
 
 }  // namespace

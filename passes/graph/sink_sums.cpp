@@ -139,8 +139,8 @@ Graph run_sink_sums(const Graph& old) {
   return rewrite_scans(old, [](GraphBuilder& b, const Node& n) -> RewrittenScan {
     RewrittenScan result{Value{static_cast<std::uint32_t>(b.graph().nodes.size())}, {}};
     b.graph().nodes.push_back(n);
-    // Where no turn runs nothing is yielded.
-    if (Scan(n).conditional) return result;
+    // Where no turn runs nothing is yielded; and yields take memory.
+    if (Scan(n).conditional || n.attrs.contains("checkpoint")) return result;
     SumSinker sinker(b, n, result.scan);
     for (std::size_t k = 0; k < Scan(n).carried; ++k)
       if (const Value v = sinker.total(k); v.valid()) result.results[k] = v;

@@ -521,6 +521,7 @@ class Generator {
     if (!conditional && chance(20)) b.output("given", OutputKind::Yield, x);
     const std::size_t results = body.outputs.size();
     const Value all = make_scan(b_, std::move(body), operands, length, chance(40));
+    if (chance(25)) g_[all].attrs["checkpoint"] = std::int64_t{1};
     bool any_kept = false;
     for (std::size_t k = 0; k < results; ++k)
       if (chance(70) || (!any_kept && k + 1 == results)) {
