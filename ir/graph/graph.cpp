@@ -79,6 +79,12 @@ const GraphOutput* Graph::find_output(std::string_view wanted) const {
   return nullptr;
 }
 
+void Graph::take_ends(const Graph& from, const std::vector<Value>& now) {
+  for (const GraphInput& in : from.inputs) inputs.push_back({in.name, in.kind, now[in.value.id]});
+  for (const GraphOutput& out : from.outputs)
+    outputs.push_back({out.name, out.kind, now[out.value.id]});
+}
+
 std::vector<std::uint32_t> Graph::use_counts() const {
   std::vector<std::uint32_t> counts(nodes.size(), 0);
   for (const Node& n : nodes)

@@ -113,6 +113,9 @@ struct Graph {
   const GraphOutput* find_output(std::string_view name) const;
   std::vector<std::uint32_t> use_counts() const;  // uses by nodes and outputs, per node
   bool operator==(const Graph&) const = default;
+
+  /// Inputs and outputs as `from` has them, whose values are `now` here.
+  void take_ends(const Graph& from, const std::vector<Value>& now);
 };
 
 }  // namespace dlc

@@ -28,9 +28,7 @@ Graph rewrite(const Graph& old,
               n.type.str(), g.type(v).str());
     now[id] = v;
   }
-  for (const GraphInput& in : old.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
-  for (const GraphOutput& out : old.outputs)
-    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  g.take_ends(old, now);
   return g;
 }
 

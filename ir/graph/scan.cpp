@@ -87,9 +87,7 @@ Graph without_dead_nodes(const Graph& body) {
   for (const GraphInput& in : body.inputs) copy(in.value);
   for (std::uint32_t id = 0; id < body.nodes.size(); ++id)
     if (live[id] && !now[id].valid()) copy(Value{id});
-  for (const GraphInput& in : body.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
-  for (const GraphOutput& out : body.outputs)
-    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  g.take_ends(body, now);
   return g;
 }
 

@@ -51,9 +51,7 @@ Graph run_differentiate(const Graph& old) {
     if (!n.name.empty() && g[result].name.empty()) g[result].name = n.name;
     now[id] = result;
   }
-  for (const GraphInput& in : old.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
-  for (const GraphOutput& out : old.outputs)
-    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  g.take_ends(old, now);
   return g;
 }
 

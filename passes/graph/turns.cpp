@@ -74,9 +74,7 @@ Graph rewrite_scans(const Graph& old,
     now[id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
     g.nodes.push_back(std::move(n));
   }
-  for (const GraphInput& in : old.inputs) g.inputs.push_back({in.name, in.kind, now[in.value.id]});
-  for (const GraphOutput& out : old.outputs)
-    g.outputs.push_back({out.name, out.kind, now[out.value.id]});
+  g.take_ends(old, now);
   return g;
 }
 

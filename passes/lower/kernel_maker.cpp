@@ -477,7 +477,11 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node) {
   return kernels;
 }
 
-Kernel make_zeros(const std::string& name, const MemoryView& to, const Type& type) {
+namespace {
+
+/// A kernel of one store: to[i] = value(i) for all i of a type's shape.
+Kernel make_store(const std::string& name, const MemoryView& to, const Type& type,
+                  const std::function<ExprId(KernelBuilder&, const Index&)>& value) {
   Kernel k;
   k.name = name;
   KernelBuilder b(k);
@@ -486,24 +490,23 @@ Kernel make_zeros(const std::string& name, const MemoryView& to, const Type& typ
     k.outer.push_back(b.axis(fmt::format("i{}", index.size()), d));
     index.push_back(b.axis_value(k.outer.back()));
   }
-  const ExprId offset = offset_at(b, to, index, type.shape);
-  k.stages.push_back({{}, {}, {{to.buffer, offset, b.constant(type.element, 0)}}});
+  const ExprId stored = value(b, index);
+  k.stages.push_back({{}, {}, {{to.buffer, offset_at(b, to, index, type.shape), stored}}});
   return k;
+}
+
+}  // namespace
+
+Kernel make_zeros(const std::string& name, const MemoryView& to, const Type& type) {
+  return make_store(name, to, type,
+                    [&](KernelBuilder& b, const Index&) { return b.constant(type.element, 0); });
 }
 
 Kernel make_copy(const std::string& name, const MemoryView& from, const MemoryView& to,
                  const Type& type) {
-  Kernel k;
-  k.name = name;
-  KernelBuilder b(k);
-  Index index;
-  for (const Dim& d : type.shape) {
-    k.outer.push_back(b.axis(fmt::format("i{}", index.size()), d));
-    index.push_back(b.axis_value(k.outer.back()));
-  }
-  const ExprId value = b.load(from.buffer, type.element, offset_at(b, from, index, type.shape));
-  k.stages.push_back({{}, {}, {{to.buffer, offset_at(b, to, index, type.shape), value}}});
-  return k;
+  return make_store(name, to, type, [&](KernelBuilder& b, const Index& index) {
+    return b.load(from.buffer, type.element, offset_at(b, from, index, type.shape));
+  });
 }
 
 }  // namespace dlc

@@ -103,4 +103,18 @@ void ByteReader::fail(std::size_t byte, std::string_view message) const {
   throw UserError(fmt::format("{}: byte {}: {}", path_, byte, message));
 }
 
+std::string read_whole(const std::string& path) {
+  ByteReader in(path);
+  std::string text;
+  constexpr std::size_t kPart = 1 << 20;
+  for (std::size_t got = kPart; got == kPart;) {
+    const std::size_t size = text.size();
+    text.resize(size + kPart);
+    got = in.read_some(text.data() + size, kPart);
+    text.resize(size + got);
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+  return text;
+}
+
 }  // namespace dlc

@@ -47,4 +47,7 @@ class ByteReader {
   bool compressed_ = false;
 };
 
+/// All of a file, decompressed, without a byte order mark.
+std::string read_whole(const std::string& path);
+
 }  // namespace dlc

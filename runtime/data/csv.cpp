@@ -15,20 +15,6 @@ namespace dlc {
 
 namespace {
 
-std::string read_text(const std::string& path) {
-  ByteReader in(path);
-  std::string text;
-  constexpr std::size_t kPart = 1 << 20;
-  for (std::size_t got = kPart; got == kPart;) {
-    const std::size_t size = text.size();
-    text.resize(size + kPart);
-    got = in.read_some(text.data() + size, kPart);
-    text.resize(size + got);
-  }
-  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
-  return text;
-}
-
 /// A decimal number with optional sign, fraction, exponent and spaces around; also "nan" and "inf".
 /// Infinite when it is too large for a double.
 std::optional<double> parse_number(std::string_view s) {
@@ -54,7 +40,7 @@ std::string shortened(const std::string& text) {
 class CsvReader {
  public:
   CsvReader(const std::string& path, char separator)
-      : path_(path), text_(read_text(path)), separator_(separator) {
+      : path_(path), text_(read_whole(path)), separator_(separator) {
     if (!next()) throw UserError(fmt::format("{}: the table is empty", path_));
     width_ = fields_.size();
     for (const std::string& f : fields_) has_header_ |= !f.empty() && !parse_number(f);

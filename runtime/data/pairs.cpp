@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ir/support/check.h"
+#include "runtime/data/byte_reader.h"
 #include "runtime/data/text.h"
 
 namespace dlc {
@@ -31,7 +32,7 @@ struct Sentences {
 };
 
 Sentences sentences_of(const std::string& path, const PairOptions& options) {
-  const std::string text = text_of_file(path);
+  const std::string text = read_whole(path);
   Sentences s;
   std::size_t line = 0;
   for (std::size_t at = 0; at < text.size();) {
@@ -43,11 +44,11 @@ Sentences sentences_of(const std::string& path, const PairOptions& options) {
     if (whole.empty() || whole[0] == '#') continue;
     const std::size_t tab = whole.find('\t');
     if (tab == std::string::npos || whole.find('\t', tab + 1) != std::string::npos)
-      throw UserError(
-          fmt::format("{}: line {}: two sentences with a tab between them are expected", path, line));
+      throw UserError(fmt::format("{}: line {}: two sentences with a tab between them are expected",
+                                  path, line));
     const std::string side = options.side == 0 ? whole.substr(0, tab) : whole.substr(tab + 1);
-    s.tokens.push_back(split_text(options.unit, side, options.of_tokens,
-                                  fmt::format("{}: line {}", path, line)));
+    s.tokens.push_back(
+        split_text(options.unit, side, options.of_tokens, fmt::format("{}: line {}", path, line)));
     s.longest = std::max(s.longest, s.tokens.back().size());
   }
   if (s.tokens.empty()) throw UserError(fmt::format("{}: there are no pairs of sentences", path));

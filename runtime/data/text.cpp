@@ -147,21 +147,8 @@ Vocabulary vocabulary_of(const std::vector<std::string>& tokens, const TextOptio
 
 }  // namespace
 
-std::string text_of_file(const std::string& path) {
-  ByteReader in(path);
-  std::string text;
-  constexpr std::size_t kChunk = 1 << 16;
-  for (;;) {
-    const std::size_t had = text.size();
-    text.resize(had + kChunk);
-    const std::size_t got = in.read_some(text.data() + had, kChunk);
-    text.resize(had + got);
-    if (got == 0) return text;
-  }
-}
-
 std::vector<std::int32_t> number_tokens(const std::vector<std::string>& tokens, const Vocabulary& v,
-                                     const std::string& where) {
+                                        const std::string& where) {
   std::map<std::string_view, std::int32_t> number;
   for (std::size_t k = 0; k < v.tokens.size(); ++k)
     number[v.tokens[k]] = static_cast<std::int32_t>(k);
@@ -193,7 +180,7 @@ Vocabulary read_vocabulary(const std::string& reader, const std::string& path,
 Text read_text(const std::string& reader, const std::string& path,
                const std::vector<std::string>& options) {
   const TextOptions o(options);
-  const std::vector<std::string> tokens = tokens_of(reader, text_of_file(path), o, path);
+  const std::vector<std::string> tokens = tokens_of(reader, read_whole(path), o, path);
   if (tokens.empty()) throw UserError(fmt::format("{}: the text has no tokens", path));
   if (tokens.size() > static_cast<std::size_t>(INT32_MAX))
     throw UserError(fmt::format("{}: {} tokens are too many", path, tokens.size()));

@@ -49,7 +49,6 @@ std::vector<std::string> split_text(const std::string& reader, const std::string
                                     const std::string& where);
 std::vector<std::int32_t> number_tokens(const std::vector<std::string>& tokens,
                                         const Vocabulary& vocabulary, const std::string& where);
-std::string text_of_file(const std::string& path);
 
 /// One side of a file of pairs, a line each with a tab between the two; empty lines and those that
 /// begin with # are left out. Options: side (0 or 1), unit (words or chars), lower ("true"), steps

@@ -39,7 +39,7 @@ std::vector<std::string> real_files() {
   namespace fs = std::filesystem;
   std::vector<fs::path> paths;
   for (const char* folder : {"examples", "frontend/std"})
-    for (const auto& entry : fs::directory_iterator(fs::path(DLC_SOURCE_DIR) / folder))
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(DLC_SOURCE_DIR) / folder))
       if (entry.path().extension() == ".dl") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   std::vector<std::string> texts;

@@ -22,7 +22,7 @@ std::vector<std::string> corpus() {
   std::vector<std::string> texts;
   std::vector<fs::path> paths;
   for (const char* folder : {"examples", "frontend/std", "tests/errors"})
-    for (const auto& entry : fs::directory_iterator(fs::path(DLC_SOURCE_DIR) / folder))
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(DLC_SOURCE_DIR) / folder))
       if (entry.path().extension() == ".dl") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   for (const fs::path& p : paths)
@@ -107,7 +107,9 @@ FrontendOptions with_files() {
   FrontendOptions options;
   options.count_tokens = [](const FileSource&) -> std::int64_t { return 69; };
   options.probe = [](const FileSource& file) {
-    if (file.reader == "chars" || file.reader == "words") return Type{ElementType::I32, {Dim(10000)}};
+    if (file.reader == "chars" || file.reader == "words")
+      return Type{ElementType::I32, {Dim(10000)}};
+    if (file.reader == "tsv") return Type{ElementType::F32, {Dim(1503), Dim(6)}};
     return file.reader == "idx" ? Type{ElementType::U8, {Dim(100), Dim(28), Dim(28)}}
                                 : Type{ElementType::F32, {Dim(100), Dim(4)}};
   };
@@ -162,7 +164,8 @@ TEST_CASE("mutated programs neither crash nor hang nor throw") {
 
 TEST_CASE("the graphs of the examples verify and survive as text") {
   int seen = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(DLC_SOURCE_DIR) / "examples")) {
+  for (const auto& entry :
+       fs::recursive_directory_iterator(fs::path(DLC_SOURCE_DIR) / "examples")) {
     if (entry.path().extension() != ".dl") continue;
     CAPTURE(entry.path().filename().string());
     Sources sources;
