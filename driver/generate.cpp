@@ -59,7 +59,8 @@ void translate(const GenerateOptions& o, const Compilation& c, const ModelPairs&
     fmt::print("{}\n", decode(pairs.target.source.options[1], words, pairs.target.vocabulary));
     return;
   }
-  throw UserError(fmt::format("{}: no output of `{}` is a sentence, i32[N, T]", m.file, m.model_name));
+  throw UserError(
+      fmt::format("{}: no output of `{}` is a sentence, i32[N, T]", m.file, m.model_name));
 }
 
 void generate(const GenerateOptions& o) {

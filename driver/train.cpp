@@ -12,6 +12,7 @@
 #include "driver/show.h"
 #include "driver/train_report.h"
 #include "driver/verbs.h"
+#include "driver/watch_files.h"
 #include "runtime/atomic_file.h"
 #include "runtime/checkpoint.h"
 
@@ -26,6 +27,7 @@ struct TrainVerbOptions {
   std::optional<std::int64_t> epochs, steps, batch;
   bool no_shuffle = false;
   std::string save, log;
+  std::vector<std::string> watch;
 };
 
 /// Ctrl-C ends the training after the current step; a second one ends the program at once. A signal
@@ -102,8 +104,8 @@ void print_start(const Module& m, const TrainOptions& options, const Rows& rows,
 /// Shows what the trainer reports.
 class Monitor {
  public:
-  Monitor(const TrainOptions& options, bool has_rows, TrainLog& log)
-      : options_(options), has_rows_(has_rows), log_(log) {
+  Monitor(const TrainOptions& options, bool has_rows, TrainLog& log, WatchFiles& files)
+      : options_(options), has_rows_(has_rows), log_(log), files_(files) {
     // Without data, an epoch of many steps is shown step by step, if they are not too many.
     constexpr std::int64_t kMostLines = 100;
     const std::int64_t steps = options.steps.value_or(1);
@@ -114,9 +116,9 @@ class Monitor {
     TrainObserver result;
     result.on_epoch = [this](const EpochReport& r) { epoch(r); };
     if (bar_.shown()) result.on_progress = [this](const ProgressReport& r) { bar_.draw(r.last); };
-    if (line_every_ > 0) {
+    if (line_every_ > 0 || !files_.empty()) {
       result.on_step = [this](const StepReport& r) { step(r); };
-      result.step_every = line_every_;
+      result.step_every = files_.empty() ? line_every_ : 1;
     }
     return result;
   }
@@ -124,6 +126,8 @@ class Monitor {
 
  private:
   void step(const StepReport& r) {
+    files_.record(r.watched);
+    if (line_every_ == 0 || (r.step - 1) % line_every_ != 0) return;
     bar_.clear();
     fmt::print("step {}  loss {:.4g}{}\n", r.step, r.loss, show_watched(r.watched));
     std::fflush(stdout);
@@ -148,6 +152,7 @@ class Monitor {
   const TrainOptions& options_;
   bool has_rows_;
   TrainLog& log_;
+  WatchFiles& files_;
   ProgressBar bar_;
   std::int64_t line_every_ = 0;  // 0: no lines for steps
   std::int64_t steps_ = 0;
@@ -196,12 +201,13 @@ void train_file(const TrainVerbOptions& o) {
       split ? load_data(c, *split, test_split, options.seed, pool) : LoadedData{};
   const Rows* test = data.test ? &*data.test : nullptr;
 
+  WatchFiles files(o.watch, m.train_step, data.rows, options.batch);
   print_start(m, options, data.rows, test, compile_ms);
   log.start();
   std::int64_t steps = 0;
   {
     const CatchInterrupt catching;
-    Monitor monitor(options, data.rows.count > 0, log);
+    Monitor monitor(options, data.rows.count > 0, log, files);
     train(programs.train_step->program(),
           programs.evaluate ? programs.evaluate->program() : nullptr, tensors, data.rows, test,
           options, pool, monitor.observer());
@@ -213,6 +219,7 @@ void train_file(const TrainVerbOptions& o) {
     save_safetensors(o.save, tensors, checkpoint_metadata(c));
     fmt::print("saved to {}\n", o.save);
   }
+  for (const std::string& path : files.write()) fmt::print("saved to {}\n", path);
   log.finish();
 }
 
@@ -232,6 +239,10 @@ void add_train(CLI::App& app) {
   verb->add_flag("--no-shuffle", o->no_shuffle, "rows in the order of the data");
   verb->add_option("--save", o->save, "where the parameters go in the end (.safetensors)");
   verb->add_option("--log", o->log, "a file for one JSON object an epoch");
+  verb->add_option("--watch", o->watch,
+                   "NAME=FILE.npy: the values of something watched in all steps, [steps, shape]")
+      ->expected(1)
+      ->take_all();
   verb->callback([o] { train_file(*o); });
 }
 

@@ -2,12 +2,14 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
 
 #include "runtime/checkpoint.h"
+#include "runtime/data/readers.h"
 #include "tests/e2e/process.h"
 
 using json = nlohmann::json;
@@ -70,6 +72,51 @@ TEST_CASE("a model without data shows its steps and logs what it watches") {
   CHECK(line["step"] == 20);
   CHECK(line["watch"]["x"].size() == 2);
   CHECK(!line.contains("test"));
+}
+
+TEST_CASE("what a model watches goes into files, all its steps") {
+  TempDir dir;
+  const std::string model = dir.write("bowl.dl", kBowl);
+  const std::string file = dir.path("x.npy");
+  const Finished f = dlc_command({"train", model, "--watch", "x=" + file});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(contains(f.out, "step 20  loss "));
+  const dlc::Tensor x = dlc::read_file("npy", file, {});
+  CHECK(x.type_str() == "f32[20, 2]");
+  // From (-5, -2) by x <- x - 0.1 * (0.2 x1, 4 x2).
+  for (int step = 0; step < 20; ++step) {
+    CHECK(x.at(2 * step) == doctest::Approx(-5 * std::pow(0.98, step)));
+    CHECK(x.at(2 * step + 1) == doctest::Approx(-2 * std::pow(0.6, step)));
+  }
+  const Finished unknown = dlc_command({"train", model, "--watch", "y=" + file});
+  CHECK(unknown.exit_code != 0);
+  CHECK(contains(unknown.err, "--watch y: the model does not watch it; it watches x"));
+  const Finished nowhere = dlc_command({"train", model, "--watch", "x=" + dir.path("none/x.npy")});
+  CHECK(nowhere.exit_code != 0);
+  CHECK(contains(nowhere.err, "none"));
+}
+
+TEST_CASE(
+    "a value that has the batch's rows is refused as a file where the last batch is smaller") {
+  TempDir dir;
+  const std::string model = dir.write("line.dl", R"(
+data points { x: f32[25, 2] = normal(); y: f32[25, 1] = normal() }
+model line {
+  input x: f32[N, 2]
+  target y: f32[N, 1]
+  h = x |> dense(1)
+  watch h
+  loss = mse(h, y)
+}
+train line on points { optimizer = sgd(lr: 0.1); batch = 10 }
+)");
+  const std::string file = dir.path("h.npy");
+  const Finished f = dlc_command({"train", model, "--watch", "h=" + file});
+  CHECK(f.exit_code != 0);
+  CHECK(contains(f.err, "in the last batch, of 5 rows; choose a batch that divides the 25 rows"));
+  const Finished even = dlc_command({"train", model, "--watch", "h=" + file, "--batch", "5"});
+  REQUIRE_MESSAGE(even.exit_code == 0, even.err);
+  CHECK(dlc::read_file("npy", file, {}).type_str() == "f32[5, 5, 1]");
 }
 
 TEST_CASE("learned values are shown beside those the data were made with") {
