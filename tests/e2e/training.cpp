@@ -138,6 +138,38 @@ train bowl {{ optimizer = {}; steps = 20; watch x }}
   }
 }
 
+TEST_CASE("the error of one hidden layer falls with its width") {
+  double before = 1;
+  for (const char* width : {"2", "16", "64", "256"}) {
+    CAPTURE(width);
+    const json last =
+        train({example("universal_approximation.dl"), "--set", std::string("width=") + width});
+    const double error = last["train"]["loss"];
+    CHECK(error < before / 2);
+    CHECK(last["train"]["worst"] >= std::sqrt(error));
+    before = error;
+  }
+  CHECK(before < 1e-5);
+}
+
+TEST_CASE("polynomials of too few terms underfit, of too many overfit; weight decay is the cure") {
+  const auto fit = [](const std::string& terms, const std::string& strength) {
+    return train(
+        {example("overfitting.dl"), "--set", "terms=" + terms, "--set", "strength=" + strength});
+  };
+  const auto cost = [](const json& line, const char* rows) -> double { return line[rows]["cost"]; };
+  const json few = fit("2", "0"), right = fit("4", "0"), many = fit("20", "0"),
+             cured = fit("20", "0.0001");
+  CHECK(cost(few, "train") > 20 * cost(right, "train"));
+  CHECK(cost(many, "train") < cost(right, "train") / 2);
+  CHECK(cost(many, "test") > 5 * cost(right, "test"));
+  CHECK(cost(cured, "test") < cost(many, "test") / 4);
+  // The structural risk is what was made small; without a regulariser it is the cost.
+  CHECK(many["train"]["risk"] == many["train"]["cost"]);
+  CHECK(cured["train"]["risk"] > cured["train"]["cost"]);
+  CHECK(cured["train"]["risk"] == cured["train"]["loss"]);
+}
+
 TEST_CASE("softmax regression reaches the book's accuracy") {
   const std::vector<double> a = accuracies("softmax_regression.dl", {});
   CHECK(a[2] >= 0.815);

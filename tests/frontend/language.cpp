@@ -69,6 +69,21 @@ TEST_CASE("every example of the language page compiles") {
   }
 }
 
+TEST_CASE("the sources on the page of optimisation are the library's") {
+  const std::string root = DLC_SOURCE_DIR;
+  const std::string page = read_all(root + "/docs/optimisation.md");
+  const std::string library = read_all(root + "/frontend/std/optimizers.dl");
+  const std::string begin = "```dl std\n", end = "```\n";
+  int seen = 0;
+  for (std::size_t at = page.find(begin); at != std::string::npos; at = page.find(begin, at)) {
+    at += begin.size();
+    const std::string source = page.substr(at, page.find(end, at) - at);
+    CHECK_MESSAGE(library.find("\n" + source) != std::string::npos, source);
+    ++seen;
+  }
+  CHECK(seen == 16);  // all optimizers, weight decay and the schedules
+}
+
 TEST_CASE("the language page lists the primitives as they are") {
   std::string page = read_all(kPage);
   const std::string begin = "<!-- primitives -->\n", end = "<!-- end of primitives -->\n";
