@@ -32,11 +32,8 @@ std::string token_input(const Module& m) {
 /// A sentence of the one side as one of the other, by an output of the model that is its tokens.
 void translate(const GenerateOptions& o, const Compilation& c, const ModelPairs& pairs) {
   const Module& m = c.module();
-  const std::vector<std::string>& options = pairs.source.source.options;
-  std::vector<std::int32_t> tokens =
-      encode(options[1], o.prompt, {"", options[2], "", "", "1"}, pairs.source.vocabulary);
-  constexpr std::int32_t kEndToken = 2;
-  tokens.push_back(kEndToken);
+  const std::vector<std::int32_t> tokens =
+      encode_sentence(o.prompt, pairs.source.source.options, pairs.source.vocabulary);
   if (static_cast<std::int64_t>(tokens.size()) > pairs.steps)
     throw UserError(fmt::format("--prompt has {} tokens, the model reads at most {}",
                                 tokens.size() - 1, pairs.steps - 1));
@@ -53,10 +50,9 @@ void translate(const GenerateOptions& o, const Compilation& c, const ModelPairs&
   const TensorMap outputs = run_graph(code->program(), tensors, o.run.seed_of(m), pool);
   for (const auto& [name, t] : outputs) {
     if (t.dtype() != DLC_I32 || t.shape().size() != 2) continue;
-    std::vector<std::int32_t> words;
-    for (std::int64_t k = 0; k < t.size() && t.at(k) != kEndToken; ++k)
-      words.push_back(static_cast<std::int32_t>(t.at(k)));
-    fmt::print("{}\n", decode(pairs.target.source.options[1], words, pairs.target.vocabulary));
+    const auto* numbers = t.as<std::int32_t>();
+    fmt::print("{}\n", decode_sentence({numbers, numbers + t.size()}, pairs.target.source.options,
+                                       pairs.target.vocabulary));
     return;
   }
   throw UserError(

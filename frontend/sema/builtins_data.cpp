@@ -161,17 +161,19 @@ Val pairs(Evaluator& ev, Frame&, const Args& a, Span span) {
   const auto* unit = a[2].value.get<std::string>();
   const bool* lower = a[3].value.get<bool>();
   const bool good = path && side && side->is_constant() && side->value() >= 0 &&
-                    side->value() <= 1 && (is_none(a[2]) || (unit && (*unit == "words" || *unit == "chars"))) &&
-                    lower;
+                    side->value() <= 1 &&
+                    (is_none(a[2]) || (unit && (*unit == "words" || *unit == "chars"))) && lower;
   if (!good)
-    return ev.report(Diag::bad_argument, span,
-                     "`pairs` takes a path, the side (0 or 1), the unit (\"words\" or \"chars\") and "
-                     "`lower`",
-                     "for instance `pairs(\"phrases.tsv\", 0)`");
+    return ev.report(
+        Diag::bad_argument, span,
+        "`pairs` takes a path, the side (0 or 1), the unit (\"words\" or \"chars\") and "
+        "`lower`",
+        "for instance `pairs(\"phrases.tsv\", 0)`");
   FileSource file;
   file.input = file.path = *path;
   file.reader = "pairs";
-  file.options = {std::to_string(side->value()), unit ? *unit : "words", *lower ? "true" : "", "", ""};
+  file.options = {std::to_string(side->value()), unit ? *unit : "words", *lower ? "true" : "", "",
+                  ""};
   file.loc = ev.loc(span);
   return std::make_shared<const FileSource>(std::move(file));
 }
@@ -319,7 +321,8 @@ std::vector<Builtin> data_builtins() {
        pictures},
       {"sentences",
        {"side", "steps=none"},
-       "in a data block: i32[n, steps] of one side of pairs: its tokens, 2 for the end, 0 after it; 1 "
+       "in a data block: i32[n, steps] of one side of pairs: its tokens, 2 for the end, 0 after "
+       "it; 1 "
        "is for the beginning, 3 for the unknown",
        sentences},
       {"sequences",

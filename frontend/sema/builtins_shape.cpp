@@ -202,7 +202,8 @@ Val einsum(Evaluator& ev, Frame& f, const Args& a, Span span) {
     return ev.report(Diag::bad_argument, a[0].span,
                      fmt::format("`{}` is no einsum of two tensors", *text),
                      "a letter for each axis: \"nij,njk->nik\"");
-  const std::string lhs = letters.substr(0, comma), rhs = letters.substr(comma + 1, arrow - comma - 1),
+  const std::string lhs = letters.substr(0, comma),
+                    rhs = letters.substr(comma + 1, arrow - comma - 1),
                     out = letters.substr(arrow + 2);
   const auto operands = ev.promoted(*p, a[1], a[2], true, span);
   if (!operands) return Poison{};

@@ -9,6 +9,8 @@ namespace dlc {
 
 namespace {
 
+constexpr std::int32_t kPadNumber = 0, kEndNumber = 2;  // in every vocabulary of a side
+
 struct PairOptions {
   std::size_t side = 0;
   std::string unit;                    // "words" or "chars"
@@ -55,10 +57,7 @@ Sentences sentences_of(const std::string& path, const PairOptions& options) {
   return s;
 }
 
-}  // namespace
-
-Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::string>& options) {
-  const Sentences s = sentences_of(path, PairOptions(options));
+Vocabulary vocabulary_of(const Sentences& s) {
   std::vector<std::string> all;
   for (const auto& tokens : s.tokens) all.insert(all.end(), tokens.begin(), tokens.end());
   Vocabulary v{{std::string(kPad), std::string(kBegin), std::string(kEnd), std::string(kUnknown)}};
@@ -66,6 +65,27 @@ Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::
   all.erase(std::unique(all.begin(), all.end()), all.end());
   v.tokens.insert(v.tokens.end(), all.begin(), all.end());
   return v;
+}
+
+}  // namespace
+
+Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::string>& options) {
+  return vocabulary_of(sentences_of(path, PairOptions(options)));
+}
+
+std::vector<std::int32_t> encode_sentence(const std::string& text,
+                                          const std::vector<std::string>& options,
+                                          const Vocabulary& vocabulary) {
+  const PairOptions o(options);
+  std::vector<std::int32_t> numbers = encode(o.unit, text, o.of_tokens, vocabulary);
+  numbers.push_back(kEndNumber);
+  return numbers;
+}
+
+std::string decode_sentence(std::vector<std::int32_t> numbers,
+                            const std::vector<std::string>& options, const Vocabulary& vocabulary) {
+  numbers.erase(std::find(numbers.begin(), numbers.end(), kEndNumber), numbers.end());
+  return decode(PairOptions(options).unit, numbers, vocabulary);
 }
 
 FileContent read_pairs(const std::string& path, const std::vector<std::string>& options,
@@ -81,15 +101,15 @@ FileContent read_pairs(const std::string& path, const std::vector<std::string>& 
   if (only_header) return content;
   content.tensor = Tensor(DLC_I32, content.header.shape);
   auto* to = content.tensor.as<std::int32_t>();
-  const Vocabulary v = read_pair_vocabulary(path, options);
+  const Vocabulary v = vocabulary_of(s);
   for (std::size_t row = 0; row < s.tokens.size(); ++row) {
     std::vector<std::int32_t> numbers = number_tokens(s.tokens[row], v, path);
-    numbers.push_back(2);  // the end
+    numbers.push_back(kEndNumber);
     if (o.lengths) {
       to[row] = static_cast<std::int32_t>(std::min(numbers.size(), steps));
       continue;
     }
-    numbers.resize(steps, 0);  // padding
+    numbers.resize(steps, kPadNumber);
     std::copy(numbers.begin(), numbers.end(), to + row * steps);
   }
   return content;

@@ -59,6 +59,13 @@ FileContent read_pairs(const std::string& path, const std::vector<std::string>& 
                        bool only_header);
 /// kPad, kBegin, kEnd, kUnknown, then the tokens of that side in the order of their bytes.
 Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::string>& options);
+/// A sentence as rows of that side have it: the numbers of its tokens and of kEnd, without padding.
+std::vector<std::int32_t> encode_sentence(const std::string& text,
+                                          const std::vector<std::string>& options,
+                                          const Vocabulary& vocabulary);
+/// The text of the tokens before the first kEnd.
+std::string decode_sentence(std::vector<std::int32_t> numbers,
+                            const std::vector<std::string>& options, const Vocabulary& vocabulary);
 
 /// Of a text or one side of pairs.
 Vocabulary read_vocabulary(const std::string& reader, const std::string& path,

@@ -124,7 +124,10 @@ std::vector<Malformed> malformed_csv() {
       {"csv", "a,a\n1,2\n", {"a"}, {"columns 1 and 2 are both called `a`"}},
       {"csv", "1,2\n", {"a"}, {"no header", "column `a`"}},
       {"tsv", "a\tb\n1,5\t2\n", {}, {"`1,5` is not a number"}},
-      {"xls", "a", {}, {"no reader `xls`", "idx, npy, csv, tsv, pictures, classes, chars, words and pairs"}},
+      {"xls",
+       "a",
+       {},
+       {"no reader `xls`", "idx, npy, csv, tsv, pictures, classes, chars, words and pairs"}},
   };
 }
 
