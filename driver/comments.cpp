@@ -1,42 +1,32 @@
 #include "driver/comments.h"
 
-#include <algorithm>
+#include "driver/api/graph_parts.h"
 
 namespace dlc {
 
 namespace {
 
-/// The last node that loss or metrics need, or -1.
-std::int64_t last_of_forward(const Graph& g) {
-  std::int64_t last = -1;
-  for (const GraphOutput& out : g.outputs)
-    if (out.kind == OutputKind::Loss || out.kind == OutputKind::Metric)
-      last = std::max<std::int64_t>(last, out.value.id);
-  return last;
-}
-
-/// The last gradient of a parameter, or -1.
-std::int64_t last_of_backward(const Graph& g) {
-  for (std::size_t id = g.nodes.size(); id-- > 0;)
-    for (const GraphInput& in : g.inputs)
-      if (in.kind == InputKind::Param && g.nodes[id].name == "d_" + in.name)
-        return static_cast<std::int64_t>(id);
-  return -1;
+std::string heading(GraphPart part) {
+  switch (part) {
+    case GraphPart::Forward:
+      return "---- forward: from the inputs to the loss";
+    case GraphPart::Backward:
+      return "---- backward: from the loss to the parameters";
+    case GraphPart::Update:
+      return "---- update: a step down the gradients";
+  }
+  return "";
 }
 
 }  // namespace
 
 std::map<std::uint32_t, std::vector<std::string>> comments(const Graph& g, const Sources& sources) {
   std::map<std::uint32_t, std::vector<std::string>> result;
-  const std::int64_t forward = last_of_forward(g), backward = last_of_backward(g);
-  const bool parts = forward >= 0 && backward > forward;
+  const GraphParts parts(g);
   Loc before;
   for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
-    const bool part_begins = parts && (id == 0 || id == forward + 1 || id == backward + 1);
-    if (part_begins) {
-      result[id].push_back(id == 0             ? "---- forward: from the inputs to the loss"
-                           : id == forward + 1 ? "---- backward: from the loss to the parameters"
-                                               : "---- update: a step down the gradients");
+    if (parts.several() && (id == 0 || parts.of(id) != parts.of(id - 1))) {
+      result[id].push_back(heading(parts.of(id)));
       before = {};
     }
     const Node& n = g.nodes[id];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "driver/api/compile.h"
+#include "driver/api/version.h"
 #include "driver/verbs.h"
 
 namespace {
@@ -11,7 +12,7 @@ int run(int argc, char** argv) {
   CLI::App app{"dlc: a compiler for deep-learning models"};
   app.name("dlc");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "dlc 0.1.0");
+  app.set_version_flag("--version", dlc::kVersion);
   app.failure_message(CLI::FailureMessage::simple);
   dlc::add_train(app);
   dlc::add_check(app);

@@ -12,6 +12,7 @@
 #include "ir/graph/builder.h"
 #include "ir/loop/cost.h"
 #include "runtime/batch_program.h"
+#include "runtime/row_order.h"
 
 namespace dlc {
 

@@ -1,18 +1,17 @@
 // dlc train: trains a model on its data and shows how it goes.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 
+#include "driver/api/non_finite.h"
+#include "driver/api/run_identity.h"
 #include "driver/api/vocabulary.h"
 #include "driver/options.h"
-#include "driver/show.h"
-#include "driver/train_report.h"
+#include "driver/stop_request.h"
+#include "driver/train_monitor.h"
 #include "driver/verbs.h"
-#include "driver/watch_files.h"
 #include "runtime/atomic_file.h"
 #include "runtime/checkpoint.h"
 
@@ -25,32 +24,11 @@ struct TrainVerbOptions {
   RunOptions run;
   LimitOptions limit;
   std::optional<std::int64_t> epochs, steps, batch;
-  bool no_shuffle = false;
-  std::string save, log;
+  std::optional<double> max_seconds;
+  bool no_shuffle = false, resume_anyway = false;
+  std::string save, save_best, log, checkpoint, resume;
+  std::optional<std::int64_t> checkpoint_every;
   std::vector<std::string> watch;
-};
-
-/// Ctrl-C ends the training after the current step; a second one ends the program at once. A signal
-/// handler can reach nothing but such a variable.
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-class CatchInterrupt {
- public:
-  CatchInterrupt() {
-    interrupted = false;
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted.store(true, std::memory_order_relaxed); };
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, &old_);
-  }
-  CatchInterrupt(const CatchInterrupt&) = delete;
-  CatchInterrupt& operator=(const CatchInterrupt&) = delete;
-  ~CatchInterrupt() { sigaction(SIGINT, &old_, nullptr); }
-
- private:
-  struct sigaction old_ {};
 };
 
 /// The settings of the train block, replaced by the options given. An option says how long to
@@ -64,99 +42,97 @@ TrainOptions training_options(const Module& m, const TrainVerbOptions& o) {
   t.seed = o.run.seed_of(m);
   t.shuffle = m.train.shuffle && !o.no_shuffle && m.carries.empty();
   t.consecutive = m.train.consecutive;
-  t.stop = &interrupted;
+  t.evaluate_every = m.train.evaluate_every;
+  t.patience = m.train.patience;
+  t.monitor = {m.train.monitor, m.train.larger_is_better};
   return t;
 }
 
-struct Programs {
-  std::unique_ptr<CompiledProgram> train_step, evaluate;  // `evaluate` only with test rows
+/// Everything that a run needs before it begins.
+struct Prepared {
+  Compilation c;
+  TrainOptions options;
+  std::unique_ptr<CompiledProgram> train_step, evaluate;  // `evaluate` only with test rows or folds
+  ThreadPool& pool;
+  TensorMap tensors;
+  LoadedData data;
+  const DataSplit* split;
+  double compile_ms;
+
+  const Module& m() const { return c.module(); }
+  const Rows* test() const { return data.test ? &*data.test : nullptr; }
+  const dlc_program* evaluate_program() const { return evaluate ? evaluate->program() : nullptr; }
 };
-Programs compile_programs(const Compilation& c, const DataSplit* split, const DataSplit* test,
-                          const LimitOptions& limit, std::int64_t batch) {
+
+void check_trainable(const Module& m) {
+  if (!m.has_model) throw UserError(fmt::format("{}: there is no model to train", m.file));
+  if (!m.has_train)
+    throw UserError(
+        fmt::format("{}: there is no train block; write `train {} on DATA {{ optimizer "
+                    "= sgd(lr: 0.1) }}`",
+                    m.file, m.model_name));
+}
+
+void check_files(const TrainVerbOptions& o) {
+  for (const std::string& path : {o.save, o.save_best, o.checkpoint})
+    if (!path.empty()) check_writable(path);
+}
+
+Prepared prepare(const TrainVerbOptions& o, ThreadPool& pool) {
+  const auto start = std::chrono::steady_clock::now();
+  Compilation c = o.model.compile();
+  const Module& m = c.module();
+  check_trainable(m);
+  const DataSplit* split = train_split(m);
+  check_columns(m, m.train_step, split);
+  const DataSplit* test_split = find_split(m, "test");
+  if (test_split == split) test_split = nullptr;
+  if (test_split) check_columns(m, m.evaluate, test_split);
+  check_files(o);
+  const TrainOptions options = training_options(m, o);
+  if (options.evaluate_every > 0 && !test_split)
+    throw UserError(
+        fmt::format("{}: `evaluate_every` is set, but there are no test rows; "
+                    "`split(test: 0.2)` in the data block makes some",
+                    m.file));
   const auto compile = [&](const std::string& name, const DataSplit* rows) {
     const Graph& g = c.graph(name);
-    return compile_graph(g, limit.apply_to(c.options(), g, rows, batch));
+    return compile_graph(g, o.limit.apply_to(c.options(), g, rows, options.batch));
   };
-  Programs p;
-  p.train_step = compile("train_step", split);
-  if (test) p.evaluate = compile("evaluate", test);
-  return p;
+  auto train_step = compile("train_step", split);
+  auto evaluate = test_split          ? compile("evaluate", test_split)
+                  : m.train.folds > 0 ? compile("evaluate", split)
+                                      : nullptr;
+  const double compile_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  TensorMap tensors = o.run.parameters(c, pool);
+  LoadedData data = split ? load_data(c, *split, test_split, options.seed, pool) : LoadedData{};
+  return {std::move(c),        options, std::move(train_step),
+          std::move(evaluate), pool,    std::move(tensors),
+          std::move(data),     split,   compile_ms};
 }
 
-std::string plural(std::int64_t n, const std::string& what) {
-  return fmt::format("{} {}{}", with_commas(n), what, n == 1 ? "" : "s");
+/// Takes the run of the checkpoint up: its tensors, what was recorded, and where it stood.
+RunState resume(Prepared& p, WatchFiles& files, const TrainVerbOptions& o,
+                const RunIdentity& identity) {
+  check_vocabulary(p.c, o.resume);
+  RunCheckpoint from = load_run(o.resume);
+  const std::vector<std::string> changed = differences(from.identity, identity);
+  if (!changed.empty() && !o.resume_anyway)
+    throw UserError(fmt::format(
+        "{}: this is not the run of that checkpoint:\n  {}\n--resume-anyway goes on all the same",
+        o.resume, fmt::join(changed, "\n  ")));
+  load_into(p.tensors, from.tensors, o.resume);
+  files.restore(from.recorded);
+  if (!changed.empty()) {
+    // A place among other rows means nothing.
+    from.state.rows = 0;
+    from.state.sums.clear();
+    from.state.carries.clear();
+    fmt::print("other than before: {}\n", fmt::join(changed, "; "));
+  }
+  return std::move(from.state);
 }
-
-void print_start(const Module& m, const TrainOptions& options, const Rows& rows, const Rows* test,
-                 double compile_ms) {
-  std::int64_t parameters = 0;
-  for (const ParamInfo& p : m.params)
-    if (p.kind == InputKind::Param) parameters += element_count(p.type.shape).value();
-  fmt::print("training {}: {}", m.model_name, plural(parameters, "parameter"));
-  if (rows.count > 0)
-    fmt::print(", {} in batches of {}", plural(rows.count, "row"),
-               with_commas(std::min(options.batch, rows.count)));
-  if (test) fmt::print(", {}", plural(test->count, "test row"));
-  fmt::print("; compiled in {:.0f} ms\n", compile_ms);
-  std::fflush(stdout);
-}
-
-/// Shows what the trainer reports.
-class Monitor {
- public:
-  Monitor(const TrainOptions& options, bool has_rows, TrainLog& log, WatchFiles& files)
-      : options_(options), has_rows_(has_rows), log_(log), files_(files) {
-    // Without data, an epoch of many steps is shown step by step, if they are not too many.
-    constexpr std::int64_t kMostLines = 100;
-    const std::int64_t steps = options.steps.value_or(1);
-    if (!has_rows && !options.epochs) line_every_ = (steps + kMostLines - 1) / kMostLines;
-  }
-
-  TrainObserver observer() {
-    TrainObserver result;
-    result.on_epoch = [this](const EpochReport& r) { epoch(r); };
-    if (bar_.shown()) result.on_progress = [this](const ProgressReport& r) { bar_.draw(r.last); };
-    if (line_every_ > 0 || !files_.empty()) {
-      result.on_step = [this](const StepReport& r) { step(r); };
-      result.step_every = files_.empty() ? line_every_ : 1;
-    }
-    return result;
-  }
-  std::int64_t steps() const { return steps_; }
-
- private:
-  void step(const StepReport& r) {
-    files_.record(r.watched);
-    if (line_every_ == 0 || (r.step - 1) % line_every_ != 0) return;
-    bar_.clear();
-    fmt::print("step {}  loss {:.4g}{}\n", r.step, r.loss, show_watched(r.watched));
-    std::fflush(stdout);
-  }
-
-  void epoch(const EpochReport& r) {
-    steps_ = r.step;
-    bar_.clear();
-    if (has_rows_ || options_.epochs)
-      fmt::print("epoch {}{}{}  step {}  train {}", r.epoch,
-                 options_.epochs ? fmt::format("/{}", *options_.epochs) : "",
-                 r.complete ? "" : " (in part)", r.step, show(r.train));
-    else
-      fmt::print("{}, on average {}", plural(r.step, "step"), show(r.train));
-    if (!r.test.empty()) fmt::print("  test {}", show(r.test));
-    fmt::print("{}", show_watched(*r.watched));
-    fmt::print("  {:.3g} s\n", r.seconds);
-    std::fflush(stdout);
-    log_.write(r);
-  }
-
-  const TrainOptions& options_;
-  bool has_rows_;
-  TrainLog& log_;
-  WatchFiles& files_;
-  ProgressBar bar_;
-  std::int64_t line_every_ = 0;  // 0: no lines for steps
-  std::int64_t steps_ = 0;
-};
 
 /// Learned values beside those that the simulated data were made with, in the order of `paths`.
 void print_truths(const std::vector<std::string>& paths, const TensorMap& tensors,
@@ -173,54 +149,71 @@ void print_truths(const std::vector<std::string>& paths, const TensorMap& tensor
     fmt::print("{:<{}}  {:<{}}  {}\n", row[0], width[0], row[1], width[1], row[2]);
 }
 
-void train_file(const TrainVerbOptions& o) {
-  const auto start = std::chrono::steady_clock::now();
-  const Compilation c = o.model.compile();
-  const Module& m = c.module();
-  if (!m.has_model) throw UserError(fmt::format("{}: there is no model to train", m.file));
-  if (!m.has_train)
-    throw UserError(
-        fmt::format("{}: there is no train block; write `train {} on DATA {{ optimizer "
-                    "= sgd(lr: 0.1) }}`",
-                    m.file, m.model_name));
-  const DataSplit* split = train_split(m);
-  check_columns(m, m.train_step, split);
-  const DataSplit* test_split = find_split(m, "test");
-  if (test_split == split) test_split = nullptr;
-  if (test_split) check_columns(m, m.evaluate, test_split);
-  if (!o.save.empty()) check_writable(o.save);
-  TrainLog log(o.log);
+/// What is said of a run when it is over.
+void print_end(const Prepared& p, const RunState& end, const std::string& stopped_by,
+               const TrainVerbOptions& o) {
+  if (!stopped_by.empty())
+    fmt::print("stopped by {} after step {}\n", stopped_by, end.step);
+  else if (p.options.patience > 0 && end.best.worse_since >= p.options.patience)
+    fmt::print("stopped after step {}: no better {} in {}\n", end.step, p.options.monitor.metric,
+               plural(p.options.patience, "evaluation"));
+  if (end.best.step > 0 && (p.options.patience > 0 || !o.save_best.empty()))
+    fmt::print("best {} {:.4g} after step {}, in epoch {}{}\n", p.options.monitor.metric,
+               end.best.value, end.best.step, end.best.epoch,
+               o.save_best.empty() ? "" : fmt::format("; saved to {}", o.save_best));
+  if (p.split) print_truths(p.split->truths, p.tensors, p.data.truths);
+}
 
-  const TrainOptions options = training_options(m, o);
-  const Programs programs = compile_programs(c, split, test_split, o.limit, options.batch);
-  const double compile_ms =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  ThreadPool pool(o.run.thread_count());
-  TensorMap tensors = o.run.parameters(c, pool);
-  const LoadedData data =
-      split ? load_data(c, *split, test_split, options.seed, pool) : LoadedData{};
-  const Rows* test = data.test ? &*data.test : nullptr;
+void train_once(Prepared& p, const TrainVerbOptions& o, TrainLog& log) {
+  WatchFiles files(o.watch, p.m().train_step, p.data.rows, p.options.batch);
+  const RunIdentity identity = o.checkpoint.empty() && o.resume.empty()
+                                   ? RunIdentity{}
+                                   : run_identity(p.c, p.options, p.data.rows, p.test());
+  const Metadata metadata = checkpoint_metadata(p.c);
+  std::optional<RunState> begin;
+  if (!o.resume.empty()) begin = resume(p, files, o, identity);
 
-  WatchFiles files(o.watch, m.train_step, data.rows, options.batch);
-  print_start(m, options, data.rows, test, compile_ms);
-  log.start();
-  std::int64_t steps = 0;
-  {
-    const CatchInterrupt catching;
-    Monitor monitor(options, data.rows.count > 0, log, files);
-    train(programs.train_step->program(),
-          programs.evaluate ? programs.evaluate->program() : nullptr, tensors, data.rows, test,
-          options, pool, monitor.observer());
-    steps = monitor.steps();
+  print_start(p.m(), p.options, p.data.rows, p.test(), p.compile_ms);
+  if (begin) fmt::print("resumed in epoch {}, after step {}\n", begin->epoch, begin->step);
+  std::fflush(stdout);
+  begin ? log.resume(begin->step) : log.start();
+
+  StopRequest stop(o.max_seconds);
+  p.options.stop = stop.flag();
+  TrainMonitor monitor(p.options, p.data.rows.count > 0, log, files);
+  TrainObserver observer = monitor.observer();
+  const auto save_checkpoint = [&](const RunState& s) {
+    save_run(o.checkpoint, p.tensors, files.recorded(), s, identity, metadata);
+  };
+  if (!o.checkpoint.empty()) {
+    observer.on_checkpoint = save_checkpoint;
+    observer.checkpoint_every = o.checkpoint_every.value_or(0);
   }
-  if (interrupted) fmt::print("stopped by Ctrl-C after step {}\n", steps);
-  if (split) print_truths(split->truths, tensors, data.truths);
-  if (!o.save.empty()) {
-    save_safetensors(o.save, tensors, checkpoint_metadata(c));
-    fmt::print("saved to {}\n", o.save);
-  }
+  if (!o.save_best.empty())
+    observer.on_best = [&](const BestSoFar&) {
+      save_safetensors(o.save_best, p.tensors, metadata);
+    };
+  observer.explain = [&](const BadStep& bad) {
+    return explain_non_finite(p.c, bad, p.tensors, p.data.rows, p.options.seed, p.pool);
+  };
+  const RunState end = train(p.train_step->program(), p.evaluate_program(), p.tensors, p.data.rows,
+                             p.test(), p.options, p.pool, observer, begin ? &*begin : nullptr);
+  if (begin && end.step == begin->step)
+    fmt::print("nothing is left to do; --epochs or --steps makes the run longer\n");
+  print_end(p, end, stop.reason(), o);
+  if (!o.checkpoint.empty()) save_checkpoint(end);
+  if (!o.save.empty()) save_safetensors(o.save, p.tensors, metadata);
+  for (const std::string& path : {o.checkpoint, o.save})
+    if (!path.empty()) fmt::print("saved to {}\n", path);
   for (const std::string& path : files.write()) fmt::print("saved to {}\n", path);
   log.finish();
+}
+
+void train_file(const TrainVerbOptions& o) {
+  TrainLog log(o.log);
+  ThreadPool pool(o.run.thread_count());
+  Prepared p = prepare(o, pool);
+  train_once(p, o, log);
 }
 
 }  // namespace
@@ -237,7 +230,23 @@ void add_train(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--batch", o->batch, "rows a step")->check(CLI::PositiveNumber);
   verb->add_flag("--no-shuffle", o->no_shuffle, "rows in the order of the data");
+  verb->add_option("--max-seconds", o->max_seconds, "ends the training after so many seconds")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--save", o->save, "where the parameters go in the end (.safetensors)");
+  verb->add_option("--save-best", o->save_best,
+                   "where the parameters of the best evaluation so far go");
+  auto* checkpoint = verb->add_option(
+      "--checkpoint", o->checkpoint,
+      "where the whole state of the run goes, in the end and on the way (.safetensors)");
+  verb->add_option("--checkpoint-every", o->checkpoint_every,
+                   "steps between two checkpoints; without it, about every ten seconds")
+      ->check(CLI::PositiveNumber)
+      ->needs(checkpoint);
+  auto* resume = verb->add_option("--resume", o->resume, "a checkpoint to go on from");
+  resume->excludes(verb->get_option("--load"));
+  verb->add_flag("--resume-anyway", o->resume_anyway,
+                 "also where model, data or settings are not those of the checkpoint")
+      ->needs(resume);
   verb->add_option("--log", o->log, "a file for one JSON object an epoch");
   verb->add_option("--watch", o->watch,
                    "NAME=FILE.npy: the values of something watched in all steps, [steps, shape]")

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "ir/support/check.h"
@@ -53,6 +54,15 @@ std::string json_watched(const Tensor& t) {
                      json_number(least), json_number(largest));
 }
 
+/// ", "watch": {"x": [6.0]}"; empty where nothing is watched.
+std::string watch_entry(const Watched& watched) {
+  std::string values;
+  for (const auto& [name, t] : watched)
+    values += fmt::format("{}{}: {}", values.empty() ? "" : ", ", nlohmann::json(name).dump(),
+                          json_watched(*t));
+  return values.empty() ? "" : fmt::format(R"(, "watch": {{{}}})", values);
+}
+
 }  // namespace
 
 ProgressBar::ProgressBar() : shown_(isatty(STDERR_FILENO) == 1) {}
@@ -89,9 +99,24 @@ void TrainLog::start() {
   if (ftruncate(fileno(file_.get()), 0) != 0 && errno != EINVAL) error_ = std::strerror(errno);
 }
 
-void TrainLog::write(const EpochReport& r) {
-  if (!file_) return;
-  const std::string line = log_line(r) + "\n";
+void TrainLog::resume(std::int64_t step) {
+  if (!file_ || path_.starts_with("/dev/")) return;
+  std::string kept;
+  std::ifstream in(path_);
+  for (std::string line; std::getline(in, line);) {
+    const nlohmann::json j = nlohmann::json::parse(line, nullptr, false);
+    if (j.is_object() && j.value("step", step + 1) <= step && j.value("complete", true))
+      kept += line + "\n";
+  }
+  start();
+  write_text(kept);
+}
+
+void TrainLog::write(const std::string& line) {
+  if (file_) write_text(line + "\n");
+}
+
+void TrainLog::write_text(const std::string& line) {
   if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
       std::fflush(file_.get()) != 0)
     error_ = std::strerror(errno);
@@ -105,14 +130,18 @@ std::string log_line(const EpochReport& r) {
   std::string line = fmt::format(R"({{"epoch": {}, "step": {}, "train": {})", r.epoch, r.step,
                                  json_object(r.train));
   if (!r.test.empty()) line += fmt::format(R"(, "test": {})", json_object(r.test));
-  if (r.watched && !r.watched->empty()) {
-    std::string values;
-    for (const auto& [name, t] : *r.watched)
-      values += fmt::format("{}{}: {}", values.empty() ? "" : ", ", nlohmann::json(name).dump(),
-                            json_watched(*t));
-    line += fmt::format(R"(, "watch": {{{}}})", values);
-  }
+  if (r.watched) line += watch_entry(*r.watched);
+  if (!r.complete) line += R"(, "complete": false)";
   return line + fmt::format(R"(, "seconds": {:.6g}}})", r.seconds);
+}
+
+std::string step_line(const StepReport& r) {
+  return fmt::format(R"({{"step": {}, "loss": {}{}}})", r.step, json_number(r.loss),
+                     watch_entry(r.watched));
+}
+
+std::string evaluation_line(std::int64_t epoch, std::int64_t step, const Metrics& test) {
+  return fmt::format(R"({{"epoch": {}, "step": {}, "test": {}}})", epoch, step, json_object(test));
 }
 
 std::string show(const Metrics& metrics) {

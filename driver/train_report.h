@@ -25,16 +25,21 @@ class ProgressBar {
 };
 
 /// The file of --log: one JSON object a line. Opened at once (a UserError when that fails), emptied
-/// by the first line or by start().
+/// by start().
 class TrainLog {
  public:
   explicit TrainLog(const std::string& path);  // empty: no log
+  bool open() const { return file_ != nullptr; }
   void start();
-  void write(const EpochReport& r);
+  /// Instead, for a run that goes on after so many steps: keeps the lines of whole epochs and of
+  /// evaluations up to there.
+  void resume(std::int64_t step);
+  void write(const std::string& line);
   /// A UserError when some line could not be written.
   void finish() const;
 
  private:
+  void write_text(const std::string& text);
   struct Close {
     void operator()(std::FILE* f) const { std::fclose(f); }
   };
@@ -43,7 +48,12 @@ class TrainLog {
 };
 
 /// "{"epoch": 1, "step": 235, "train": {"loss": 0.78}, "test": {"loss": 0.63}, "seconds": 0.41}"
+/// Of an epoch that was stopped, with "complete": false.
 std::string log_line(const EpochReport& r);
+/// "{"step": 3, "loss": 0.5, "watch": {"x": [6.0]}}"
+std::string step_line(const StepReport& r);
+/// "{"epoch": 1, "step": 100, "test": {"loss": 0.63}}"
+std::string evaluation_line(std::int64_t epoch, std::int64_t step, const Metrics& test);
 /// "loss 0.7812 accuracy 0.7503"
 std::string show(const Metrics& metrics);
 /// "[1.9998, -3.4003]", "4.2001": up to eight elements in a row, whatever the shape.

@@ -56,12 +56,33 @@ void WatchFiles::record(const Watched& watched) {
   }
 }
 
-std::vector<std::string> WatchFiles::write() const {
-  std::vector<std::string> paths;
+TensorMap WatchFiles::recorded() const {
+  TensorMap result;
   for (const auto& [name, file] : files_) {
     std::vector<std::int64_t> shape = file.like.shape();
     shape.insert(shape.begin(), file.steps);
-    write_npy(file.path, Tensor::copy_of(file.like.dtype(), shape, file.bytes.data()));
+    result[name] = Tensor::copy_of(file.like.dtype(), shape, file.bytes.data());
+  }
+  return result;
+}
+
+void WatchFiles::restore(const TensorMap& recorded) {
+  for (const auto& [name, all] : recorded) {
+    const auto at = files_.find(name);
+    if (at == files_.end() || all.shape().empty()) continue;
+    File& file = at->second;
+    file.like = Tensor(all.dtype(), {all.shape().begin() + 1, all.shape().end()});
+    file.steps = all.shape()[0];
+    const auto* data = static_cast<const std::byte*>(all.data());
+    file.bytes.assign(data, data + all.bytes());
+  }
+}
+
+std::vector<std::string> WatchFiles::write() const {
+  std::vector<std::string> paths;
+  const TensorMap all = recorded();
+  for (const auto& [name, file] : files_) {
+    write_npy(file.path, all.at(name));
     paths.push_back(file.path);
   }
   return paths;

@@ -21,6 +21,10 @@ class WatchFiles {
 
   bool empty() const { return files_.empty(); }
   void record(const Watched& watched);
+  /// What was recorded so far, by name; and to go on from there, where a name is not watched any
+  /// more without it.
+  TensorMap recorded() const;
+  void restore(const TensorMap& recorded);
   /// Writes them, each atomically; their paths.
   std::vector<std::string> write() const;
 

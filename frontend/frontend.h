@@ -96,6 +96,13 @@ struct TrainSettings {
   ElementType precision = ElementType::F32;
   /// Gradients are those of loss * loss_scale, divided by it.
   double loss_scale = 1;
+  /// Parts of the rows for cross-validation; below 2: none.
+  std::int64_t folds = 0;
+  std::int64_t evaluate_every = 0;  // steps between evaluations; 0: after each epoch
+  std::int64_t patience = 0;        // evaluations without a better one that end the run; 0: none
+  /// `monitor = max(accuracy)`: which metric says what is better, and which way.
+  std::string monitor = "loss";
+  bool larger_is_better = false;
   Loc loc;
 };
 

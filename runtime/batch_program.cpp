@@ -163,6 +163,23 @@ void BatchProgram::reset_carries() {
   for (Output& c : carries_) std::memset(c.value.data(), 0, c.value.bytes());
 }
 
+TensorMap BatchProgram::carries() const {
+  TensorMap result;
+  for (const Output& c : carries_)
+    result[c.name] = Tensor::copy_of(c.dtype, c.value.shape(), c.value.data());
+  return result;
+}
+
+void BatchProgram::set_carries(const TensorMap& carries) {
+  for (Output& c : carries_) {
+    const auto at = carries.find(c.name);
+    DLC_CHECK(at != carries.end() && at->second.dtype() == c.dtype &&
+                  at->second.shape() == c.value.shape(),
+              "{}: the carry {} has another type", program_->name, c.name);
+    std::memcpy(c.value.data(), at->second.data(), c.value.bytes());
+  }
+}
+
 void BatchProgram::set_first(std::int64_t first) {
   for (const Sliced& s : sliced_) executable_.bind(s.buffer, s.data + first * s.row_bytes);
 }

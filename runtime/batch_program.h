@@ -9,9 +9,13 @@
 #include <vector>
 
 #include "runtime/executable.h"
-#include "runtime/trainer.h"
+#include "runtime/rows.h"
 
 namespace dlc {
+
+/// Watched values by name (a program's outputs "watch.<name>"); they stay where they are for the
+/// whole run.
+using Watched = std::vector<std::pair<std::string, const Tensor*>>;
 
 class BatchProgram {
  public:
@@ -34,6 +38,9 @@ class BatchProgram {
   void set_step(std::int64_t step) { step_ = step; }
   /// Carries are zeros again. They are as well after the rows of a batch have changed.
   void reset_carries();
+  /// Copies of what the carries hold, by path; and back. They have the rows of the batch.
+  TensorMap carries() const;
+  void set_carries(const TensorMap& carries);
   void run() { executable_.run(); }
   void set_hook(dlc_kernel_hook hook, void* data) { executable_.set_hook(hook, data); }
   /// As dlc_program.run_steps says, also of a program without it.

@@ -145,18 +145,25 @@ class HeaderReader {
 }  // namespace
 
 void save_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
+  std::map<std::string, const Tensor*, std::less<>> refs;
+  for (const auto& [name, t] : tensors) refs.emplace(name, &t);
+  save_safetensors(path, refs, metadata);
+}
+
+void save_safetensors(const std::string& path,
+                      const std::map<std::string, const Tensor*, std::less<>>& tensors,
+                      const Metadata& metadata) {
   // Wide elements first, so that each tensor is aligned for its type.
-  std::vector<const TensorMap::value_type*> order;
-  for (const auto& t : tensors) order.push_back(&t);
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return dtype_size(a->second.dtype()) > dtype_size(b->second.dtype());
+  std::vector<std::pair<std::string_view, const Tensor*>> order(tensors.begin(), tensors.end());
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return dtype_size(a.second->dtype()) > dtype_size(b.second->dtype());
   });
   std::string header = "{";
   if (!metadata.empty()) header += fmt::format("\"{}\":{}", kMetadata, json(metadata).dump());
   std::vector<std::span<const std::byte>> pieces(2);
   std::size_t at = 0;
-  for (const auto* item : order) {
-    const auto& [name, t] = *item;
+  for (const auto& [name, tensor] : order) {
+    const Tensor& t = *tensor;
     std::string key;
     try {
       key = json(name).dump();
@@ -200,11 +207,13 @@ Metadata load_metadata(const std::string& path) {
   return HeaderReader(path, text).metadata();
 }
 
-TensorMap load_safetensors(const std::string& path) {
+TensorMap load_safetensors(const std::string& path, Metadata* metadata) {
   ByteReader in(path);
   const std::string text = read_header(in);
+  HeaderReader header(path, text);
+  if (metadata) *metadata = header.metadata();
   TensorMap tensors;
-  for (const Entry& e : HeaderReader(path, text).entries()) {
+  for (const Entry& e : header.entries()) {
     in.checked_count(e.shape, dtype_size(e.dtype));
     Tensor t(e.dtype, e.shape);
     in.read(t.data(), t.bytes(), fmt::format("tensor `{}`", e.name));
@@ -271,7 +280,8 @@ void load_part(TensorMap& into, const TensorMap& from, const std::string& path,
 
 void load_parameters(TensorMap& into, const std::string& path,
                      const std::vector<std::string>& patterns) {
-  const TensorMap from = load_safetensors(path);
+  TensorMap from = load_safetensors(path);
+  std::erase_if(from, [](const auto& item) { return item.first.starts_with('@'); });
   if (patterns.empty())
     load_into(into, from, path);
   else

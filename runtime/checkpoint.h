@@ -13,9 +13,13 @@ using Metadata = std::map<std::string, std::string>;
 /// Written beside the target and renamed over it, so that an interrupted save loses nothing.
 void save_safetensors(const std::string& path, const TensorMap& tensors,
                       const Metadata& metadata = {});
+void save_safetensors(const std::string& path,
+                      const std::map<std::string, const Tensor*, std::less<>>& tensors,
+                      const Metadata& metadata);
 /// Empty where the file has none.
 Metadata load_metadata(const std::string& path);
-TensorMap load_safetensors(const std::string& path);
+/// With the metadata as well where it is asked for.
+TensorMap load_safetensors(const std::string& path, Metadata* metadata = nullptr);
 /// Copies `from` into `into`; both must have the same names, types and shapes, otherwise a
 /// UserError that lists every difference and leaves `into` as it was.
 void load_into(TensorMap& into, const TensorMap& from, const std::string& path);
@@ -24,7 +28,8 @@ void load_into(TensorMap& into, const TensorMap& from, const std::string& path);
 /// type in the file or is not in it.
 void load_part(TensorMap& into, const TensorMap& from, const std::string& path,
                const std::vector<std::string>& patterns);
-/// load_part of a file, or load_into where there are no patterns.
+/// load_part of a file, or load_into where there are no patterns. Of a run's checkpoint
+/// (runtime/run_checkpoint.h) only the parameters and states count.
 void load_parameters(TensorMap& into, const std::string& path,
                      const std::vector<std::string>& patterns);
 

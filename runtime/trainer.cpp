@@ -3,119 +3,35 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "ir/support/check.h"
-#include "ir/support/mix.h"
-#include "runtime/batch_program.h"
+#include "runtime/row_order.h"
 
 namespace dlc {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 
-/// Fisher-Yates: position k gets one of the first k + 1. Random number k is splitmix64's number k
-/// of a stream that (seed, epoch) chooses, so an epoch's order does not depend on those before it.
-void fill_order(std::int32_t* order, std::int64_t rows, std::int64_t seed, std::int64_t epoch,
-                bool shuffle) {
-  std::iota(order, order + rows, 0);
-  if (!shuffle) return;
-  const std::uint64_t stream =
-      mix(mix(static_cast<std::uint64_t>(seed) + kGolden) + static_cast<std::uint64_t>(epoch));
-  for (std::int64_t k = rows - 1; k > 0; --k) {
-    const std::uint64_t random = mix(stream + static_cast<std::uint64_t>(k) * kGolden);
-    // random / 2^64 * (k + 1), without a division. Its bias, k / 2^64, is nothing to a shuffle.
-    __extension__ using Wide = unsigned __int128;
-    const auto other = static_cast<std::int64_t>(
-        static_cast<Wide>(random) * static_cast<std::uint64_t>(k + 1) >> 64);
-    std::swap(order[k], order[other]);
-  }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// A number below `bound` from a stream of (seed, epoch) of its own.
-std::int64_t draw(std::int64_t bound, std::int64_t seed, std::int64_t epoch) {
-  const std::uint64_t stream =
-      mix(mix(static_cast<std::uint64_t>(seed) + 3 * kGolden) + static_cast<std::uint64_t>(epoch));
-  return static_cast<std::int64_t>(stream % static_cast<std::uint64_t>(bound));
+bool timed_checkpoints(const TrainObserver& o) {
+  return o.on_checkpoint && o.checkpoint_every == 0;
 }
-
-void check_rows(std::int64_t rows, std::int64_t batch) {
-  if (batch < 1) throw UserError(fmt::format("batch = {}: a batch has at least 1 row", batch));
-  if (rows < 1) throw UserError("the data has no rows");
-  if (rows > std::numeric_limits<std::int32_t>::max())
-    throw UserError(fmt::format("{} rows are more than a row number of 32 bits can tell", rows));
-}
-
-/// Sums of loss and metrics, weighted by rows.
-class Averages {
- public:
-  explicit Averages(const BatchProgram& program)
-      : program_(program), sums_(program.num_metrics(), 0.0) {}
-  void reset() {
-    std::fill(sums_.begin(), sums_.end(), 0.0);
-    weight_ = 0;
-  }
-  void add(std::int64_t rows) {
-    const auto weight = static_cast<double>(rows);
-    for (std::size_t k = 0; k < sums_.size(); ++k) sums_[k] += weight * program_.metric(k);
-    weight_ += weight;
-  }
-  /// Where run_steps() adds to; then weigh() says for how many rows it did.
-  double* sums() { return sums_.data(); }
-  void weigh(std::int64_t rows) { weight_ += static_cast<double>(rows); }
-  Metrics means() const {
-    Metrics result;
-    for (std::size_t k = 0; k < sums_.size(); ++k)
-      result.emplace_back(program_.metric_name(k), program_.mean_of(k, sums_[k] / weight_));
-    return result;
-  }
-
- private:
-  const BatchProgram& program_;
-  std::vector<double> sums_;
-  double weight_ = 0;
-};
-
-class Evaluator {
- public:
-  Evaluator(const dlc_program* program, TensorMap& tensors, const Rows& rows, std::int64_t batch,
-            ThreadPool& pool)
-      : program_(program, tensors, rows, pool), averages_(program_), rows_(rows.count) {
-    if (program_.reads_index())
-      throw UserError("the program to evaluate reads row numbers; batches are expected");
-    if (program_.reads_rows()) check_rows(rows_, batch);
-    batch_ = program_.reads_rows() ? std::min(batch, rows_) : 1;
-  }
-
-  Metrics run(std::int64_t seed) {
-    program_.set_scalars(seed, 0, 0);
-    averages_.reset();
-    const std::int64_t all = program_.reads_rows() ? rows_ : 1;
-    for (std::int64_t first = 0; first < all; first += batch_) {
-      const std::int64_t n = std::min(batch_, all - first);
-      program_.set_batch(n);
-      program_.set_first(first);
-      program_.run();
-      averages_.add(n);
-    }
-    return averages_.means();
-  }
-
- private:
-  BatchProgram program_;
-  Averages averages_;
-  std::int64_t rows_, batch_ = 1;
-};
 
 /// Steps in one piece between two readings of the clock, so many that on_progress is called about
 /// when it wants to be.
 class Pace {
  public:
   Pace(const TrainObserver& observer)
-      : wanted_(observer.on_progress ? observer.progress_ms / 1000 : -1) {}
+      : wanted_(observer.on_progress || timed_checkpoints(observer) ? observer.progress_ms / 1000
+                                                                    : -1) {}
 
   std::int64_t span() const { return wanted_ < 0 ? kNoLimit : span_; }
   void start() {
@@ -141,25 +57,64 @@ class Pace {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   static constexpr std::int64_t kLongest = std::int64_t{1} << 40;
-  double wanted_;  // seconds; negative: nobody wants reports
+  double wanted_;  // seconds; negative: nobody asks
   std::int64_t span_ = 1;
   Clock::time_point start_, last_report_ = Clock::now();
   std::int64_t steps_ = 0;
   double seconds_ = 0;
 };
 
+/// The time spent on training itself.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double before) : before_(before) {}
+  void start() { start_ = Clock::now(), running_ = true; }
+  void stop() { before_ = seconds(), running_ = false; }
+  double seconds() const { return before_ + (running_ ? seconds_since(start_) : 0); }
+
+ private:
+  double before_;
+  bool running_ = false;
+  Clock::time_point start_;
+};
+
+/// Copies of the tensors, where they were when a run stood at `state`.
+struct Snapshot {
+  RunState state;
+  TensorMap tensors;
+  Clock::time_point taken;
+  double cost = 0;  // seconds it took
+
+  void take(RunState at, const TensorMap& from) {
+    const Clock::time_point start = Clock::now();
+    state = std::move(at);
+    for (const auto& [name, t] : from) {
+      Tensor& to = tensors[name];
+      if (!to.data() || to.bytes() != t.bytes()) to = Tensor(t.dtype(), t.shape());
+      if (t.bytes() > 0) std::memcpy(to.data(), t.data(), t.bytes());
+    }
+    taken = Clock::now();
+    cost = std::chrono::duration<double>(taken - start).count();
+  }
+  void restore(TensorMap& into) const {
+    for (const auto& [name, t] : tensors)
+      if (t.bytes() > 0) std::memcpy(into.at(name).data(), t.data(), t.bytes());
+  }
+};
+
 class Trainer {
  public:
   Trainer(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
           const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
-          ThreadPool& pool, const TrainObserver& observer)
+          ThreadPool& pool, const TrainObserver& observer, const RunState* resume)
       : options_(options),
         observer_(observer),
+        tensors_(tensors),
         program_(train_step, tensors, train_rows, pool),
         averages_(program_),
-        pace_(observer) {
+        pace_(observer),
+        watch_(resume ? resume->seconds : 0) {
     static_assert(sizeof(std::atomic<bool>) == 1 && std::atomic<bool>::is_always_lock_free);
     static constexpr unsigned char kNever = 0;
     call_.stop = options.stop ? reinterpret_cast<const unsigned char*>(options.stop) : &kNever;
@@ -171,15 +126,34 @@ class Trainer {
     plan(train_rows);
     if (evaluate && test_rows)
       evaluator_.emplace(evaluate, tensors, *test_rows, options.batch, pool);
+    for (int b = 0; b < train_step->num_buffers; ++b) {
+      const dlc_buffer& buffer = train_step->buffers[b];
+      if (buffer.kind != DLC_PARAM) continue;
+      const Tensor& t = tensors.find(std::string_view(buffer.name))->second;
+      if (all_finite(t)) finite_.push_back(&t);
+    }
+    if (resume) {
+      set_state(*resume);
+      best_ = resume->best;
+    }
+    snapshot_.take(state(), tensors_);
   }
 
-  void run() {
-    for (epoch_ = 1; step_ < steps_ && !stopped(); ++epoch_) {
-      const auto start = std::chrono::steady_clock::now();
-      const bool complete = run_epoch();
-      seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  RunState run() {
+    while (step_ < steps_ && !stopped() && !out_of_patience()) {
+      watch_.start();
+      run_epoch();
+      watch_.stop();
+      const bool complete = rows_ >= used_rows_;
       report(complete);
+      if (!complete) break;
+      ++epoch_;
+      rows_ = 0;
+      averages_.reset();
+      checkpoint();
     }
+    require_finite();
+    return state();
   }
 
  private:
@@ -221,46 +195,95 @@ class Trainer {
   }
 
   bool stopped() const { return options_.stop && options_.stop->load(std::memory_order_relaxed); }
-
-  /// False when it ended early.
-  bool run_epoch() {
-    auto* order = order_.as<std::int32_t>();
-    const bool indexed = program_.reads_index();
-    if (indexed && tokens_ > 0) {
-      const SequenceOrder sequences = next_sequences();
-      std::copy(sequences.begins.begin(), sequences.begins.end(), order);
-    } else if (indexed) {
-      fill_order(order, all_rows_, options_.seed, epoch_, options_.shuffle);
-    }
-    program_.reset_carries();
-    program_.set_scalars(options_.seed, step_, epoch_ - 1);
-    averages_.reset();
-    for (std::int64_t first = 0; first < used_rows_;) {
-      // Steps of equal batches in one piece, up to where somebody wants to be called.
-      const std::int64_t n = std::min(batch_, used_rows_ - first);
-      std::int64_t most = std::min({(used_rows_ - first) / n, steps_ - step_, pace_.span()});
-      if (observer_.on_step) most = std::min(most, to_report());
-      program_.set_batch(n);
-      if (indexed) program_.set_index(order + first);
-      program_.set_step(step_);
-      pace_.start();
-      first += n * run_steps(most, n);
-      observe(pace_.end(call_.done));
-      if (step_ >= steps_ || stopped()) return first >= used_rows_;
-    }
-    return true;
+  bool out_of_patience() const {
+    return options_.patience > 0 && best_.worse_since >= options_.patience;
   }
 
-  std::int64_t run_steps(std::int64_t most, std::int64_t rows) {
+  // ---- Where the run stands ----
+
+  RunState state() const {
+    RunState s;
+    s.epoch = epoch_;
+    s.rows = rows_;
+    s.step = step_;
+    s.sums = averages_.sums();
+    s.last_loss = last_loss_;
+    s.seconds = watch_.seconds();
+    if (rows_ > 0) s.carries = program_.carries();
+    s.best = best_;
+    return s;
+  }
+
+  /// Where a run stood; what was best so far stays.
+  void set_state(const RunState& s) {
+    epoch_ = s.epoch;
+    rows_ = s.rows;
+    step_ = s.step;
+    last_loss_ = s.last_loss;
+    averages_.reset();
+    if (s.sums.size() == averages_.sums().size()) averages_.sums() = s.sums;
+    averages_.weigh(rows_);
+    prepare_epoch();
+    if (rows_ > 0) {
+      program_.set_batch(batch_);
+      program_.set_carries(s.carries);
+    }
+    prepared_ = true;
+  }
+
+  /// The order of the epoch's rows.
+  void prepare_epoch() {
+    auto* order = order_.as<std::int32_t>();
+    if (program_.reads_index() && tokens_ > 0) {
+      const SequenceOrder sequences = next_sequences();
+      std::copy(sequences.begins.begin(), sequences.begins.end(), order);
+    } else if (program_.reads_index()) {
+      fill_order(order, all_rows_, options_.seed, epoch_, options_.shuffle);
+    }
+    if (rows_ == 0) program_.reset_carries();
+    program_.set_scalars(options_.seed, step_, epoch_ - 1);
+  }
+
+  // ---- Steps ----
+
+  void run_epoch() {
+    if (!std::exchange(prepared_, false)) prepare_epoch();
+    while (rows_ < used_rows_ && step_ < steps_ && !stopped() && !out_of_patience()) {
+      refresh_snapshot();
+      // Steps of equal batches in one piece, up to where somebody wants to be called.
+      const std::int64_t n = next_batch();
+      std::int64_t most = std::min({(used_rows_ - rows_) / n, steps_ - step_, pace_.span()});
+      if (observer_.on_step) most = std::min(most, to_report());
+      if (evaluator_) most = std::min(most, to_multiple(options_.evaluate_every));
+      if (observer_.on_checkpoint) most = std::min(most, to_multiple(observer_.checkpoint_every));
+      pace_.start();
+      run_steps(most, n);
+      observe(pace_.end(call_.done));
+      if (rows_ >= used_rows_) return;  // run() evaluates and writes then
+      evaluate_within_epoch();
+      checkpoint();
+    }
+  }
+
+  /// Makes the program ready for the batch that comes next; its rows.
+  std::int64_t next_batch() {
+    const std::int64_t n = std::min(batch_, used_rows_ - rows_);
+    program_.set_batch(n);
+    if (program_.reads_index()) program_.set_index(order_.as<std::int32_t>() + rows_);
+    program_.set_step(step_);
+    return n;
+  }
+
+  void run_steps(std::int64_t most, std::int64_t n) {
     call_.max_steps = most;
-    call_.sums = averages_.sums();
+    call_.sums = averages_.sums().data();
     program_.run_steps(call_);
     if (call_.done > 1) last_loss_ = call_.loss_before;
     step_ += call_.done;
+    rows_ += n * call_.done;
     if (!std::isfinite(call_.loss)) refuse(call_.loss);
-    averages_.weigh(rows * call_.done);
+    averages_.weigh(n * call_.done);
     last_loss_ = call_.loss;
-    return call_.done;
   }
 
   /// Steps until on_step is to be called.
@@ -268,92 +291,213 @@ class Trainer {
     const std::int64_t every = std::max<std::int64_t>(1, observer_.step_every);
     return step_ == 0 ? 1 : every - (step_ - 1) % every;
   }
+  std::int64_t to_multiple(std::int64_t every) const {
+    return every > 0 ? every - step_ % every : kNoLimit;
+  }
+  bool is_multiple(std::int64_t every) const { return every > 0 && step_ % every == 0; }
+
+  // ---- Between steps ----
 
   void observe(bool progress) {
     const StepReport report{epoch_, step_, steps_per_epoch_, last_loss_, program_.watched()};
     if (observer_.on_step && (step_ - 1) % std::max<std::int64_t>(1, observer_.step_every) == 0)
       observer_.on_step(report);
-    if (progress) observer_.on_progress(pace_.report(report));
+    if (progress && observer_.on_progress) observer_.on_progress(pace_.report(report));
   }
 
-  [[noreturn]] void refuse(double loss) const {
+  void evaluate() {
+    test_ = evaluator_->run(options_.seed);
+    evaluated_at_ = step_;
+  }
+
+  void evaluate_within_epoch() {
+    if (!evaluator_ || !is_multiple(options_.evaluate_every)) return;
+    watch_.stop();
+    evaluate();
+    if (observer_.on_evaluation) observer_.on_evaluation(epoch_, step_, test_);
+    judge(test_);
+    watch_.start();
+  }
+
+  void judge(const Metrics& metrics) {
+    for (const auto& [name, value] : metrics) {
+      if (name != options_.monitor.metric) continue;
+      const bool better =
+          best_.step == 0
+              ? !std::isnan(value)
+              : (options_.monitor.larger_is_better ? value > best_.value : value < best_.value);
+      if (!better) {
+        ++best_.worse_since;
+        return;
+      }
+      best_ = {step_, epoch_, value, 0};
+      if (!observer_.on_best) return;
+      require_finite();
+      observer_.on_best(best_);
+      return;
+    }
     throw UserError(
-        fmt::format("the loss is {} in epoch {}, step {}{}; a smaller learning rate may help",
-                    std::isnan(loss) ? "not a number" : "infinite", epoch_, step_,
-                    step_ > 1 ? fmt::format(" (it was {:.6g} a step before)", last_loss_) : ""));
+        fmt::format("there is no metric `{}` to tell the best by", options_.monitor.metric));
   }
 
   void report(bool complete) {
-    if (!observer_.on_epoch) return;
     EpochReport r;
     r.epoch = epoch_;
     r.step = step_;
     r.train = averages_.means();
-    r.seconds = seconds_;
+    r.seconds = watch_.seconds();
     r.complete = complete;
     r.watched = &program_.watched();
+    const bool known = evaluated_at_ == step_, ends = step_ >= steps_;
     // Who stopped the run does not want to wait for the test rows.
-    if (evaluator_ && !stopped()) r.test = evaluator_->run(options_.seed);
-    observer_.on_epoch(r);
+    const bool wanted =
+        evaluator_ && !known && !stopped() &&
+        (ends || (options_.evaluate_every > 0 ? is_multiple(options_.evaluate_every) : complete));
+    if (wanted) {
+      evaluate();
+      r.test = test_;
+    }
+    if (observer_.on_epoch) observer_.on_epoch(r);
+    if (wanted)
+      judge(r.test);
+    else if (!evaluator_ && complete)
+      judge(r.train);
+  }
+
+  void checkpoint() {
+    if (!observer_.on_checkpoint) return;
+    constexpr double kApart = 10;  // seconds
+    const bool due = timed_checkpoints(observer_) ? seconds_since(last_checkpoint_) >= kApart
+                                                  : is_multiple(observer_.checkpoint_every);
+    if (!due) return;
+    require_finite();
+    observer_.on_checkpoint(state());
+    last_checkpoint_ = Clock::now();
+  }
+
+  // ---- What is not finite ----
+
+  /// So that a bad step can be found by going there again. Every few seconds, and so rarely that it
+  /// costs next to nothing.
+  void refresh_snapshot() {
+    constexpr double kApart = 2, kShare = 0.003;
+    if (seconds_since(snapshot_.taken) < std::max(kApart, snapshot_.cost / kShare)) return;
+    // A snapshot of what is wrong already would be of no use.
+    if (is_finite()) snapshot_.take(state(), tensors_);
+  }
+
+  bool is_finite() const {
+    return std::all_of(finite_.begin(), finite_.end(),
+                       [](const Tensor* t) { return all_finite(*t); });
+  }
+  void require_finite() {
+    if (!is_finite()) refuse(last_loss_);
+  }
+
+  [[noreturn]] void refuse(double loss) {
+    const std::string message = fmt::format(
+        "{} in epoch {}, step {}{}",
+        std::isfinite(loss)
+            ? "a parameter is no longer finite"
+            : fmt::format("the loss is {}", std::isnan(loss) ? "not a number" : "infinite"),
+        epoch_, step_,
+        step_ > 1 && !std::isfinite(loss)
+            ? fmt::format(" (it was {:.6g} a step before)", last_loss_)
+            : "");
+    throw UserError(message + "; a smaller learning rate may help" + explanation());
+  }
+
+  /// Goes again from the last snapshot to the first step after which something is not finite, and
+  /// takes that step back.
+  std::string explanation() {
+    const std::int64_t bad = step_;
+    snapshot_.restore(tensors_);
+    set_state(snapshot_.state);
+    Snapshot before;
+    while (step_ < bad) {
+      if (!std::exchange(prepared_, false)) prepare_epoch();
+      before.take(state(), tensors_);
+      const std::int64_t n = next_batch();
+      call_.max_steps = 1;
+      program_.run_steps(call_);
+      ++step_;
+      rows_ += n;
+      const bool good = std::isfinite(call_.loss) && is_finite();
+      if (!good || step_ == bad) {
+        before.restore(tensors_);
+        set_state(before.state);
+        if (good) return "";
+        break;
+      }
+      prepared_ = true;
+      if (rows_ < used_rows_) continue;
+      rows_ = 0;
+      ++epoch_;
+      prepared_ = false;
+    }
+    if (!observer_.explain) return "";
+    const std::int64_t n = next_batch();
+    const TensorMap carries = rows_ > 0 ? program_.carries() : TensorMap{};
+    return observer_.explain({epoch_, step_ + 1, n,
+                              program_.reads_index() ? order_.as<std::int32_t>() + rows_ : nullptr,
+                              carries});
   }
 
   const TrainOptions& options_;
   const TrainObserver& observer_;
+  TensorMap& tensors_;
   BatchProgram program_;
   Averages averages_;
   Pace pace_;
+  Stopwatch watch_;
   dlc_steps call_{};
   std::optional<Evaluator> evaluator_;
   Tensor order_;
   std::int64_t batch_ = 1, all_rows_ = 0, used_rows_ = 0;  // without rows, steps stand for them
   std::int64_t tokens_ = 0, sequence_steps_ = 0;           // of a text that is trained on
   std::int64_t steps_per_epoch_ = 1, steps_ = 0;
-  std::int64_t epoch_ = 1, step_ = 0;  // the epoch under way, steps done
-  double seconds_ = 0, last_loss_ = 0;
+  std::int64_t epoch_ = 1, rows_ = 0, step_ = 0;  // the epoch under way, its rows done, steps done
+  bool prepared_ = false;                         // the order of the epoch's rows is there
+  double last_loss_ = 0;
+  Metrics test_;
+  std::int64_t evaluated_at_ = -1;  // the step after which `test_` was
+  BestSoFar best_;
+  Clock::time_point last_checkpoint_ = Clock::now();
+  Snapshot snapshot_;
+  std::vector<const Tensor*> finite_;  // the parameters that were finite at the start
 };
+
+template <class Bits>
+bool no_full_exponent(const Bits* bits, std::int64_t size, Bits exponent) {
+  for (std::int64_t k = 0; k < size; ++k)
+    if ((bits[k] & exponent) == exponent) return false;
+  return true;
+}
 
 }  // namespace
 
-void train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
-           const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
-           ThreadPool& pool, const TrainObserver& observer) {
-  Trainer(train_step, evaluate, tensors, train_rows, test_rows, options, pool, observer).run();
-}
-
-Metrics evaluate(const dlc_program* evaluate_program, TensorMap& tensors, const Rows& rows,
-                 std::int64_t batch, ThreadPool& pool) {
-  return Evaluator(evaluate_program, tensors, rows, batch, pool).run(0);
-}
-
-SequenceOrder sequence_order(std::int64_t tokens, std::int64_t steps, std::int64_t batch,
-                             std::int64_t seed, std::int64_t epoch, bool consecutive) {
-  SequenceOrder result;
-  const std::int64_t offsets = consecutive ? steps + 1 : steps;
-  const std::int64_t least = tokens - (offsets - 1) - 1;  // tokens with a next one
-  result.batches = least < 1 ? 0 : consecutive ? least / batch / steps : least / steps / batch;
-  if (result.batches < 1) return result;
-  const std::int64_t offset = draw(offsets, seed, epoch);
-  if (consecutive) {
-    const std::int64_t part = (tokens - offset - 1) / batch;
-    for (std::int64_t j = 0; j < result.batches; ++j)
-      for (std::int64_t row = 0; row < batch; ++row)
-        result.begins.push_back(static_cast<std::int32_t>(offset + row * part + j * steps));
-    return result;
+bool all_finite(const Tensor& t) {
+  switch (t.dtype()) {
+    case DLC_F32:
+      return no_full_exponent<std::uint32_t>(t.as<std::uint32_t>(), t.size(), 0x7F80'0000);
+    case DLC_F64:
+      return no_full_exponent<std::uint64_t>(t.as<std::uint64_t>(), t.size(),
+                                             0x7FF0'0000'0000'0000);
+    case DLC_BF16:
+      return no_full_exponent<std::uint16_t>(t.as<std::uint16_t>(), t.size(), 0x7F80);
+    case DLC_F16:
+      return no_full_exponent<std::uint16_t>(t.as<std::uint16_t>(), t.size(), 0x7C00);
+    default:
+      return true;
   }
-  const std::int64_t count = (tokens - offset - 1) / steps;
-  result.begins.resize(static_cast<std::size_t>(count));
-  fill_order(result.begins.data(), count, seed, epoch, true);
-  for (std::int32_t& b : result.begins)
-    b = static_cast<std::int32_t>(offset + static_cast<std::int64_t>(b) * steps);
-  result.begins.resize(static_cast<std::size_t>(result.batches * batch));
-  return result;
 }
 
-std::vector<std::int32_t> epoch_order(std::int64_t rows, std::int64_t seed, std::int64_t epoch,
-                                      bool shuffle) {
-  std::vector<std::int32_t> order(static_cast<std::size_t>(rows));
-  fill_order(order.data(), rows, seed, epoch, shuffle);
-  return order;
+RunState train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
+               const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
+               ThreadPool& pool, const TrainObserver& observer, const RunState* resume) {
+  return Trainer(train_step, evaluate, tensors, train_rows, test_rows, options, pool, observer,
+                 resume)
+      .run();
 }
 
 }  // namespace dlc

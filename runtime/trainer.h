@@ -1,26 +1,20 @@
 #pragma once
-// The training loop: batches of rows through a compiled train_step, epochs, metrics, evaluation.
+// The training loop: batches of rows through a compiled train_step, epochs, metrics, evaluation,
+// and what a run needs to be stopped, resumed and trusted.
 #include <atomic>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "runtime/executable.h"
+#include "runtime/evaluator.h"
+#include "runtime/run_state.h"
 
 namespace dlc {
 
-/// The columns of a data split by the names of the model's inputs; equal numbers of rows. A model
-/// without inputs trains without data: rows 0.
-struct Rows {
-  TensorMap columns;
-  std::int64_t count = 0;
-  /// Above 0: the rows are sequences of so many tokens of the text `columns["rows.text"]`, and of
-  /// the token after them. What is trained on begins anywhere in it.
-  std::int64_t steps = 0;
-  std::map<std::string, std::int64_t> extents;  // of symbols that no column gives
+/// Which metric says how good a run is, and which way.
+struct Monitor {
+  std::string metric = "loss";
+  bool larger_is_better = false;
 };
 
 struct TrainOptions {
@@ -30,18 +24,16 @@ struct TrainOptions {
   bool shuffle = true;
   bool consecutive = false;           // of sequences: each batch goes on where the last one ended
   bool drop_last = false;             // leaves a partial last batch out (for timing)
-  std::atomic<bool>* stop = nullptr;  // set by Ctrl-C: the loop ends after the current step
+  std::int64_t evaluate_every = 0;    // steps between evaluations; 0: after each epoch
+  std::int64_t patience = 0;          // evaluations without a better one that end the run; 0: none
+  Monitor monitor;                    // of the test rows, or without them of the epoch
+  std::atomic<bool>* stop = nullptr;  // the loop ends after the current step once this is set
 };
 
-/// Loss first, then the metrics: means over rows.
-using Metrics = std::vector<std::pair<std::string, double>>;
-/// Watched values by name (the train step's outputs "watch.<name>"); they stay where they are for
-/// the whole run.
-using Watched = std::vector<std::pair<std::string, const Tensor*>>;
 struct EpochReport {
   std::int64_t epoch = 0;            // from 1
   std::int64_t step = 0;             // steps done so far
-  Metrics train, test;               // test is empty without a test split
+  Metrics train, test;               // test is empty where it was not evaluated
   double seconds = 0;                // of training, without evaluation, since the start
   bool complete = true;              // false when stopped inside the epoch
   const Watched* watched = nullptr;  // after the last step
@@ -58,6 +50,14 @@ struct ProgressReport {
   std::int64_t steps;
   double seconds;
 };
+/// The step after which something is not finite that was before. The tensors are as they were
+/// before it.
+struct BadStep {
+  std::int64_t epoch, step;  // from 1
+  std::int64_t rows;         // of its batch
+  std::int32_t* index;       // their numbers, or null
+  const TensorMap& carries;
+};
 /// The steps between two calls run in one piece: the fewer calls, the less a small step costs.
 struct TrainObserver {
   /// After the steps 1, 1 + step_every, 1 + 2 step_every, ...
@@ -67,39 +67,34 @@ struct TrainObserver {
   std::function<void(const ProgressReport&)> on_progress;
   double progress_ms = 50;
   std::function<void(const EpochReport&)> on_epoch;
+  /// The test rows were evaluated within an epoch.
+  std::function<void(std::int64_t epoch, std::int64_t step, const Metrics& test)> on_evaluation;
+  /// No evaluation so far was as good; all parameters are finite.
+  std::function<void(const BestSoFar&)> on_best;
+  /// After the steps checkpoint_every, 2 checkpoint_every, ..., or where that is 0 about every ten
+  /// seconds; all parameters are finite.
+  std::function<void(const RunState&)> on_checkpoint;
+  std::int64_t checkpoint_every = 0;
+  /// Where in that step it was, as further lines of the error's message.
+  std::function<std::string(const BadStep&)> explain;
 };
 
 /// Trains in place: `tensors` holds every parameter and state. `train_step` reads whole data
 /// columns through the row-index input "rows" (see the gather_rows pass); the symbol "rows.count"
 /// is the rows of the data set, the extent of "rows" is the rows of this batch. `evaluate` and
-/// `test_rows` may be null. Order of rows: a Fisher-Yates shuffle of all rows per epoch from a
-/// counter-based generator of (seed, epoch). A step that reads no rows trains, too: an epoch is one
-/// step, or all of them when only `steps` is given. The scalars "step" and "epoch" count from 0.
-/// UserError: a column is missing or has another type, there are no rows, or the loss is not finite
-/// (names epoch and step). Between two calls of observers the steps
-/// of an epoch are one call of the compiled program; nothing is allocated per step.
-void train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
-           const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
-           ThreadPool& pool, const TrainObserver& observer);
+/// `test_rows` may be null. Order of rows: runtime/row_order.h. A step that reads no rows trains,
+/// too: an epoch is one step, or all of them when only `steps` is given. The scalars "step" and
+/// "epoch" count from 0. `resume` is null or where an earlier run stood when it had these tensors.
+/// Returns where it has come to; all parameters are finite then.
+/// UserError: a column is missing or has another type, there are no rows, the loss or a parameter
+/// is not finite (names epoch and step; the tensors are those before it happened). Between two
+/// calls of observers the steps of an epoch are one call of the compiled program; nothing is
+/// allocated per step.
+RunState train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
+               const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
+               ThreadPool& pool, const TrainObserver& observer, const RunState* resume = nullptr);
 
-/// Loss and metrics over all rows, in batches of `batch`, weighted by rows. UserError as train().
-Metrics evaluate(const dlc_program* evaluate_program, TensorMap& tensors, const Rows& rows,
-                 std::int64_t batch, ThreadPool& pool);
-
-/// Where the sequences of one epoch begin in a text, batch by batch, and how many batches there
-/// are, as train() uses it. An offset is drawn first. At random: the text after it is cut into
-/// sequences, which are shuffled. Consecutive: it is cut into `batch` parts, and batch j has the
-/// sequence number j of each (Dive into Deep Learning, "language models and data sets"). Every
-/// epoch has as many batches as fit whatever the offset.
-struct SequenceOrder {
-  std::vector<std::int32_t> begins;
-  std::int64_t batches = 0;
-};
-SequenceOrder sequence_order(std::int64_t tokens, std::int64_t steps, std::int64_t batch,
-                             std::int64_t seed, std::int64_t epoch, bool consecutive);
-
-/// The row order of one epoch (from 1), as train() uses it: a permutation of 0 .. rows - 1.
-std::vector<std::int32_t> epoch_order(std::int64_t rows, std::int64_t seed, std::int64_t epoch,
-                                      bool shuffle);
+/// Whether every number of a tensor is neither infinite nor NaN.
+bool all_finite(const Tensor& t);
 
 }  // namespace dlc

@@ -36,6 +36,7 @@ Module ModuleBuilder::build(int source) {
     // Also without a train block: what stands in `if training` is checked.
     build_train_step();
     module_.has_train = train_ != nullptr;
+    read_monitor();
     module_.init = std::move(init_->graph);
   }
   if (data_) build_data();

@@ -20,6 +20,7 @@ class ModuleBuilder {
   void read_overrides();
   void read_precision();
   void read_settings();
+  void read_monitor();
   void override_consts();
   /// The expression of a setting: --set first, then the train block; null when neither has it.
   const ast::Expr* setting(const std::string& name) const;

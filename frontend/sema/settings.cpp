@@ -11,9 +11,10 @@ namespace dlc::sema {
 namespace {
 
 const std::vector<std::string>& setting_names() {
-  static const std::vector<std::string> names = {"batch",  "clip",       "consecutive", "epochs",
-                                                 "frozen", "loss_scale", "optimizer",   "precision",
-                                                 "seed",   "shuffle",    "steps"};
+  static const std::vector<std::string> names = {
+      "batch",    "clip",      "consecutive", "epochs",  "evaluate_every",
+      "folds",    "frozen",    "loss_scale",  "monitor", "optimizer",
+      "patience", "precision", "seed",        "shuffle", "steps"};
   return names;
 }
 
@@ -235,8 +236,43 @@ void ModuleBuilder::read_settings() {
                   fmt::format("`{}` is true or false, not {}", name, describe(v)));
     return std::nullopt;
   };
+  if (const auto v = integer("folds", 2)) t.folds = *v;
+  if (const auto v = integer("evaluate_every", 1)) t.evaluate_every = *v;
+  if (const auto v = integer("patience", 1)) t.patience = *v;
   if (const auto v = flag("shuffle")) t.shuffle = *v;
   consecutive_ = flag("consecutive");
+}
+
+/// `monitor = max(accuracy)`: the name of the loss or of a metric, not its value.
+void ModuleBuilder::read_monitor() {
+  const ast::Expr* e = setting("monitor");
+  if (!e || !train_) return;
+  std::vector<std::string> metrics;
+  for (const GraphOutput& out : module_.evaluate.outputs) {
+    if (out.kind != OutputKind::Loss && out.kind != OutputKind::Metric) continue;
+    const bool is_exp = out.name.starts_with("exp(");
+    metrics.push_back(is_exp ? out.name.substr(4, out.name.size() - 5) : out.name);
+  }
+  const auto* call = std::get_if<ast::Call>(&e->node);
+  const auto* function = call ? std::get_if<ast::NameRef>(&call->callee->node) : nullptr;
+  const auto* metric = call && call->args.size() == 1
+                           ? std::get_if<ast::NameRef>(&call->args[0].value->node)
+                           : nullptr;
+  const bool known =
+      metric && std::find(metrics.begin(), metrics.end(), metric->name) != metrics.end();
+  if (function && (function->name == "max" || function->name == "min") && known) {
+    module_.train.monitor = metric->name;
+    module_.train.larger_is_better = function->name == "max";
+    return;
+  }
+  if (!diagnostics_.empty()) return;
+  const std::string near = metric ? nearest(metric->name, metrics) : "";
+  ev_->report(Diag::bad_setting, e->span,
+              metric && !known ? fmt::format("the model has no metric `{}`", metric->name)
+                               : "`monitor` says which metric is to become large or small",
+              !near.empty()
+                  ? fmt::format("did you mean `{}`?", near)
+                  : fmt::format("`max(...)` or `min(...)` of one of {}", fmt::join(metrics, ", ")));
 }
 
 std::vector<std::string> ModuleBuilder::frozen(const std::vector<std::string>& parameters) {

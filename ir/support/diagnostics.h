@@ -31,7 +31,8 @@ Span join(Span a, Span b);
 /// The texts of all files read in a run. References stay valid as sources are added.
 class Sources {
  public:
-  int add(std::string name, std::string text);  // returns the source id
+  int add(std::string name, std::string text);                  // returns the source id
+  int size() const { return static_cast<int>(files_.size()); }  // ids are below it
   const std::string& name(int source) const { return files_.at(source).name; }
   const std::string& text(int source) const { return files_.at(source).text; }
   std::string_view text(Span s) const;

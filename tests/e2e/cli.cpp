@@ -12,10 +12,6 @@ using json = nlohmann::json;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// Comments are for the reader; what reads a graph drops them.
 std::string without_comments(const std::string& graph) {
   std::istringstream lines(graph);

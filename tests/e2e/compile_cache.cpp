@@ -7,10 +7,6 @@
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// The environment of the commands that a test runs.
 struct CacheDirectory {
   explicit CacheDirectory(const std::string& path) {

@@ -24,10 +24,6 @@ model deep {
 train deep on points { optimizer = sgd(lr: 0.01); batch = 256; epochs = 2 }
 )";
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::string match(const std::string& text, const std::string& pattern) {
   std::smatch m;
   return std::regex_search(text, m, std::regex(pattern)) ? m[1].str() : "";

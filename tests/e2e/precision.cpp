@@ -10,13 +10,7 @@
 
 using json = nlohmann::json;
 
-namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("in bf16 and f16 the classifiers learn as well as in f32") {
   // With a rate at which an epoch's accuracy does not depend on the last steps' luck.

@@ -1,5 +1,7 @@
 #pragma once
 // Runs the built `dlc` as a user would.
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,10 @@ struct Finished {
 };
 /// `dlc ARGS...` in the source directory.
 Finished dlc_command(const std::vector<std::string>& args);
+
+/// The same, ended with SIGKILL after so long; the exit code where it had finished by itself.
+std::optional<int> dlc_killed_after(const std::vector<std::string>& args,
+                                    std::chrono::microseconds time);
 
 inline std::string example(const std::string& name) {
   return std::string(DLC_SOURCE_DIR) + "/examples/" + name;

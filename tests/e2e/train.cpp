@@ -16,10 +16,6 @@ using json = nlohmann::json;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 const char* kBowl = R"(
 model bowl {
   param x: f32[2] = [-5.0, -2.0]
@@ -68,10 +64,16 @@ TEST_CASE("a model without data shows its steps and logs what it watches") {
   CHECK(contains(f.out, "training bowl: 2 parameters"));
   CHECK(contains(f.out, "step 1  loss 10.5  x ["));
   CHECK(contains(f.out, "step 20  loss "));
-  const json line = json::parse(read_all(dir.path("run.jsonl")));
-  CHECK(line["step"] == 20);
-  CHECK(line["watch"]["x"].size() == 2);
-  CHECK(!line.contains("test"));
+  std::istringstream log(read_all(dir.path("run.jsonl")));
+  std::vector<json> lines;
+  for (std::string line; std::getline(log, line);) lines.push_back(json::parse(line));
+  REQUIRE(lines.size() == 21);
+  // A line a step, then one for all of them.
+  CHECK(lines[0]["watch"]["x"] == json::parse("[-5.0, -2.0]"));
+  for (std::size_t k = 0; k < 20; ++k) CHECK(lines[k]["step"] == k + 1);
+  CHECK(lines[20]["epoch"] == 1);
+  CHECK(lines[20]["watch"]["x"].size() == 2);
+  CHECK(!lines[20].contains("test"));
 }
 
 TEST_CASE("what a model watches goes into files, all its steps") {

@@ -8,6 +8,7 @@
 
 #include "ir/support/check.h"
 #include "runtime/generator.h"
+#include "runtime/row_order.h"
 #include "runtime/trainer.h"
 #include "tests/support/temp_dir.h"
 
@@ -38,10 +39,6 @@ std::string error_of(const std::function<void()>& f) {
     return e.what();
   }
   return "";
-}
-
-bool contains(const std::string& s, const std::string& part) {
-  return s.find(part) != std::string::npos;
 }
 
 }  // namespace

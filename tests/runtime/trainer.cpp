@@ -10,7 +10,9 @@
 #include <numeric>
 #include <set>
 
+#include "runtime/row_order.h"
 #include "tests/runtime/bytes.h"
+#include "tests/support/files.h"
 
 using namespace dlc;
 

@@ -1,5 +1,5 @@
 #pragma once
-// Whole files, for tests.
+// Whole files, and what they hold, for tests.
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -10,4 +10,8 @@ inline std::string read_all(const std::filesystem::path& path) {
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
 }
