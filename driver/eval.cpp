@@ -34,7 +34,7 @@ const DataSplit& chosen_split(const Module& m, const std::string& name) {
 void evaluate_file(const EvalOptions& o) {
   const Compilation c = o.model.compile();
   ThreadPool pool(o.run.thread_count());
-  TensorMap tensors = o.run.parameters(c, pool);
+  TensorMap tensors = o.run.parameters_to_use(c, pool);
   const DataSplit& split = chosen_split(c.module(), o.split);
   const Rows rows = load_rows(c, split, o.run.seed_of(c.module()), pool);
   const auto code = compile_graph(c.graph("evaluate"), c.options());

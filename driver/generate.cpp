@@ -38,7 +38,7 @@ void translate(const GenerateOptions& o, const Compilation& c, const ModelPairs&
     throw UserError(fmt::format("--prompt has {} tokens, the model reads at most {}",
                                 tokens.size() - 1, pairs.steps - 1));
   ThreadPool pool(o.run.thread_count());
-  TensorMap tensors = o.run.parameters(c, pool);
+  TensorMap tensors = o.run.parameters_to_use(c, pool);
   Tensor& sentence = tensors[pairs.input] = Tensor(DLC_I32, {1, pairs.steps});
   std::fill_n(sentence.as<std::int32_t>(), pairs.steps, 0);
   std::copy(tokens.begin(), tokens.end(), sentence.as<std::int32_t>());
@@ -75,7 +75,7 @@ void generate(const GenerateOptions& o) {
       encode(source.reader, o.prompt, source.options, text->vocabulary);
   if (prompt.empty()) throw UserError("--prompt has no tokens: the model goes on from something");
   ThreadPool pool(o.run.thread_count());
-  TensorMap tensors = o.run.parameters(c, pool);
+  TensorMap tensors = o.run.parameters_to_use(c, pool);
   const auto code = compile_graph(m.generate, c.options());
   TokenGenerator generator(code->program(), tensors, token_input(m), o.output, pool);
   generator.set_context(train_split(m)->sequences->steps);

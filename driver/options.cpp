@@ -89,6 +89,18 @@ TensorMap RunOptions::parameters(const Compilation& c, ThreadPool& pool) const {
   return tensors;
 }
 
+TensorMap RunOptions::parameters_to_use(const Compilation& c, ThreadPool& pool) const {
+  if (load.empty() || !load_only.empty()) return parameters(c, pool);
+  TensorMap tensors = initialise(c, seed_of(c.module()), pool);
+  check_vocabulary(c, load);
+  std::vector<std::string> used;
+  for (const Graph* g : {&c.module().evaluate, &c.module().predict, &c.module().generate})
+    for (const GraphInput& in : g->inputs)
+      if (tensors.contains(in.name)) used.push_back(in.name);
+  if (!used.empty()) load_part(tensors, load_safetensors(load), load, used);
+  return tensors;
+}
+
 void LimitOptions::add_to(CLI::App& verb) {
   verb.add_option("--mem-limit", mem_limit,
                   "SIZE (64MiB, 1.5GiB, bytes): at most that for a step's intermediates, beside "

@@ -36,6 +36,9 @@ struct RunOptions {
   std::int64_t seed_of(const Module& m) const { return seed.value_or(m.train.seed); }
   /// Parameters and states: fresh, then replaced by those of --load.
   TensorMap parameters(const Compilation& c, ThreadPool& pool) const;
+  /// The same for what does not train: of the file only what the model computes with counts, not
+  /// the states of an optimizer, which may have been another one.
+  TensorMap parameters_to_use(const Compilation& c, ThreadPool& pool) const;
 };
 
 /// --mem-limit, of the verbs that compile training steps.

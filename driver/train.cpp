@@ -8,6 +8,7 @@
 #include "driver/api/non_finite.h"
 #include "driver/api/run_identity.h"
 #include "driver/api/vocabulary.h"
+#include "driver/cross_validation.h"
 #include "driver/options.h"
 #include "driver/stop_request.h"
 #include "driver/train_monitor.h"
@@ -209,11 +210,41 @@ void train_once(Prepared& p, const TrainVerbOptions& o, TrainLog& log) {
   log.finish();
 }
 
+/// False when it was stopped.
+bool cross_validate(Prepared& p, const TrainVerbOptions& o, TrainLog& log) {
+  const std::int64_t folds = p.m().train.folds;
+  print_start(p.m(), p.options, p.data.rows, nullptr, p.compile_ms);
+  log.start();
+  StopRequest stop(o.max_seconds);
+  p.options.stop = stop.flag();
+  const CrossValidation result =
+      cross_validate(p.train_step->program(), p.evaluate_program(), p.tensors, p.data.rows, folds,
+                     p.options, p.pool, [&](const FoldReport& r) {
+                       fmt::print("fold {}/{}  train {}  held out {}\n", r.fold, r.folds,
+                                  show(r.train), show(r.held_out));
+                       std::fflush(stdout);
+                       log.write(fold_line(r));
+                     });
+  if (result.stopped) {
+    fmt::print("stopped by {}\n", stop.reason());
+    return false;
+  }
+  fmt::print("{} folds  train {}  held out {}\n", folds,
+             show_with_spread(result.train, result.train_spread),
+             show_with_spread(result.held_out, result.held_out_spread));
+  log.write(folds_line(folds, result));
+  return true;
+}
+
 void train_file(const TrainVerbOptions& o) {
   TrainLog log(o.log);
   ThreadPool pool(o.run.thread_count());
   Prepared p = prepare(o, pool);
-  train_once(p, o, log);
+  if (p.m().train.folds == 0) return train_once(p, o, log);
+  // The folds say how good the model is; what is saved is trained on all rows.
+  if (o.resume.empty() && !cross_validate(p, o, log)) return;
+  if (!o.save.empty() || !o.checkpoint.empty() || !o.resume.empty()) train_once(p, o, log);
+  log.finish();
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "ir/support/check.h"
 
@@ -95,7 +96,7 @@ TrainLog::TrainLog(const std::string& path) : path_(path) {
 
 void TrainLog::start() {
   // Terminals and pipes cannot be emptied; what /dev/stdout stands for is not the log's alone.
-  if (!file_ || path_.starts_with("/dev/")) return;
+  if (!file_ || std::exchange(started_, true) || path_.starts_with("/dev/")) return;
   if (ftruncate(fileno(file_.get()), 0) != 0 && errno != EINVAL) error_ = std::strerror(errno);
 }
 
@@ -140,6 +141,18 @@ std::string step_line(const StepReport& r) {
                      watch_entry(r.watched));
 }
 
+std::string fold_line(const FoldReport& r) {
+  return fmt::format(R"({{"fold": {}, "train": {}, "held_out": {}}})", r.fold, json_object(r.train),
+                     json_object(r.held_out));
+}
+
+std::string folds_line(std::int64_t folds, const CrossValidation& v) {
+  return fmt::format(
+      R"({{"folds": {}, "train": {}, "held_out": {}, "train_spread": {}, "held_out_spread": {}}})",
+      folds, json_object(v.train), json_object(v.held_out), json_object(v.train_spread),
+      json_object(v.held_out_spread));
+}
+
 std::string evaluation_line(std::int64_t epoch, std::int64_t step, const Metrics& test) {
   return fmt::format(R"({{"epoch": {}, "step": {}, "test": {}}})", epoch, step, json_object(test));
 }
@@ -148,6 +161,14 @@ std::string show(const Metrics& metrics) {
   std::string out;
   for (const auto& [name, value] : metrics)
     out += fmt::format("{}{} {:.4g}", out.empty() ? "" : " ", name, value);
+  return out;
+}
+
+std::string show_with_spread(const Metrics& means, const Metrics& spreads) {
+  std::string out;
+  for (std::size_t k = 0; k < means.size(); ++k)
+    out += fmt::format("{}{} {:.4g} ± {:.2g}", out.empty() ? "" : " ", means[k].first,
+                       means[k].second, spreads[k].second);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "driver/cross_validation.h"
 #include "runtime/trainer.h"
 
 namespace dlc {
@@ -25,7 +26,7 @@ class ProgressBar {
 };
 
 /// The file of --log: one JSON object a line. Opened at once (a UserError when that fails), emptied
-/// by start().
+/// by the first start().
 class TrainLog {
  public:
   explicit TrainLog(const std::string& path);  // empty: no log
@@ -44,6 +45,7 @@ class TrainLog {
     void operator()(std::FILE* f) const { std::fclose(f); }
   };
   std::string path_, error_;
+  bool started_ = false;
   std::unique_ptr<std::FILE, Close> file_;
 };
 
@@ -52,10 +54,16 @@ class TrainLog {
 std::string log_line(const EpochReport& r);
 /// "{"step": 3, "loss": 0.5, "watch": {"x": [6.0]}}"
 std::string step_line(const StepReport& r);
+/// "{"fold": 1, "train": {"loss": 0.5}, "held_out": {"loss": 0.6}}"
+std::string fold_line(const FoldReport& r);
+/// "{"folds": 5, "train": ..., "held_out": ..., "train_spread": ..., "held_out_spread": ...}"
+std::string folds_line(std::int64_t folds, const CrossValidation& v);
 /// "{"epoch": 1, "step": 100, "test": {"loss": 0.63}}"
 std::string evaluation_line(std::int64_t epoch, std::int64_t step, const Metrics& test);
 /// "loss 0.7812 accuracy 0.7503"
 std::string show(const Metrics& metrics);
+/// "loss 0.7812 ± 0.0123 accuracy 0.7503 ± 0.0101"
+std::string show_with_spread(const Metrics& means, const Metrics& spreads);
 /// "[1.9998, -3.4003]", "4.2001": up to eight elements in a row, whatever the shape.
 std::string show_flat(const Tensor& t);
 /// "  w [1.9998, -3.4003]" for each small watched value.

@@ -14,9 +14,10 @@ namespace dlc {
 
 /// A file that a data block reads: which reader with which options, as written.
 struct FileSource {
-  std::string input;                 // the name of the data graph's input that holds its content
-  std::string reader;                // "idx", "csv", "npy", "pictures"
-  std::string path;                  // as written in the model file
+  std::string input;   // the name of the data graph's input that holds its content
+  std::string reader;  // "idx", "csv", "npy", "pictures", ... (runtime/data/readers.h)
+  std::string path;    // as written in the model file
+  std::vector<std::string> further;  // more files of a table, whose rows come after
   std::vector<std::string> options;  // of the reader, for instance the columns of a csv
   Type type;                         // what the probe said
   Loc loc;

@@ -10,7 +10,7 @@ namespace dlc {
 
 namespace {
 
-constexpr std::string_view kAllRows = "rows.count", kWatch = "watch.", kExp = "exp(";
+constexpr std::string_view kAllRows = "rows.count", kWatch = "watch.";
 
 }  // namespace
 
@@ -25,7 +25,7 @@ BatchProgram::BatchProgram(const dlc_program* program, TensorMap& tensors, const
     const dlc_buffer& buffer = program->buffers[b];
     const std::string_view name = buffer.name;
     if (is_carry(buffer)) {
-      carries_.push_back({b, static_cast<dlc_dtype>(buffer.dtype), buffer.name, Tensor(), false});
+      carries_.push_back({b, static_cast<dlc_dtype>(buffer.dtype), {buffer.name}, Tensor()});
     } else if (buffer.kind == DLC_PARAM || buffer.kind == DLC_STATE) {
       const auto at = tensors.find(name);
       DLC_CHECK(at != tensors.end(), "{}: no tensor for the parameter {}", program->name, name);
@@ -117,12 +117,11 @@ void BatchProgram::bind_column(int b, const Rows& rows, std::vector<bool>& known
 }
 
 Tensor& BatchProgram::add_output(std::deque<Output>& to, int buffer, std::string_view name) {
-  const bool is_log = name.starts_with(kExp) && name.ends_with(')');
-  if (is_log) name = name.substr(kExp.size(), name.size() - kExp.size() - 1);
+  MetricName metric = parse_metric_name(name);
   const auto dtype = static_cast<dlc_dtype>(program_->buffers[buffer].dtype);
   Tensor value(dtype, executable_.shape(buffer));
   executable_.bind(buffer, value.data());
-  return to.emplace_back(buffer, dtype, std::string(name), std::move(value), is_log).value;
+  return to.emplace_back(buffer, dtype, std::move(metric), std::move(value)).value;
 }
 
 void BatchProgram::bind_outputs() {
@@ -166,16 +165,16 @@ void BatchProgram::reset_carries() {
 TensorMap BatchProgram::carries() const {
   TensorMap result;
   for (const Output& c : carries_)
-    result[c.name] = Tensor::copy_of(c.dtype, c.value.shape(), c.value.data());
+    result[c.name.name] = Tensor::copy_of(c.dtype, c.value.shape(), c.value.data());
   return result;
 }
 
 void BatchProgram::set_carries(const TensorMap& carries) {
   for (Output& c : carries_) {
-    const auto at = carries.find(c.name);
+    const auto at = carries.find(c.name.name);
     DLC_CHECK(at != carries.end() && at->second.dtype() == c.dtype &&
                   at->second.shape() == c.value.shape(),
-              "{}: the carry {} has another type", program_->name, c.name);
+              "{}: the carry {} has another type", program_->name, c.name.name);
     std::memcpy(c.value.data(), at->second.data(), c.value.bytes());
   }
 }

@@ -1,13 +1,13 @@
 #pragma once
 // A compiled step bound to parameters and data columns, run on one batch after the other: what
 // training and evaluation share.
-#include <cmath>
 #include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "ir/support/metric_name.h"
 #include "runtime/executable.h"
 #include "runtime/rows.h"
 
@@ -46,14 +46,11 @@ class BatchProgram {
   /// As dlc_program.run_steps says, also of a program without it.
   void run_steps(dlc_steps& steps);
 
-  /// Loss first, then the metrics; their values after the last run. Of a metric that is an
-  /// exponential (the output is called "exp(name)") it is the exponent, and so are means of it:
-  /// the perplexity of many tokens is exp of their mean loss. `mean_of` gives the metric's own.
+  /// Loss first, then the metrics; their values after the last run. Of a metric that is a function
+  /// of a mean (ir/support/metric_name.h) it is that mean; `mean_of` gives the metric's own.
   std::size_t num_metrics() const { return metrics_.size(); }
-  const std::string& metric_name(std::size_t k) const { return metrics_[k].name; }
-  double mean_of(std::size_t k, double mean) const {
-    return metrics_[k].is_log ? std::exp(mean) : mean;
-  }
+  const std::string& metric_name(std::size_t k) const { return metrics_[k].name.name; }
+  double mean_of(std::size_t k, double mean) const { return metrics_[k].name.of_mean(mean); }
   double metric(std::size_t k) const {
     const Output& m = metrics_[k];
     return m.dtype == DLC_F32 ? *m.value.as<float>() : m.value.at(0);
@@ -69,9 +66,8 @@ class BatchProgram {
   struct Output {
     int buffer;
     dlc_dtype dtype;
-    std::string name;
+    MetricName name;
     Tensor value;
-    bool is_log;  // of a metric "exp(name)"
   };
 
   void bind_columns(const Rows& rows);

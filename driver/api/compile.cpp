@@ -29,7 +29,8 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   frontend.model = options.model;
   frontend.precision = options.precision;
   frontend.probe = [&c](const FileSource& file) {
-    const FileHeader header = probe_file(file.reader, c.locate(file), file.options);
+    const FileHeader header =
+        probe_file(file.reader, c.locate(file), file.options, c.locate_further(file));
     Type type{to_element(header.dtype), {}};
     for (const std::int64_t d : header.shape) type.shape.emplace_back(d);
     return type;
@@ -54,6 +55,13 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
 
 std::string Compilation::locate(const FileSource& file) const {
   return find_data_file(file.path, dir_, options_.data_dirs);
+}
+
+std::vector<std::string> Compilation::locate_further(const FileSource& file) const {
+  std::vector<std::string> result;
+  for (const std::string& path : file.further)
+    result.push_back(find_data_file(path, dir_, options_.data_dirs));
+  return result;
 }
 
 const Graph& Compilation::graph(const std::string& name) const {

@@ -62,8 +62,9 @@ class Compilation {
   const Module& module() const { return module_; }
   const Sources& sources() const { return *sources_; }
   const CompileOptions& options() const { return options_; }
-  /// Where the reader finds a data block's file.
+  /// Where the reader finds a data block's file, and the further ones of a table.
   std::string locate(const FileSource& file) const;
+  std::vector<std::string> locate_further(const FileSource& file) const;
 
   /// One program's graph by name: "train_step", "evaluate", "predict", "init", "data" (the first
   /// split's).

@@ -130,7 +130,8 @@ SplitSource read_split(const Compilation& c, const DataSplit& split, std::int64_
   // The data may be large, and most often nothing is compiled from here on.
   release_llvm_pages();
   for (const FileSource& file : split.files)
-    source.files[file.input] = read_file(file.reader, c.locate(file), file.options);
+    source.files[file.input] =
+        read_file(file.reader, c.locate(file), file.options, c.locate_further(file));
   if (code) source.computed = run_graph(code->program(), source.files, seed, pool);
   return source;
 }

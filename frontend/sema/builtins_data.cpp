@@ -57,22 +57,76 @@ std::optional<std::string> path_of(Evaluator& ev, Frame& f, const Bound& b, Span
 
 Val idx(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const auto path = path_of(ev, f, a[0], span, "idx");
-  return path ? ev.data_file("idx", *path, {}, a[0].span, f) : Val(Poison{});
+  return path ? ev.data_file("idx", {*path}, {}, a[0].span, *f.program) : Val(Poison{});
 }
 
 Val npy(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const auto path = path_of(ev, f, a[0], span, "npy");
-  return path ? ev.data_file("npy", *path, {}, a[0].span, f) : Val(Poison{});
+  return path ? ev.data_file("npy", {*path}, {}, a[0].span, *f.program) : Val(Poison{});
 }
 
-Val csv(Evaluator& ev, Frame& f, const Args& a, Span span) {
-  const auto path = path_of(ev, f, a[0], span, "csv");
-  return path ? Val(std::make_shared<const Table>(Table{"csv", *path, a[0].span})) : Val(Poison{});
+/// `csv("a.csv")`, or of several files `csv(["a.csv", "b.csv"])`.
+Val table(const char* reader, Evaluator& ev, const Args& a) {
+  const List* several = a[0].value.list();
+  std::vector<std::string> paths;
+  for (const Val& item : several ? several->items : std::vector<Val>{a[0].value}) {
+    const auto* path = item.get<std::string>();
+    if (!path)
+      return ev.report(Diag::bad_argument, a[0].span,
+                       fmt::format("the path of a file is a string, this is {}", describe(item)));
+    paths.push_back(*path);
+  }
+  if (paths.empty()) return ev.report(Diag::bad_argument, a[0].span, "a table has a file at least");
+  return std::make_shared<const Table>(Table{reader, std::move(paths), {}, a[0].span});
 }
 
-Val tsv(Evaluator& ev, Frame& f, const Args& a, Span span) {
-  const auto path = path_of(ev, f, a[0], span, "tsv");
-  return path ? Val(std::make_shared<const Table>(Table{"tsv", *path, a[0].span})) : Val(Poison{});
+Val csv(Evaluator& ev, Frame&, const Args& a, Span) { return table("csv", ev, a); }
+Val tsv(Evaluator& ev, Frame&, const Args& a, Span) { return table("tsv", ev, a); }
+
+const Table* table_of(Evaluator& ev, const Bound& b, const char* function) {
+  if (const auto* t = b.value.get<std::shared_ptr<const Table>>()) return t->get();
+  ev.report(Diag::bad_argument, b.span,
+            fmt::format("`{}` takes a table, this is {}", function, describe(b.value)),
+            fmt::format("`{}(csv(\"table.csv\"))`", function));
+  return nullptr;
+}
+
+Val width(Evaluator& ev, Frame&, const Args& a, Span span) {
+  const Table* t = table_of(ev, a[0], "width");
+  if (!t) return Poison{};
+  FileSource file;
+  file.reader = t->reader;
+  file.path = t->paths[0];
+  file.further.assign(t->paths.begin() + 1, t->paths.end());
+  file.options = t->options;
+  const auto type = ev.probe(file, span);
+  return type ? Val(type->shape[1]) : Val(Poison{});
+}
+
+/// Columns of one kind of a table, without those to skip.
+Val columns_of(const char* reader, Evaluator& ev, const Args& a, Span span) {
+  const Table* t = table_of(ev, a[0], reader);
+  if (!t) return Poison{};
+  if (!t->options.empty())
+    return ev.report(Diag::bad_argument, a[0].span, "these are columns of one kind already");
+  std::vector<std::string> options{t->reader};
+  const List* skip = a[1].value.list();
+  for (const Val& item : skip ? skip->items : std::vector<Val>{a[1].value}) {
+    if (item.get<None>()) continue;
+    const auto* name = item.get<std::string>();
+    if (!name)
+      return ev.report(Diag::bad_argument, a[1].span, "`skip` holds names of columns",
+                       "for instance `skip: [\"id\"]`");
+    options.push_back(*name);
+  }
+  return std::make_shared<const Table>(Table{reader, t->paths, std::move(options), span});
+}
+
+Val numeric(Evaluator& ev, Frame&, const Args& a, Span span) {
+  return columns_of("numeric", ev, a, span);
+}
+Val categorical(Evaluator& ev, Frame&, const Args& a, Span span) {
+  return columns_of("categorical", ev, a, span);
 }
 
 /// Channels, height and width; nullopt after a report.
@@ -109,12 +163,13 @@ std::optional<std::vector<std::string>> picture_options(Evaluator& ev, const Bou
 Val pictures(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const auto path = path_of(ev, f, a[0], span, "pictures");
   const auto options = path ? picture_options(ev, a[1], a[2]) : std::nullopt;
-  return options ? ev.data_file("pictures", *path, *options, a[0].span, f) : Val(Poison{});
+  return options ? ev.data_file("pictures", {*path}, *options, a[0].span, *f.program)
+                 : Val(Poison{});
 }
 
 Val classes(Evaluator& ev, Frame& f, const Args& a, Span span) {
   const auto path = path_of(ev, f, a[0], span, "classes");
-  return path ? ev.data_file("classes", *path, {}, a[0].span, f) : Val(Poison{});
+  return path ? ev.data_file("classes", {*path}, {}, a[0].span, *f.program) : Val(Poison{});
 }
 
 /// Options of the readers of texts, as they take them (runtime/data/text.h).
@@ -205,7 +260,7 @@ Val read_tokens(Evaluator& ev, Frame& f, const Bound& b, Span span, const char* 
   if (f.place != Place::Data)
     return ev.report(Diag::misplaced_statement, span,
                      fmt::format("`{}` reads a file; it belongs into a data block", function));
-  return ev.data_file(t->reader, t->path, t->options, b.span, f);
+  return ev.data_file(t->reader, {t->path}, t->options, b.span, *f.program);
 }
 
 Val read_side(Evaluator& ev, Frame& f, const Args& a, Span span, const char* what) {
@@ -225,7 +280,7 @@ Val read_side(Evaluator& ev, Frame& f, const Args& a, Span span, const char* wha
   if (f.place != Place::Data)
     return ev.report(Diag::misplaced_statement, span,
                      fmt::format("`{}` reads a file; it belongs into a data block", what));
-  return ev.data_file(side.reader, side.path, side.options, a[0].span, f);
+  return ev.data_file(side.reader, {side.path}, side.options, a[0].span, *f.program);
 }
 
 Val sentences(Evaluator& ev, Frame& f, const Args& a, Span span) {
@@ -291,6 +346,11 @@ std::vector<Builtin> data_builtins() {
        {"condition", "message"},
        "an error with the message unless the static condition holds",
        assert_that},
+      {"categorical",
+       {"table", "skip=none"},
+       "f32[n, k] of a table's columns of texts, each as 0 and 1 for every text that it holds, "
+       "and for what is missing",
+       categorical},
       {"chars",
        {"path", "first=none", "lower=false", "newline=none", "size=none", "min_count=1"},
        "a text whose tokens are its characters; a newline is read as a blank, or as `newline`",
@@ -301,7 +361,9 @@ std::vector<Builtin> data_builtins() {
        classes},
       {"csv",
        {"path"},
-       "a table of comma-separated values; columns are chosen by table[\"name\"]",
+       "a table of comma-separated values, or of a list of files one after the other; columns are "
+       "chosen by "
+       "table[\"name\"]",
        csv},
       {"fresh", {"layer"}, "the same layer with parameters of its own", fresh},
       {"idx", {"path"}, "the array of an IDX file, plain or gz", idx},
@@ -311,6 +373,10 @@ std::vector<Builtin> data_builtins() {
        "in a data block: how many tokens each sentence has, its end included",
        lengths},
       {"npy", {"path"}, "the array of a NumPy file", npy},
+      {"numeric",
+       {"table", "skip=none"},
+       "f32[n, k] of a table's columns of numbers, NaN where one is missing",
+       numeric},
       {"pairs",
        {"path", "side", "unit=none", "lower=false"},
        "one side (0 or 1) of a file of pairs of sentences, a line each with a tab between them",
@@ -332,8 +398,12 @@ std::vector<Builtin> data_builtins() {
        sequences},
       {"split", {"test"}, "in a data block: the last part of the rows is for testing", split},
       {"tokens", {"text"}, "in a data block: all tokens of a text as numbers, i32[n]", tokens},
-      {"tsv", {"path"}, "a table of tab-separated values", tsv},
+      {"tsv", {"path"}, "a table of tab-separated values, as `csv` takes them", tsv},
       {"vocabulary", {"text"}, "how many different tokens a text has", vocabulary},
+      {"width",
+       {"table"},
+       "how many columns a table has, or its `numeric` or `categorical` part",
+       width},
       {"words",
        {"path", "first=none", "lower=false", "newline=none", "size=none", "min_count=1"},
        "a text whose tokens are its words and signs; at most `size` different ones are told apart",

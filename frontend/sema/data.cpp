@@ -1,27 +1,47 @@
 // Data blocks: a program per split that computes columns; files are its inputs. Columns are matched
 // by name with what the model reads.
+#include <algorithm>
 #include <cmath>
 
 #include "frontend/sema/module_builder.h"
 
 namespace dlc::sema {
 
-Val Evaluator::data_file(const std::string& reader, const std::string& path,
-                         std::vector<std::string> options, Span span, Frame& f) {
-  Program& p = *f.program;
-  FileSource file{path, reader, path, std::move(options), {}, loc(span)};
+std::optional<Type> Evaluator::probe(const FileSource& file, Span span) {
+  if (!options_.probe) {
+    report(Diag::data_file, span, "files cannot be read here");
+    return std::nullopt;
+  }
+  try {
+    return options_.probe(file);
+  } catch (const UserError& e) {
+    report(Diag::data_file, span, e.what());
+    return std::nullopt;
+  }
+}
+
+Val Evaluator::data_file(const std::string& reader, const std::vector<std::string>& paths,
+                         std::vector<std::string> options, Span span, Program& p) {
+  if (!files)
+    return report(Diag::misplaced_statement, span,
+                  fmt::format("`{}` reads a file; it belongs into a data block", reader));
+  FileSource file{fmt::format("{}", fmt::join(paths, "+")),
+                  reader,
+                  paths.at(0),
+                  {paths.begin() + 1, paths.end()},
+                  std::move(options),
+                  {},
+                  loc(span)};
   if (!file.options.empty()) file.input += fmt::format("[{}]", fmt::join(file.options, ","));
   for (const FileSource& known : *files)
-    if (known.reader == reader && known.path == path && known.options == file.options)
+    if (known.reader == reader && known.path == file.path && known.further == file.further &&
+        known.options == file.options)
       return p.ref(p.graph.find_input(known.input)->value);
   // Another reader's of the same path.
   if (p.graph.find_input(file.input)) file.input = reader + ":" + file.input;
-  if (!options_.probe) return report(Diag::data_file, span, "files cannot be read here");
-  try {
-    file.type = options_.probe(file);
-  } catch (const UserError& e) {
-    return report(Diag::data_file, span, e.what());
-  }
+  const auto type = probe(file, span);
+  if (!type) return Poison{};
+  file.type = *type;
   p.b.set_loc(file.loc);
   const Value v = p.b.input(file.input, InputKind::Input, file.type);
   p.origins.resize(p.graph.nodes.size());
@@ -39,12 +59,13 @@ void ModuleBuilder::build_data() {
   for (const ast::Stmt& s : data_->body.stmts) {
     const auto* split = std::get_if<ast::Split>(&s.node);
     if (!split) continue;
-    if (split->name.text != "train" && split->name.text != "test") {
-      const std::string near = nearest(split->name.text, {"train", "test"});
-      ev_->report(
-          Diag::unknown_split, split->name.span,
-          fmt::format("data have the splits `train` and `test`, not `{}`", split->name.text),
-          near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+    static const std::vector<std::string> kSplits = {"train", "test", "predict"};
+    if (std::find(kSplits.begin(), kSplits.end(), split->name.text) == kSplits.end()) {
+      const std::string near = nearest(split->name.text, kSplits);
+      ev_->report(Diag::unknown_split, split->name.span,
+                  fmt::format("data have the splits `train`, `test` and `predict`, not `{}`",
+                              split->name.text),
+                  near.empty() ? "" : fmt::format("did you mean `{}`?", near));
       continue;
     }
     if (const auto [at, fresh] = seen.emplace(split->name.text, split->name.span); !fresh) {
@@ -205,7 +226,10 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
   if (model_ && train_) {
     const Span where = train_->data ? train_->data->span : train_->model.span;
     for (const auto& [name, span] : input_spans_) {
-      if (!declared_input(module_, name) || f.names.contains(name)) continue;
+      // Rows to predict have no targets.
+      const bool read = split.name == "predict" ? module_.predict.find_input(name) != nullptr
+                                                : declared_input(module_, name) != nullptr;
+      if (!read || f.names.contains(name)) continue;
       const std::string near = nearest(name, names);
       ev_->report(Diag::missing_column, where,
                   fmt::format("the data `{}` have no column `{}`, which the model reads",

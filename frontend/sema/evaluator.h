@@ -179,9 +179,11 @@ class Evaluator {
   };
   std::map<Value, Sequence>* sequences = nullptr;
 
-  /// A file read by a data block as an input of its program.
-  Val data_file(const std::string& reader, const std::string& path,
-                std::vector<std::string> options, Span span, Frame& f);
+  /// A file read by a data block as an input of its program; of a table there may be several.
+  Val data_file(const std::string& reader, const std::vector<std::string>& paths,
+                std::vector<std::string> options, Span span, Program& p);
+  /// What is in a file, or an error of its reader; nullopt after a report.
+  std::optional<Type> probe(const FileSource& file, Span span);
 
  private:
   Val eval_node(const ast::Expr& e, Frame& f);

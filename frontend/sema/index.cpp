@@ -29,6 +29,10 @@ Val Evaluator::index_table(const Table& t, const ast::Index& e, Span span, Frame
     return report(Diag::bad_column, where, "columns of a table are chosen by name",
                   "`table[\"price\"]`, or several as `table[[\"area\", \"year\"]]`");
   };
+  if (!t.options.empty())
+    return report(
+        Diag::bad_column, span, "columns are chosen from the table itself",
+        "`numeric(...)` and `categorical(...)` take all of a kind; `skip` leaves some out");
   if (e.items.size() != 1 || e.items[0].is_slice) return wrong(span);
   const Val v = eval(*e.items[0].value, f);
   if (v.poisoned()) return Poison{};
@@ -46,7 +50,7 @@ Val Evaluator::index_table(const Table& t, const ast::Index& e, Span span, Frame
     return wrong(e.items[0].span);
   }
   const bool one = v.get<std::string>() != nullptr;
-  const Val all = data_file(t.reader, t.path, std::move(columns), span, f);
+  const Val all = data_file(t.reader, t.paths, std::move(columns), span, *f.program);
   const auto* ref = all.get<TensorRef>();
   if (!ref || !one) return all;
   // One name gives a vector, a list of names a matrix.

@@ -4,6 +4,7 @@
 
 #include "frontend/parser.h"
 #include "frontend/sema/module_builder.h"
+#include "ir/support/metric_name.h"
 #include "ir/support/pattern.h"
 
 namespace dlc::sema {
@@ -250,8 +251,7 @@ void ModuleBuilder::read_monitor() {
   std::vector<std::string> metrics;
   for (const GraphOutput& out : module_.evaluate.outputs) {
     if (out.kind != OutputKind::Loss && out.kind != OutputKind::Metric) continue;
-    const bool is_exp = out.name.starts_with("exp(");
-    metrics.push_back(is_exp ? out.name.substr(4, out.name.size() - 5) : out.name);
+    metrics.push_back(parse_metric_name(out.name).name);
   }
   const auto* call = std::get_if<ast::Call>(&e->node);
   const auto* function = call ? std::get_if<ast::NameRef>(&call->callee->node) : nullptr;

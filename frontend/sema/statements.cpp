@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "frontend/sema/evaluator.h"
+#include "ir/support/metric_name.h"
 
 namespace dlc::sema {
 
@@ -448,8 +449,7 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
   Program& p = *f.program;
   const bool taken =
       std::any_of(p.graph.outputs.begin(), p.graph.outputs.end(), [&](const GraphOutput& o) {
-        return (o.name == r.name.text || o.name == fmt::format("exp({})", r.name.text)) &&
-               o.kind != OutputKind::Watch;
+        return parse_metric_name(o.name).name == r.name.text && o.kind != OutputKind::Watch;
       });
   if (taken) {
     report(Diag::duplicate_definition, r.name.span,
@@ -489,9 +489,11 @@ void Evaluator::run_result(const ast::Result& r, Span span, Frame& f) {
   }
   static constexpr OutputKind kKinds[] = {OutputKind::Loss, OutputKind::Metric, OutputKind::Output};
   if (r.value) bind(f, r.name.text, p.ref(value), r.name.span);
-  // Of an exponential the exponent is averaged over batches (runtime/batch_program.h).
-  if (r.kind == ast::ResultKind::Metric && p.graph[value].op == Op::exp) {
-    p.b.output(fmt::format("exp({})", r.name.text), OutputKind::Metric, p.graph[value].operands[0]);
+  // What they are functions of is averaged over batches (ir/support/metric_name.h).
+  const Op op = p.graph[value].op;
+  if (r.kind == ast::ResultKind::Metric && (op == Op::exp || op == Op::sqrt)) {
+    p.b.output(fmt::format("{}({})", op_name(op), r.name.text), OutputKind::Metric,
+               p.graph[value].operands[0]);
     return;
   }
   p.b.output(r.name.text, kKinds[static_cast<int>(r.kind)], value);

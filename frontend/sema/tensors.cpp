@@ -263,10 +263,8 @@ std::optional<Value> Evaluator::tensor(Program& p, const Val& v, Span span,
     return c;
   }
   if (const auto* table = v.get<std::shared_ptr<const Table>>()) {
-    Frame data;
-    data.program = &p;
-    data.place = Place::Data;
-    const Val whole = data_file((*table)->reader, (*table)->path, {}, (*table)->span, data);
+    const Table& from = **table;
+    const Val whole = data_file(from.reader, from.paths, from.options, span, p);
     if (const auto* t = whole.get<TensorRef>()) return t->value;
     return std::nullopt;
   }

@@ -33,9 +33,11 @@ struct TensorRef {
   Program* program = nullptr;
   Value value;
 };
-/// A file with named columns, before columns are chosen: `csv("train.csv")`.
+/// A file with named columns, before columns are chosen: `csv("train.csv")`; or several, one after
+/// the other.
 struct Table {
-  std::string reader, path;
+  std::string reader;  // also "numeric" and "categorical": columns of one kind
+  std::vector<std::string> paths, options;
   Span span;
 };
 

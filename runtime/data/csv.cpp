@@ -1,202 +1,187 @@
-// Tables as text (RFC 4180): records of fields, a field in quotes may hold separators, newlines and
-// doubled quotes. All columns that are asked for are numbers; the result is f32[rows, columns].
+// Columns of tables as numbers, f32[rows, columns]: those asked for by name; all that hold numbers,
+// with NaN where one is missing; and texts as categories. A table may be in several files, whose
+// rows follow each other; it has the columns that all of them have.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <optional>
+#include <set>
 
 #include "ir/support/check.h"
-#include "runtime/data/byte_reader.h"
+#include "runtime/data/csv_reader.h"
 #include "runtime/data/formats.h"
 
 namespace dlc {
 
 namespace {
 
-/// A decimal number with optional sign, fraction, exponent and spaces around; also "nan" and "inf".
-/// Infinite when it is too large for a double.
-std::optional<double> parse_number(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  if (s.size() > 1 && s[0] == '+' && s[1] != '-') s.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
-  if (s.empty() || end != s.data() + s.size() || error == std::errc::invalid_argument)
-    return std::nullopt;
-  // from_chars does not say in which direction a number is out of range.
-  if (error == std::errc::result_out_of_range) value = std::strtod(std::string(s).c_str(), nullptr);
-  return value;
+constexpr std::size_t kMostCategories = 1000;
+
+char separator_of(const std::string& reader) { return reader == "tsv" ? '\t' : ','; }
+
+FileContent content(std::int64_t rows, std::size_t columns, const std::vector<float>& values,
+                    bool only_header) {
+  FileContent result;
+  result.header = {DLC_F32, {rows, static_cast<std::int64_t>(columns)}};
+  if (!only_header) result.tensor = Tensor::copy_of(DLC_F32, result.header.shape, values.data());
+  return result;
 }
 
-/// The text of a field for a message: cut, at a whole character, when it is long.
-std::string shortened(const std::string& text) {
-  std::size_t cut = std::min<std::size_t>(text.size(), 40);
-  while (cut < text.size() && cut > 0 && (text[cut] & 0xC0) == 0x80) --cut;
-  return text.substr(0, cut) + (cut < text.size() ? "..." : "");
+void check_rows(const CsvReader& csv) {
+  if (csv.rows() == 0)
+    throw UserError(fmt::format("{}: the table has a header, but no rows", csv.path()));
 }
 
-class CsvReader {
+/// As people and programs write that a value is not known.
+bool is_missing(const std::string& text) {
+  static const std::set<std::string> words = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"};
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string::npos) return true;
+  return words.contains(text.substr(first, text.find_last_not_of(" \t") - first + 1));
+}
+
+/// What a column holds, over all files.
+struct Column {
+  std::string name;
+  bool numeric = true, missing = false;
+  std::set<std::string> texts;  // all that are different, up to a number
+};
+
+/// The columns of several files, and how many rows they have together.
+class Tables {
  public:
-  CsvReader(const std::string& path, char separator)
-      : path_(path), text_(read_whole(path)), separator_(separator) {
-    if (!next()) throw UserError(fmt::format("{}: the table is empty", path_));
-    width_ = fields_.size();
-    for (const std::string& f : fields_) has_header_ |= !f.empty() && !parse_number(f);
-    if (has_header_) {
-      names_ = fields_;
-    } else {
-      for (std::size_t k = 0; k < width_; ++k) names_.push_back(std::to_string(k + 1));
+  Tables(const std::vector<std::string>& paths, char separator,
+         const std::vector<std::string>& skip)
+      : paths_(paths), separator_(separator) {
+    find_columns(skip);
+    for_each_row([this](const CsvReader& csv, const std::vector<std::size_t>& at) {
+      for (std::size_t k = 0; k < at.size(); ++k) look_at(columns_[k], csv.field(at[k]));
+      ++rows_;
+    });
+  }
+
+  const std::vector<Column>& columns() const { return columns_; }
+  std::int64_t rows() const { return rows_; }
+
+  /// f(reader, position of each of columns()) for every row.
+  template <class F>
+  void for_each_row(const F& f) const {
+    for (const std::string& path : paths_) {
+      CsvReader csv(path, separator_);
+      std::vector<std::size_t> at;
+      for (const Column& c : columns_) at.push_back(csv.find(c.name));
+      while (csv.next_row()) f(csv, at);
+      check_rows(csv);
     }
-    pending_ = !has_header_;
   }
-
-  /// The positions of the columns asked for; all without any.
-  std::vector<std::size_t> select(const std::vector<std::string>& columns) const {
-    std::vector<std::size_t> result;
-    if (columns.empty())
-      for (std::size_t k = 0; k < width_; ++k) result.push_back(k);
-    if (!columns.empty() && !has_header_)
-      throw UserError(
-          fmt::format("{}: the first row holds numbers only, so there is no header to "
-                      "find column `{}` in",
-                      path_, columns[0]));
-    for (const std::string& column : columns) {
-      std::optional<std::size_t> found;
-      for (std::size_t k = 0; k < width_; ++k) {
-        if (names_[k] != column) continue;
-        if (found)
-          throw UserError(fmt::format("{}: columns {} and {} are both called `{}`", path_,
-                                      *found + 1, k + 1, column));
-        found = k;
-      }
-      if (!found)
-        throw UserError(fmt::format("{}: there is no column `{}`; the columns are {}", path_,
-                                    column, fmt::join(names_, ", ")));
-      result.push_back(*found);
-    }
-    return result;
-  }
-
-  /// The next row of data into fields(); false after the last one.
-  bool next_row() {
-    if (!pending_ && !next()) return false;
-    pending_ = false;
-    ++row_;
-    if (fields_.size() != width_)
-      fail(fmt::format("{} fields, the first row of the file has {}", fields_.size(), width_));
-    return true;
-  }
-
-  float number(std::size_t column) const {
-    const std::string& text = fields_[column];
-    const auto wrong = [&](const std::string& why) {
-      fail(fmt::format("column `{}`: {}", names_[column], why));
-    };
-    if (text.find_first_not_of(" \t") == std::string::npos) wrong("the value is missing");
-    const std::optional<double> n = parse_number(text);
-    if (!n) wrong(fmt::format("`{}` is not a number", shortened(text)));
-    if (!(std::abs(*n) <= std::numeric_limits<float>::max()))
-      wrong(fmt::format("`{}` is not a finite number of f32", shortened(text)));
-    return static_cast<float>(*n);
-  }
-
-  std::int64_t rows() const { return row_; }
 
  private:
-  [[noreturn]] void fail(const std::string& message) const {
-    throw UserError(fmt::format("{}: row {} (line {}): {}", path_, row_, first_line_, message));
-  }
-
-  /// One record into fields_; lines without any character are allowed at the end only (where a
-  /// single column has a missing value otherwise).
-  bool next() {
-    std::int64_t blank_line = 0;
-    while (at_ < text_.size()) {
-      first_line_ = line_;
-      parse_record();
-      const bool blank = fields_.size() == 1 && fields_[0].empty() && !quoted_;
-      if (!blank) {
-        if (blank_line > 0) throw UserError(fmt::format("{}: line {} is empty", path_, blank_line));
-        return true;
-      }
-      if (blank_line == 0) blank_line = first_line_;
+  void find_columns(const std::vector<std::string>& skip) {
+    std::set<std::string> skipped(skip.begin(), skip.end());
+    std::vector<std::vector<std::string>> names;
+    for (const std::string& path : paths_) names.push_back(CsvReader(path, separator_).names());
+    std::set<std::string> known;
+    for (const auto& of_file : names) known.insert(of_file.begin(), of_file.end());
+    for (const std::string& name : skip)
+      if (!known.contains(name))
+        throw UserError(fmt::format("{}: there is no column `{}` to skip; the columns are {}",
+                                    paths_[0], name, fmt::join(names[0], ", ")));
+    for (const std::string& name : names[0]) {
+      const bool everywhere = std::all_of(names.begin(), names.end(), [&](const auto& of_file) {
+        return std::find(of_file.begin(), of_file.end(), name) != of_file.end();
+      });
+      if (everywhere && !skipped.contains(name)) columns_.push_back({name, true, false, {}});
     }
-    return false;
+    if (columns_.empty())
+      throw UserError(
+          fmt::format("{}: the files have no column in common", fmt::join(paths_, ", ")));
   }
 
-  /// record = field { separator field } (newline | end)
-  void parse_record() {
-    std::size_t count = 0;
-    quoted_ = false;
-    for (bool more = true; more; ++count) {
-      if (count == fields_.size()) fields_.emplace_back();
-      parse_field(fields_[count]);
-      more = at_ < text_.size() && text_[at_] == separator_;
-      if (more) ++at_;
-    }
-    fields_.resize(count);
-    if (at_ < text_.size() && text_[at_] == '\r') ++at_;
-    if (at_ < text_.size()) ++at_, ++line_;
-  }
-
-  bool at_line_end() const {
-    return text_[at_] == '\n' ||
-           (text_[at_] == '\r' && (at_ + 1 == text_.size() || text_[at_ + 1] == '\n'));
-  }
-
-  void parse_field(std::string& field) {
-    field.clear();
-    if (at_ >= text_.size() || text_[at_] != '"') {
-      const std::size_t begin = at_;
-      while (at_ < text_.size() && text_[at_] != separator_ && !at_line_end()) ++at_;
-      field.assign(text_, begin, at_ - begin);
+  static void look_at(Column& c, const std::string& field) {
+    if (is_missing(field)) {
+      c.missing = true;
       return;
     }
-    quoted_ = true;
-    const std::int64_t opened = line_;
-    for (++at_;; ++at_) {
-      if (at_ >= text_.size())
-        throw UserError(
-            fmt::format("{}: the quote opened in line {} is not closed", path_, opened));
-      if (text_[at_] == '"' && (at_ + 1 >= text_.size() || text_[at_ + 1] != '"')) break;
-      if (text_[at_] == '"') ++at_;
-      if (text_[at_] == '\n') ++line_;
-      field += text_[at_];
-    }
-    ++at_;
-    if (at_ < text_.size() && text_[at_] != separator_ && !at_line_end())
-      throw UserError(
-          fmt::format("{}: line {}: text follows a closing quote; a quote inside a quoted field is "
-                      "written twice",
-                      path_, line_));
+    // A column of numbers is one until the first text; its numbers so far are categories then.
+    if (c.numeric && !parse_number(field)) c.numeric = false;
+    if (c.texts.size() <= kMostCategories) c.texts.insert(field);
   }
 
-  std::string path_, text_;
+  const std::vector<std::string>& paths_;
   char separator_;
-  std::size_t at_ = 0, width_ = 0;
-  std::int64_t line_ = 1, first_line_ = 1, row_ = 0;
-  bool has_header_ = false, pending_ = false, quoted_ = false;
-  std::vector<std::string> names_, fields_;
+  std::vector<Column> columns_;
+  std::int64_t rows_ = 0;
 };
 
 }  // namespace
 
-FileContent read_csv(const std::string& path, char separator,
+FileContent read_csv(const std::string& reader, const std::vector<std::string>& paths,
                      const std::vector<std::string>& columns, bool only_header) {
-  CsvReader csv(path, separator);
-  const std::vector<std::size_t> selected = csv.select(columns);
   std::vector<float> values;
-  while (csv.next_row())
-    if (!only_header)
-      for (const std::size_t k : selected) values.push_back(csv.number(k));
-  if (csv.rows() == 0)
-    throw UserError(fmt::format("{}: the table has a header, but no rows", path));
-  FileContent result;
-  result.header = {DLC_F32, {csv.rows(), static_cast<std::int64_t>(selected.size())}};
-  if (!only_header) result.tensor = Tensor::copy_of(DLC_F32, result.header.shape, values.data());
-  return result;
+  std::int64_t rows = 0;
+  std::size_t width = 0;
+  std::vector<std::string> wanted = columns;
+  for (const std::string& path : paths) {
+    CsvReader csv(path, separator_of(reader));
+    if (wanted.empty() && paths.size() > 1) wanted = csv.names();
+    const std::vector<std::size_t> selected = csv.select(wanted);
+    width = selected.size();
+    while (csv.next_row())
+      if (!only_header)
+        for (const std::size_t k : selected) values.push_back(csv.number(k));
+    check_rows(csv);
+    rows += csv.rows();
+  }
+  return content(rows, width, values, only_header);
+}
+
+FileContent read_numeric(const std::vector<std::string>& paths,
+                         const std::vector<std::string>& options, bool only_header) {
+  const Tables tables(paths, separator_of(options.at(0)), {options.begin() + 1, options.end()});
+  const auto& columns = tables.columns();
+  const auto width = static_cast<std::size_t>(
+      std::count_if(columns.begin(), columns.end(), [](const Column& c) { return c.numeric; }));
+  if (width == 0)
+    throw UserError(
+        fmt::format("{}: no column holds numbers only; the columns are texts", paths[0]));
+  std::vector<float> values;
+  if (!only_header)
+    tables.for_each_row([&](const CsvReader& csv, const std::vector<std::size_t>& at) {
+      for (std::size_t k = 0; k < at.size(); ++k)
+        if (columns[k].numeric)
+          values.push_back(is_missing(csv.field(at[k])) ? std::numeric_limits<float>::quiet_NaN()
+                                                        : csv.number(at[k]));
+    });
+  return content(tables.rows(), width, values, only_header);
+}
+
+FileContent read_categorical(const std::vector<std::string>& paths,
+                             const std::vector<std::string>& options, bool only_header) {
+  const Tables tables(paths, separator_of(options.at(0)), {options.begin() + 1, options.end()});
+  const auto& columns = tables.columns();
+  std::size_t width = 0;
+  for (const Column& c : columns) {
+    if (c.numeric) continue;
+    if (c.texts.size() > kMostCategories)
+      throw UserError(
+          fmt::format("{}: column `{}` has more than {} different texts, too many for "
+                      "categories; leave it out: skip: [\"{}\"]",
+                      paths[0], c.name, kMostCategories, c.name));
+    width += c.texts.size() + (c.missing ? 1 : 0);
+  }
+  if (width == 0) throw UserError(fmt::format("{}: no column holds texts", paths[0]));
+  std::vector<float> values;
+  if (!only_header)
+    tables.for_each_row([&](const CsvReader& csv, const std::vector<std::size_t>& at) {
+      for (std::size_t k = 0; k < at.size(); ++k) {
+        const Column& c = columns[k];
+        if (c.numeric) continue;
+        const bool missing = is_missing(csv.field(at[k]));
+        for (const std::string& text : c.texts)
+          values.push_back(!missing && csv.field(at[k]) == text ? 1.0f : 0.0f);
+        if (c.missing) values.push_back(missing ? 1.0f : 0.0f);
+      }
+    });
+  return content(tables.rows(), width, values, only_header);
 }
 
 }  // namespace dlc

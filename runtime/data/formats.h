@@ -13,8 +13,14 @@ struct FileContent {
 
 FileContent read_idx(const std::string& path, bool only_header);
 FileContent read_npy(const std::string& path, bool only_header);
-FileContent read_csv(const std::string& path, char separator,
+/// Tables: `reader` is "csv" or "tsv", and so is the first of the `options`; what follows are
+/// columns to skip.
+FileContent read_csv(const std::string& reader, const std::vector<std::string>& paths,
                      const std::vector<std::string>& columns, bool only_header);
+FileContent read_numeric(const std::vector<std::string>& paths,
+                         const std::vector<std::string>& options, bool only_header);
+FileContent read_categorical(const std::vector<std::string>& paths,
+                             const std::vector<std::string>& options, bool only_header);
 FileContent read_pictures(const std::string& path, const std::vector<std::string>& options,
                           bool only_header);
 FileContent read_classes(const std::string& path, bool only_header);

@@ -34,19 +34,23 @@ const Package* package_with(const std::string& file) {
 }
 
 FileContent open_file(const std::string& reader, const std::string& path,
-                      const std::vector<std::string>& options, bool only_header) {
+                      const std::vector<std::string>& options,
+                      const std::vector<std::string>& further, bool only_header) {
+  std::vector<std::string> paths{path};
+  paths.insert(paths.end(), further.begin(), further.end());
   if (reader == "idx") return read_idx(path, only_header);
   if (reader == "npy") return read_npy(path, only_header);
-  if (reader == "csv") return read_csv(path, ',', options, only_header);
-  if (reader == "tsv") return read_csv(path, '\t', options, only_header);
+  if (reader == "csv" || reader == "tsv") return read_csv(reader, paths, options, only_header);
+  if (reader == "numeric") return read_numeric(paths, options, only_header);
+  if (reader == "categorical") return read_categorical(paths, options, only_header);
   if (reader == "pictures") return read_pictures(path, options, only_header);
   if (reader == "classes") return read_classes(path, only_header);
   if (reader == "pairs") return read_pairs(path, options, only_header);
   if (reader == "chars" || reader == "words")
     return read_token_numbers(reader, path, options, only_header);
   throw UserError(
-      fmt::format("{}: there is no reader `{}`; the readers are idx, npy, csv, tsv, pictures, "
-                  "classes, chars, words and pairs",
+      fmt::format("{}: there is no reader `{}`; the readers are idx, npy, csv, tsv, numeric, "
+                  "categorical, pictures, classes, chars, words and pairs",
                   path, reader));
 }
 
@@ -77,13 +81,14 @@ std::string find_data_file(const std::string& path, const std::string& model_dir
 }
 
 FileHeader probe_file(const std::string& reader, const std::string& path,
-                      const std::vector<std::string>& options) {
-  return open_file(reader, path, options, true).header;
+                      const std::vector<std::string>& options,
+                      const std::vector<std::string>& further) {
+  return open_file(reader, path, options, further, true).header;
 }
 
 Tensor read_file(const std::string& reader, const std::string& path,
-                 const std::vector<std::string>& options) {
-  return open_file(reader, path, options, false).tensor;
+                 const std::vector<std::string>& options, const std::vector<std::string>& further) {
+  return open_file(reader, path, options, further, false).tensor;
 }
 
 }  // namespace dlc

@@ -22,15 +22,22 @@ std::string find_data_file(const std::string& path, const std::string& model_dir
 ///   "idx"       plain or gz
 ///   "npy"
 ///   "csv"       or "tsv": the columns wanted, in order; empty: all
+///   "numeric"   of a table the columns of numbers, NaN where one is missing: "csv" or "tsv", then
+///               columns to skip
+///   "categorical"  likewise the columns of texts, each as 0 and 1 for every text that it holds, in
+///               the order of the texts, and for what is missing
 ///   "pictures"  a folder of PNG and JPEG files, or of folders of them: channels (1 or 3), and the
 ///               height and width that each is brought to; 0, 0: all have one size
 ///   "chars"     or "words": a text as numbers of its tokens, i32[n]; options in text.h
 ///   "pairs"     one side of pairs of sentences; options in text.h
 ///   "classes"   of the pictures in a folder of folders: which folder each is in
+/// `further`: more files of a table, whose rows come after those of `path`.
 FileHeader probe_file(const std::string& reader, const std::string& path,
-                      const std::vector<std::string>& options);
+                      const std::vector<std::string>& options,
+                      const std::vector<std::string>& further = {});
 Tensor read_file(const std::string& reader, const std::string& path,
-                 const std::vector<std::string>& options);
+                 const std::vector<std::string>& options,
+                 const std::vector<std::string>& further = {});
 
 void write_npy(const std::string& path, const Tensor& t);  // atomically
 

@@ -110,8 +110,13 @@ FrontendOptions with_files() {
     if (file.reader == "chars" || file.reader == "words")
       return Type{ElementType::I32, {Dim(10000)}};
     if (file.reader == "tsv") return Type{ElementType::F32, {Dim(1503), Dim(6)}};
-    return file.reader == "idx" ? Type{ElementType::U8, {Dim(100), Dim(28), Dim(28)}}
-                                : Type{ElementType::F32, {Dim(100), Dim(4)}};
+    const bool chosen = file.reader == "csv" && !file.options.empty();
+    const auto columns = static_cast<std::int64_t>(chosen ? file.options.size() : 4);
+    return file.reader == "idx"
+               ? Type{ElementType::U8, {Dim(100), Dim(28), Dim(28)}}
+               : Type{ElementType::F32,
+                      {Dim(100 * (1 + static_cast<std::int64_t>(file.further.size()))),
+                       Dim(columns)}};
   };
   return options;
 }

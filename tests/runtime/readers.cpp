@@ -98,6 +98,19 @@ std::vector<Malformed> malformed_npy() {
   return all;
 }
 
+std::vector<Malformed> malformed_tables() {
+  return {
+      {"numeric", "a,b\nx,y\n", {"csv"}, {"no column holds numbers"}},
+      {"numeric", "a,b\n1,y\n", {"csv", "c"}, {"there is no column `c` to skip", "a, b"}},
+      {"numeric", "a,b\n1,2\n3\n", {"csv"}, {"row 2 (line 3)", "1 fields, the first row"}},
+      {"numeric", "a,b\n1,2\n3,1e99\n", {"csv"}, {"row 2 (line 3)", "column `b`", "`1e99`"}},
+      {"numeric", "a\n", {"csv"}, {"no rows"}},
+      {"numeric", "1,2\n3,4\n", {"csv", "a"}, {"no column `a` to skip"}},
+      {"categorical", "a,b\n1,2\n", {"csv"}, {"no column holds texts"}},
+      {"categorical", "a,b\nx,1\n", {"csv", "a"}, {"no column holds texts"}},
+  };
+}
+
 std::vector<Malformed> malformed_csv() {
   return {
       {"csv", "", {}, {"empty"}},
@@ -127,7 +140,8 @@ std::vector<Malformed> malformed_csv() {
       {"xls",
        "a",
        {},
-       {"no reader `xls`", "idx, npy, csv, tsv, pictures, classes, chars, words and pairs"}},
+       {"no reader `xls`",
+        "idx, npy, csv, tsv, numeric, categorical, pictures, classes, chars, words and pairs"}},
   };
 }
 
@@ -237,9 +251,40 @@ TEST_CASE("csv") {
   CHECK(values(read("csv", "a\n5")) == std::vector<double>{5});
 }
 
+TEST_CASE("tables of numbers and texts, with values missing, in several files") {
+  const TempDir dir;
+  const std::string a =
+      dir.write("a.csv", "id,size,kind,price\n1,10,red,5\n2,NA,blue,6\n3,30,,7\n");
+  const std::string b = dir.write("b.csv", "id,kind,size\n4,\"green, dark\",40\n5,red,?\n");
+  const auto both = [&](const char* reader, const std::vector<std::string>& options) {
+    Tensor t = read_file(reader, a, options, {b});
+    CHECK(probe_file(reader, a, options, {b}).shape == t.shape());
+    return t;
+  };
+  // The columns that both have, in the order of the first; the rows of the second come after.
+  Tensor t = both("numeric", {"csv", "id"});
+  CHECK(t.shape() == Shape{5, 1});
+  CHECK(t.at(0) == 10);
+  CHECK(std::isnan(t.at(1)));
+  CHECK(t.at(3) == 40);
+  CHECK(std::isnan(t.at(4)));
+  t = both("categorical", {"csv"});
+  CHECK(t.shape() == Shape{5, 4});  // blue; green, dark; red; missing
+  CHECK(values(t) ==
+        std::vector<double>{0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0});
+  CHECK(values(both("csv", {"id"})) == std::vector<double>{1, 2, 3, 4, 5});
+  CHECK(contains(error_of([&] { read_file("csv", a, {"price"}, {b}); }),
+                 "b.csv: there is no column"));
+  std::string many = "name\n";
+  for (int k = 0; k < 1200; ++k) many += fmt::format("n{}\n", k);
+  const std::string names = dir.write("names.csv", many);
+  CHECK(contains(error_of([&] { read_file("categorical", names, {"csv"}); }),
+                 "leave it out: skip: [\"name\"]"));
+}
+
 TEST_CASE("malformed files end with the path, the place and what is wrong") {
   const TempDir dir;
-  for (const auto& table : {malformed_idx(), malformed_npy(), malformed_csv()})
+  for (const auto& table : {malformed_idx(), malformed_npy(), malformed_csv(), malformed_tables()})
     for (const Malformed& m : table) {
       const std::string path = dir.write("bad_file", m.bytes);
       const std::string error = error_of([&] { read_file(m.reader, path, m.columns); });
