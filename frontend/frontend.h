@@ -97,6 +97,7 @@ struct TrainSettings {
   ElementType precision = ElementType::F32;
   /// Gradients are those of loss * loss_scale, divided by it.
   double loss_scale = 1;
+  std::int64_t accumulate = 1;  // steps whose gradients make one update
   /// Parts of the rows for cross-validation; below 2: none.
   std::int64_t folds = 0;
   std::int64_t evaluate_every = 0;  // steps between evaluations; 0: after each epoch

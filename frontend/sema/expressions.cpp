@@ -201,8 +201,15 @@ Val Evaluator::lookup(const std::string& name, Span span, Frame& f, bool callabl
   if (name == "none") return None{};
   if (name == "inf") return std::numeric_limits<double>::infinity();
   if (name == "step" || name == "epoch") {
-    if (f.place == Place::Optimizer || f.place == Place::Train)
-      return f.program ? Val(f.program->ref(f.program->scalar_input(name))) : Val(Poison{});
+    if (f.place == Place::Optimizer || f.place == Place::Train) {
+      if (!f.program) return Poison{};
+      Program& p = *f.program;
+      const Value count = p.scalar_input(name);
+      // Where several steps make one update, updates are what schedules and optimizers count.
+      const std::int64_t of = name == "step" ? module->train.accumulate : 1;
+      return p.ref(of == 1 ? count
+                           : p.b.div(count, p.b.scalar(ElementType::I64, static_cast<double>(of))));
+    }
     return report(
         Diag::no_step_here, span,
         fmt::format("`{}` has a meaning only in the train block and in an optimizer", name));

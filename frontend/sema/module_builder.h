@@ -2,6 +2,7 @@
 // A file's definitions to a Module: which model, its settings, its programs, its data.
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "frontend/frontend.h"
@@ -26,17 +27,33 @@ class ModuleBuilder {
   const ast::Expr* setting(const std::string& name) const;
   /// Those of the parameters that the setting `frozen` names: the optimizer leaves them alone.
   std::vector<std::string> frozen(const std::vector<std::string>& parameters);
+  /// Whether a pattern fits one of the parameters; otherwise a report.
+  bool fitting(const std::string& pattern, const std::vector<std::string>& parameters, Span span);
 
   // ---- programs.cpp: the model as train_step, evaluate, predict and init ----
   void build_evaluate();
   void build_train_step();
   bool run_model(Program& p);
+  void watch_parameters(Program& p);
+
+  // ---- updates.cpp: what the train block adds to the training step ----
+  using Parameters = std::vector<std::pair<std::string, Value>>;  // by path
+  Frame train_frame(Program& p) const;
   Val optimizer_setting(Program& p);
+  Val checked_optimizer(const Val& v, Span span);
+  std::vector<Val> optimizers_of(Program& p, const Parameters& params, const Val& common);
   bool clip(Program& p, std::vector<Val>& gradients);
-  void add_optimizer(Program& p, const Function& optimizer);
+  void add_optimizer(Program& p, const Val& optimizer);
+  bool update(Program& p, const Function& optimizer, const std::string& path, Value w,
+              const Val& gradient, Span span);
   Value scaled_loss(Program& p, Value loss, Span span);
   Val gradient(Program& p, Value scaled_loss, Value w, Span span);
-  void watch_parameters(Program& p);
+  std::optional<Value> add_state(Program& p, const std::string& path, const Type& type,
+                                 Value initial);
+  Value if_updating(Program& p, Value updated, Value before);
+  bool accumulate(Program& p, const Parameters& params, std::vector<Val>& gradients);
+  bool add_averages(Program& p, const Parameters& params);
+  void read_averages(Graph& g) const;
 
   // ---- data.cpp ----
   void build_data();
@@ -60,6 +77,8 @@ class ModuleBuilder {
   ElementType default_float_ = ElementType::F32;
   std::optional<bool> consecutive_;  // the setting
   std::map<std::string, Span> input_spans_;
+  Value updating_;                  // whether a step ends with an update; invalid: every one does
+  std::set<std::string> averaged_;  // paths of parameters
 };
 
 }  // namespace dlc::sema

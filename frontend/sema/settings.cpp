@@ -13,9 +13,9 @@ namespace {
 
 const std::vector<std::string>& setting_names() {
   static const std::vector<std::string> names = {
-      "batch",    "clip",      "consecutive", "epochs",  "evaluate_every",
-      "folds",    "frozen",    "loss_scale",  "monitor", "optimizer",
-      "patience", "precision", "seed",        "shuffle", "steps"};
+      "accumulate",     "average",  "batch",     "clip",       "consecutive", "epochs",
+      "evaluate_every", "folds",    "frozen",    "loss_scale", "monitor",     "optimizer",
+      "optimizers",     "patience", "precision", "seed",       "shuffle",     "steps"};
   return names;
 }
 
@@ -211,6 +211,7 @@ void ModuleBuilder::read_settings() {
     return v;
   };
   if (const auto v = integer("batch", 1)) t.batch = *v;
+  if (const auto v = integer("accumulate", 1)) t.accumulate = *v;
   t.epochs = integer("epochs", 0);
   t.steps = integer("steps", 0);
   if (const auto v = integer("seed", 0)) t.seed = *v;
@@ -275,6 +276,26 @@ void ModuleBuilder::read_monitor() {
                   : fmt::format("`max(...)` or `min(...)` of one of {}", fmt::join(metrics, ", ")));
 }
 
+namespace {
+
+std::string names_hint(const std::vector<std::string>& parameters) {
+  return fmt::format("the parameters are {}; `*` stands for any part of a name",
+                     fmt::join(parameters, ", "));
+}
+
+}  // namespace
+
+bool ModuleBuilder::fitting(const std::string& pattern, const std::vector<std::string>& parameters,
+                            Span span) {
+  if (std::any_of(parameters.begin(), parameters.end(),
+                  [&](const std::string& path) { return fits_pattern(pattern, path); }))
+    return true;
+  const std::string near = nearest(pattern, parameters);
+  ev_->report(Diag::bad_setting, span, fmt::format("no parameter is called `{}`", pattern),
+              near.empty() ? names_hint(parameters) : fmt::format("did you mean `{}`?", near));
+  return false;
+}
+
 std::vector<std::string> ModuleBuilder::frozen(const std::vector<std::string>& parameters) {
   const ast::Expr* e = setting("frozen");
   if (!e) return {};
@@ -284,20 +305,15 @@ std::vector<std::string> ModuleBuilder::frozen(const std::vector<std::string>& p
   for (const Val& item : v.list() ? v.list()->items : std::vector<Val>{v}) {
     if (item.poisoned()) return {};
     const auto* pattern = item.get<std::string>();
-    const std::size_t before = found.size();
-    if (pattern)
-      std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(found),
-                   [&](const std::string& path) { return fits_pattern(*pattern, path); });
-    if (pattern && found.size() > before) continue;
-    const std::string near = pattern ? nearest(*pattern, parameters) : "";
-    ev_->report(Diag::bad_setting, e->span,
-                pattern ? fmt::format("no parameter is called `{}`", *pattern)
-                        : fmt::format("`frozen` holds names of parameters, not {}", describe(item)),
-                !near.empty() ? fmt::format("did you mean `{}`?", near)
-                              : fmt::format("the parameters are {}; `*` stands for any part of a "
-                                            "name",
-                                            fmt::join(parameters, ", ")));
-    return {};
+    if (!pattern) {
+      ev_->report(Diag::bad_setting, e->span,
+                  fmt::format("`frozen` holds names of parameters, not {}", describe(item)),
+                  names_hint(parameters));
+      return {};
+    }
+    if (!fitting(*pattern, parameters, e->span)) return {};
+    std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(found),
+                 [&](const std::string& path) { return fits_pattern(*pattern, path); });
   }
   if (std::all_of(parameters.begin(), parameters.end(), [&](const std::string& path) {
         return std::find(found.begin(), found.end(), path) != found.end();

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "frontend/frontend.h"
 #include "runtime/checkpoint.h"
 #include "tests/e2e/process.h"
 #include "tests/e2e/train_log.h"
@@ -136,6 +137,58 @@ train bowl {{ optimizer = {}; steps = 20; watch x }}
     CHECK(p.at("x").at(0) == doctest::Approx(c.x1).epsilon(1e-9));
     CHECK(p.at("x").at(1) == doctest::Approx(c.x2).epsilon(1e-9));
   }
+}
+
+TEST_CASE("every optimizer of std goes down both bowls as its formula says") {
+  struct Case {
+    const char* optimizer;
+    double x1, x2;  // on 0.1 x1^2 + 2 x2^2, 20 steps from (-5, -2)
+    double x;       // on x^2, 10 steps from 10
+  };
+  // Computed apart in Python from the papers' formulas.
+  const std::vector<Case> cases{
+      {"sgd(lr: 0.4)", -0.943466645814, -7.31231688013e-05, 1.024e-06},
+      {"momentum(lr: 0.3, beta: 0.5)", -0.289993427933, 0.00172326437721, -0.271771994},
+      {"nesterov(lr: 0.3, beta: 0.5)", -0.341871619583, -2.72478375217e-06, -0.003229184},
+      {"adagrad(lr: 2)", -0.00229532945598, -1.73473851506e-218, 2.4454902719},
+      {"rmsprop(lr: 0.4, gamma: 0.9)", -0.0105979777416, 1.03620887621e-14, 4.08909622059},
+      {"adadelta(rho: 0.9, eps: 0.01)", -1.02484618805, -0.00888273015194, 6.9738419176},
+      {"adam(lr: 0.4)", 0.996032546924, -0.21275065227, 6.07212762583},
+      {"adamw(lr: 0.4, weight_decay: 0.1)", 0.916751588308, -0.256355065925, 3.45560500397},
+      {"lion(lr: 0.3)", 1, 0.4, 7},
+      {"lamb(lr: 0.1, weight_decay: 0.01)", -0.732804298519, 0.392311562314, 3.486784401}};
+  TempDir dir;
+  const auto end_of = [&](const std::string& model, const char* optimizer, const char* steps) {
+    train({dir.write("bowl.dl", model), "--set", std::string("optimizer=") + optimizer, "--steps",
+           steps, "--save", dir.path("x.safetensors")});
+    return std::move(dlc::load_safetensors(dir.path("x.safetensors")).at("x"));
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.optimizer);
+    const dlc::Tensor two = end_of(R"(
+model bowl {
+  param x: f32[2] = [-5, -2]
+  loss = 0.1 * x[0] ^ 2 + 2 * x[1] ^ 2
+}
+train bowl { optimizer = sgd(lr: 0); precision = f64 }
+)",
+                                   c.optimizer, "20");
+    const dlc::Tensor one = end_of(R"(
+model bowl {
+  param x: f32[] = 10
+  loss = x ^ 2
+}
+train bowl { optimizer = sgd(lr: 0); precision = f64 }
+)",
+                                   c.optimizer, "10");
+    CHECK(two.at(0) == doctest::Approx(c.x1).epsilon(1e-9));
+    CHECK(two.at(1) == doctest::Approx(c.x2).epsilon(1e-9));
+    CHECK(one.at(0) == doctest::Approx(c.x).epsilon(1e-9));
+  }
+  std::size_t optimizers = 0;
+  for (const dlc::StdEntry& entry : dlc::standard_library())
+    optimizers += entry.kind == "optimizer";
+  CHECK(optimizers == cases.size());
 }
 
 TEST_CASE("the error of one hidden layer falls with its width") {
