@@ -9,6 +9,7 @@
 #include "codegen/reference/interpreter.h"
 #include "driver/api/memory_limit.h"
 #include "driver/cost.h"
+#include "driver/data_report.h"
 #include "driver/options.h"
 #include "driver/show.h"
 #include "driver/tensor_literal.h"
@@ -23,6 +24,7 @@ struct CheckOptions {
   RunOptions run;
   LimitOptions limit;
   std::string against;
+  bool read_data = false;
 };
 
 /// A dimension where the data give their extents to the symbols, or else `value`.
@@ -44,7 +46,7 @@ std::string human_bytes(std::int64_t bytes) {
 }
 
 void print_table(const Module& m) {
-  std::vector<std::array<std::string, 4>> rows{{"layer", "output", "parameters", "FLOPs/row"}};
+  std::vector<std::vector<std::string>> rows{{"layer", "output", "parameters", "FLOPs/row"}};
   const Extents extents = data_extents(m, m.evaluate);
   const auto per_row = [&](std::uint32_t first, std::uint32_t last) {
     return with_commas(evaluate_with(count_flops(m.evaluate, first, last), extents, 1));
@@ -57,16 +59,12 @@ void print_table(const Module& m) {
     if (p.kind == InputKind::Param) parameters += element_count(p.type.shape).value();
   rows.push_back({"whole model", "", with_commas(parameters),
                   per_row(0, static_cast<std::uint32_t>(m.evaluate.nodes.size()))});
-  std::array<std::size_t, 4> width{};
-  for (const auto& row : rows)
-    for (int k = 0; k < 4; ++k) width[k] = std::max(width[k], row[k].size());
-  const auto rule = [&] {
-    fmt::print("{}\n", std::string(width[0] + width[1] + width[2] + width[3] + 6, '-'));
-  };
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    if (r == 1 || r + 1 == rows.size()) rule();
-    fmt::print("{:<{}}  {:<{}}  {:>{}}  {:>{}}\n", rows[r][0], width[0], rows[r][1], width[1],
-               rows[r][2], width[2], rows[r][3], width[3]);
+  const std::vector<std::string> lines = aligned_lines(rows, "<<>>");
+  std::size_t width = 0;
+  for (const std::string& line : lines) width = std::max(width, line.size());
+  for (std::size_t r = 0; r < lines.size(); ++r) {
+    if (r == 1 || r + 1 == lines.size()) fmt::print("{}\n", std::string(width, '-'));
+    fmt::print("{}\n", lines[r]);
   }
 }
 
@@ -223,10 +221,15 @@ void check_file(const CheckOptions& o) {
     print_table(m);
     print_memory(c, o.limit);
   }
-  for (const DataSplit& s : m.data.splits)
-    fmt::print("data {}.{}: {} rows\n", m.data.name, s.name, with_commas(s.rows));
-  if (o.against.empty() || !m.has_model) return;
   ThreadPool pool(o.run.thread_count());
+  if (o.read_data) {
+    if (m.data.splits.empty()) throw UserError(fmt::format("{}: there is no data block", m.file));
+    print_data(c, o.run.seed_of(m), pool);
+  } else {
+    for (const DataSplit& s : m.data.splits)
+      fmt::print("data {}.{}: {} rows\n", m.data.name, s.name, with_commas(s.rows));
+  }
+  if (o.against.empty() || !m.has_model) return;
   bool good = true;
   for (const std::string name : {"init", "train_step", "evaluate", "predict"})
     if (name != "train_step" || m.has_train) good = check_program(c, name, o.run, pool) && good;
@@ -243,6 +246,8 @@ void add_check(CLI::App& app) {
   o->limit.add_to(*verb);
   verb->add_option("--against", o->against, "interpreter: compare compiled code with it")
       ->check(CLI::IsMember({"interpreter"}));
+  verb->add_flag("--read-data", o->read_data,
+                 "read all rows: ranges, classes, missing values, and mistakes by file and row");
   verb->callback([o] { check_file(*o); });
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace dlc {
 
 namespace {
@@ -33,6 +35,25 @@ std::string show_axis(const Tensor& t, std::size_t axis, std::int64_t first, int
 }  // namespace
 
 std::string show(const Tensor& t, int max_per_axis) { return show_axis(t, 0, 0, max_per_axis); }
+
+std::vector<std::string> aligned_lines(const std::vector<std::vector<std::string>>& rows,
+                                       std::string_view alignment) {
+  std::vector<std::size_t> width(alignment.size(), 0);
+  for (const auto& row : rows)
+    for (std::size_t k = 0; k < row.size(); ++k) width[k] = std::max(width[k], row[k].size());
+  std::vector<std::string> lines;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      if (k > 0) line += "  ";
+      line += alignment[k] == '<' ? fmt::format("{:<{}}", row[k], width[k])
+                                  : fmt::format("{:>{}}", row[k], width[k]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
 
 std::string with_commas(std::int64_t n) {
   std::string digits = std::to_string(n);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 
 #include "driver/api/non_finite.h"
@@ -10,6 +9,7 @@
 #include "driver/api/vocabulary.h"
 #include "driver/cross_validation.h"
 #include "driver/options.h"
+#include "driver/show.h"
 #include "driver/stop_request.h"
 #include "driver/train_monitor.h"
 #include "driver/verbs.h"
@@ -138,16 +138,12 @@ RunState resume(Prepared& p, WatchFiles& files, const TrainVerbOptions& o,
 /// Learned values beside those that the simulated data were made with, in the order of `paths`.
 void print_truths(const std::vector<std::string>& paths, const TensorMap& tensors,
                   const TensorMap& truths) {
-  std::vector<std::array<std::string, 3>> table{{"parameter", "learned", "true"}};
+  std::vector<std::vector<std::string>> table{{"parameter", "learned", "true"}};
   for (const std::string& path : paths)
     if (const auto at = tensors.find(path); at != tensors.end())
       table.push_back({path, show_flat(at->second), show_flat(truths.find(path)->second)});
   if (table.size() == 1) return;
-  std::array<std::size_t, 2> width{};
-  for (const auto& row : table)
-    for (std::size_t k = 0; k < 2; ++k) width[k] = std::max(width[k], row[k].size());
-  for (const auto& row : table)
-    fmt::print("{:<{}}  {:<{}}  {}\n", row[0], width[0], row[1], width[1], row[2]);
+  for (const std::string& line : aligned_lines(table, "<<<")) fmt::print("{}\n", line);
 }
 
 /// What is said of a run when it is over.

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "codegen/native/llvm_module.h"
+#include "driver/api/data_check.h"
 #include "runtime/data/readers.h"
 
 namespace dlc {
@@ -156,21 +157,23 @@ Rows rows_of(const Module& m, const DataSplit& split, SplitSource& source) {
   for (const DataColumn& column : split.columns) ++uses[column.file];
   for (const DataColumn& column : split.columns) {
     const Type* declared = declared_input(m, column.name);
-    if (!declared) continue;
+    if (!declared && m.has_model) continue;
     Tensor& all = column.file >= 0 ? source.files.at(split.files[column.file].input)
                                    : source.computed.at(column.name);
     if (all.shape().empty() || all.shape()[0] < split.first + split.rows)
       throw UserError(fmt::format("data column `{}` is {}, {} rows are expected of it", column.name,
                                   all.type_str(), split.first + split.rows));
+    // Without a model, as the data block has it.
+    const Type& type = declared ? *declared : column.type;
     const bool whole = split.first == 0 && all.shape()[0] == split.rows;
     if (!whole)
-      rows.columns[column.name] =
-          as_declared(all.rows(split.first, split.rows), *declared, column.name);
+      rows.columns[column.name] = as_declared(all.rows(split.first, split.rows), type, column.name);
     else if (column.file < 0 || uses[column.file] == 1)
-      rows.columns[column.name] = as_declared(std::move(all), *declared, column.name);
+      rows.columns[column.name] = as_declared(std::move(all), type, column.name);
     else
-      rows.columns[column.name] = as_declared(all, *declared, column.name);
+      rows.columns[column.name] = as_declared(all, type, column.name);
   }
+  check_indices(m, split, rows);
   return rows;
 }
 

@@ -167,7 +167,10 @@ void ModuleBuilder::match_columns(DataSplit& split, Program& p, const Frame& f,
     const auto* t = bound.value.get<TensorRef>();
     if (t) names.push_back(name);
     const Type* declared = declared_input(module_, name);
-    if (model_ ? !declared : (!t || p.type(t->value).rank() == 0)) continue;
+    // Without a model, every tensor is a column; a table as such is where columns come from.
+    const auto* table = bound.value.get<std::shared_ptr<const Table>>();
+    const bool is_column = t ? p.type(t->value).rank() > 0 : table && !(*table)->options.empty();
+    if (model_ ? !declared : !is_column) continue;
     Value v;
     if (t) {
       v = t->value;

@@ -36,6 +36,14 @@ House house(int id, std::mt19937& random) {
           log_price};
 }
 
+/// With one blank where there are several.
+std::string squeezed(const std::string& text) {
+  std::string result;
+  for (const char ch : text)
+    if (ch != ' ' || result.empty() || result.back() != ' ') result += ch;
+  return result;
+}
+
 }  // namespace
 
 TEST_CASE("house prices: folds, and a table of predictions") {
@@ -106,4 +114,67 @@ train m on points { optimizer = sgd(lr: 0.1); folds = 5 }
   const Finished f = dlc_command({"train", model});
   CHECK(f.exit_code == 1);
   CHECK(contains(f.err, "4 rows cannot be cut into 5 folds"));
+}
+
+TEST_CASE("check --read-data tells what is in the rows, without training") {
+  TempDir dir;
+  dir.write("points.csv", "x,kind\n1,0\n2.5,1\n-4,1\n");
+  const std::string model = dir.write("points.dl", R"(
+const points = csv("points.csv")
+data d { x = points[["x"]]; label = u8(points["kind"]) }
+model m {
+  input x: f32[N, 1]
+  target label: u8[N]
+  loss = cross_entropy(x |> dense(2), label)
+}
+train m on d { optimizer = sgd(lr: 0.1) }
+)");
+  const Finished f = dlc_command({"check", model, "--read-data"});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(contains(f.out, "data d.train: 3 rows"));
+  CHECK(contains(squeezed(f.out), "x f32[3, 1] -4 2.5 -0.16667 2.7789 -"));
+  CHECK(contains(f.out, "2 classes, 1 to 2 rows each: 0: 1 1: 2"));
+  dir.write("gaps.csv", "x,kind\n1,a\nNA,b\n3,\n");
+  const Finished gaps = dlc_command(
+      {"check", dir.write("gaps.dl", R"(data d { x = numeric(csv("gaps.csv")) })"), "--read-data"});
+  REQUIRE_MESSAGE(gaps.exit_code == 0, gaps.err);
+  CHECK(contains(squeezed(gaps.out), "x f32[3, 1] 1 3 2 1 1"));
+}
+
+TEST_CASE("labels and tokens outside of what the model tells apart are named by their row") {
+  TempDir dir;
+  const auto refused = [&](const std::string& model_text) {
+    const std::string model = dir.write("model.dl", model_text);
+    for (const std::vector<std::string>& verb :
+         std::vector<std::vector<std::string>>{{"train", model}, {"check", model, "--read-data"}}) {
+      const Finished f = dlc_command(verb);
+      CHECK(f.exit_code == 1);
+      if (verb[0] == "train") return f.err;
+    }
+    return std::string();
+  };
+  dir.write("kinds.csv", "x,kind\n1,0\n2,1\n3,3\n4,1\n");
+  const std::string head = R"(
+const table = csv("kinds.csv")
+data d { x = table[["x"]]; kind = i32(table["kind"]) }
+)";
+  const std::string tail = "\ntrain m on d { optimizer = sgd(lr: 0.1) }\n";
+  const std::string label = head + R"(
+model m {
+  input x: f32[N, 1]
+  target kind: i32[N]
+  loss = cross_entropy(x |> dense(3), kind)
+})" + tail;
+  CHECK(contains(refused(label), "row 3: `kind` is 3; the model tells 3 apart, 0 to 2"));
+  const std::string token = head + R"(
+model m {
+  input kind: i32[N]
+  target x: f32[N, 1]
+  loss = mse(kind |> embedding(2, 4) |> dense(1), x)
+})" + tail;
+  CHECK(contains(refused(token), "row 3: `kind` is 3; the model tells 2 apart"));
+  // Enough of them: no error.
+  std::string good = label;
+  good.replace(good.find("dense(3)"), 8, "dense(4)");
+  CHECK(dlc_command({"train", dir.write("model.dl", good)}).exit_code == 0);
 }
