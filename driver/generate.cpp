@@ -19,6 +19,7 @@ struct GenerateOptions {
   std::int64_t length = 200;
   SamplingOptions sampling;
   bool greedy = false;
+  std::optional<std::int64_t> beam;
 };
 
 /// The input that the model's text goes into.
@@ -59,8 +60,15 @@ void translate(const GenerateOptions& o, const Compilation& c, const ModelPairs&
       fmt::format("{}: no output of `{}` is a sentence, i32[N, T]", m.file, m.model_name));
 }
 
+/// --beam is the const of that name in the model: the search is part of what is compiled.
+Compilation compile(const GenerateOptions& o) {
+  CompileOptions options = o.model.compile_options();
+  if (o.beam) options.sets["beam"] = fmt::format("{}", *o.beam);
+  return Compilation::from_file(o.model.file, options);
+}
+
 void generate(const GenerateOptions& o) {
-  const Compilation c = o.model.compile();
+  const Compilation c = compile(o);
   const Module& m = c.module();
   if (m.has_model)
     if (const auto pairs = model_pairs(c)) return translate(o, c, *pairs);
@@ -113,6 +121,9 @@ void add_generate(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   verb->add_flag("--greedy", o->greedy, "always the likeliest token");
+  verb->add_option("--beam", o->beam,
+                   "of a model that translates: beginnings kept in the search, its const `beam`")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--output", o->output, "the model's output of scores")->capture_default_str();
   verb->callback([o] { generate(*o); });
 }

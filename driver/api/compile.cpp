@@ -37,7 +37,7 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   };
   frontend.count_tokens = [&c](const FileSource& text) {
     return static_cast<std::int64_t>(
-        read_vocabulary(text.reader, c.locate(text), text.options).tokens.size());
+        read_vocabulary(text.reader, c.locate_vocabulary(text), text.options).tokens.size());
   };
   const StageClock clock;
   Diagnostics diagnostics;
@@ -55,6 +55,10 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
 
 std::string Compilation::locate(const FileSource& file) const {
   return find_data_file(file.path, dir_, options_.data_dirs);
+}
+
+std::string Compilation::locate_vocabulary(const FileSource& text) const {
+  return text.further.empty() ? locate(text) : locate_further(text)[0];
 }
 
 std::vector<std::string> Compilation::locate_further(const FileSource& file) const {

@@ -65,6 +65,8 @@ class Compilation {
   /// Where the reader finds a data block's file, and the further ones of a table.
   std::string locate(const FileSource& file) const;
   std::vector<std::string> locate_further(const FileSource& file) const;
+  /// Where the vocabulary of a text is found: in itself, or in the documents that it is like.
+  std::string locate_vocabulary(const FileSource& text) const;
 
   /// One program's graph by name: "train_step", "evaluate", "predict", "init", "data" (the first
   /// split's).

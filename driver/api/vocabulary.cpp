@@ -15,8 +15,15 @@ const FileSource* text_source(const Module& m) {
   return &split->files[static_cast<std::size_t>(split->sequences->file)];
 }
 
+const FileSource* document_source(const Module& m) {
+  if (m.data.splits.empty()) return nullptr;
+  for (const FileSource& file : m.data.splits.front().files)
+    if (file.reader == "documents" && file.options.back() == "sentences") return &file;
+  return nullptr;
+}
+
 Vocabulary vocabulary_of(const Compilation& c, const FileSource& file) {
-  return read_vocabulary(file.reader, c.locate(file), file.options);
+  return read_vocabulary(file.reader, c.locate_vocabulary(file), file.options);
 }
 
 }  // namespace
@@ -61,6 +68,8 @@ std::map<std::string, Vocabulary> vocabularies(const Compilation& c) {
     result[fmt::format("{}.source", kKey)] = std::move(pairs->source.vocabulary);
     result[fmt::format("{}.target", kKey)] = std::move(pairs->target.vocabulary);
   }
+  if (const FileSource* documents = document_source(c.module()))
+    result[kKey] = vocabulary_of(c, *documents);
   return result;
 }
 

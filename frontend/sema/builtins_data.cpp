@@ -233,11 +233,46 @@ Val pairs(Evaluator& ev, Frame&, const Args& a, Span span) {
   return std::make_shared<const FileSource>(std::move(file));
 }
 
+/// Folders of texts. Their vocabulary is their own, or that of others (`like`).
+Val documents(Evaluator& ev, Frame&, const Args& a, Span span) {
+  const auto* path = a[0].value.get<std::string>();
+  const auto* unit = a[1].value.get<std::string>();
+  const bool* lower = a[2].value.get<bool>();
+  const Dim *size = a[3].value.get<Dim>(), *min_count = a[4].value.get<Dim>();
+  const auto* like = a[5].value.get<std::shared_ptr<const FileSource>>();
+  const auto positive = [](const Dim* d) { return d && d->is_constant() && d->value() > 0; };
+  const bool good = path && (is_none(a[1]) || (unit && (*unit == "words" || *unit == "chars"))) &&
+                    lower && (is_none(a[3]) || positive(size)) && positive(min_count) &&
+                    (is_none(a[5]) || (like && (*like)->reader == "documents"));
+  if (!good)
+    return ev.report(
+        Diag::bad_argument, span,
+        "`documents` takes a folder, the unit (\"words\" or \"chars\"), `lower`, the "
+        "`size` and `min_count` of the vocabulary, or other documents that it is `like`",
+        "for instance `documents(\"reviews/test\", like: documents(\"reviews/train\"))`");
+  FileSource file;
+  if (like) {
+    file = **like;
+    if (file.further.empty()) file.further = {file.path};
+  } else {
+    file.reader = "documents";
+    file.options = {unit ? *unit : "words",
+                    *lower ? "true" : "",
+                    size ? size->str() : "",
+                    min_count->str(),
+                    "",
+                    ""};
+  }
+  file.input = file.path = *path;
+  file.loc = ev.loc(span);
+  return std::make_shared<const FileSource>(std::move(file));
+}
+
 const FileSource* text_of(Evaluator& ev, const Bound& b, const char* function) {
   if (const auto* t = b.value.get<std::shared_ptr<const FileSource>>()) return t->get();
   ev.report(Diag::bad_argument, b.span,
             fmt::format("`{}` takes a text, this is {}", function, describe(b.value)),
-            "a text is `chars(\"file.txt\")` or `words(\"file.txt\")`");
+            "a text is `chars(\"file.txt\")` or `words(\"file.txt\")`, or `documents(\"folder\")`");
   return nullptr;
 }
 
@@ -266,21 +301,26 @@ Val read_tokens(Evaluator& ev, Frame& f, const Bound& b, Span span, const char* 
 Val read_side(Evaluator& ev, Frame& f, const Args& a, Span span, const char* what) {
   const FileSource* t = text_of(ev, a[0], what);
   if (!t) return Poison{};
-  if (t->reader != "pairs")
-    return ev.report(Diag::bad_argument, a[0].span,
-                     fmt::format("`{}` takes a side of pairs: `pairs(\"phrases.tsv\", 0)`", what));
+  if (t->reader != "pairs" && t->reader != "documents")
+    return ev.report(
+        Diag::bad_argument, a[0].span,
+        fmt::format("`{}` takes documents, or a side of pairs: `pairs(\"phrases.tsv\", 0)`", what));
   FileSource side = *t;
+  // The last two options of both: steps, and what is read.
+  const std::size_t last = side.options.size() - 1;
   if (!is_none(a[1])) {
     const Dim* steps = a[1].value.get<Dim>();
     if (!steps || !steps->is_constant() || steps->value() < 1)
       return ev.report(Diag::bad_argument, a[1].span, "`steps` is an integer from 1");
-    side.options[3] = std::to_string(steps->value());
+    side.options[last - 1] = std::to_string(steps->value());
   }
-  side.options[4] = what;
+  side.options[last] = what;
   if (f.place != Place::Data)
     return ev.report(Diag::misplaced_statement, span,
                      fmt::format("`{}` reads a file; it belongs into a data block", what));
-  return ev.data_file(side.reader, {side.path}, side.options, a[0].span, *f.program);
+  std::vector<std::string> paths{side.path};
+  paths.insert(paths.end(), side.further.begin(), side.further.end());
+  return ev.data_file(side.reader, paths, side.options, a[0].span, *f.program);
 }
 
 Val sentences(Evaluator& ev, Frame& f, const Args& a, Span span) {
@@ -357,7 +397,7 @@ std::vector<Builtin> data_builtins() {
        chars},
       {"classes",
        {"path"},
-       "of the pictures in a folder of folders: which folder each is in, by name",
+       "of the pictures or texts in a folder of folders: which folder each is in, by name",
        classes},
       {"csv",
        {"path"},
@@ -365,12 +405,17 @@ std::vector<Builtin> data_builtins() {
        "chosen by "
        "table[\"name\"]",
        csv},
+      {"documents",
+       {"folder", "unit=none", "lower=false", "size=none", "min_count=1", "like=none"},
+       "the .txt files in a folder, or in a folder for each class, with their vocabulary or that "
+       "of others",
+       documents},
       {"fresh", {"layer"}, "the same layer with parameters of its own", fresh},
       {"idx", {"path"}, "the array of an IDX file, plain or gz", idx},
       {"int", {"x"}, "a static number as an integer, truncated", integer},
       {"lengths",
        {"side", "steps=none"},
-       "in a data block: how many tokens each sentence has, its end included",
+       "in a data block: how many tokens each sentence has, its end included, or each document",
        lengths},
       {"npy", {"path"}, "the array of a NumPy file", npy},
       {"numeric",
@@ -388,8 +433,7 @@ std::vector<Builtin> data_builtins() {
       {"sentences",
        {"side", "steps=none"},
        "in a data block: i32[n, steps] of one side of pairs: its tokens, 2 for the end, 0 after "
-       "it; 1 "
-       "is for the beginning, 3 for the unknown",
+       "it; 1 is for the beginning, 3 for the unknown; of documents likewise, without an end",
        sentences},
       {"sequences",
        {"text", "steps", "shift=0"},

@@ -60,7 +60,7 @@ Sentences sentences_of(const std::string& path, const PairOptions& options) {
 Vocabulary vocabulary_of(const Sentences& s) {
   std::vector<std::string> all;
   for (const auto& tokens : s.tokens) all.insert(all.end(), tokens.begin(), tokens.end());
-  Vocabulary v{{std::string(kPad), std::string(kBegin), std::string(kEnd), std::string(kUnknown)}};
+  Vocabulary v = empty_sentence_vocabulary();
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
   v.tokens.insert(v.tokens.end(), all.begin(), all.end());
@@ -68,6 +68,10 @@ Vocabulary vocabulary_of(const Sentences& s) {
 }
 
 }  // namespace
+
+Vocabulary empty_sentence_vocabulary() {
+  return {{std::string(kPad), std::string(kBegin), std::string(kEnd), std::string(kUnknown)}};
+}
 
 Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::string>& options) {
   return vocabulary_of(sentences_of(path, PairOptions(options)));

@@ -1,6 +1,4 @@
-// Folders of PNG and JPEG files: pictures u8[n, channels, height, width], and the classes of those
-// that lie in a folder for each class. Folders and files are taken in the order of their names
-// (bytes), so that pictures and classes of the same path have the same rows.
+// Folders of PNG and JPEG files: pictures u8[n, channels, height, width].
 #include <png.h>
 #include <turbojpeg.h>
 
@@ -8,11 +6,11 @@
 #include <cctype>
 #include <cmath>
 #include <filesystem>
-#include <functional>
 #include <memory>
 
 #include "ir/support/check.h"
 #include "runtime/data/byte_reader.h"
+#include "runtime/data/class_folders.h"
 #include "runtime/data/formats.h"
 
 namespace dlc {
@@ -31,15 +29,6 @@ struct Picture {
   std::vector<std::uint8_t> pixels;
 };
 
-struct PictureFile {
-  std::string path;
-  std::size_t folder;  // which of the class folders; 0 without any
-};
-struct PictureFiles {
-  std::vector<PictureFile> files;
-  std::vector<std::string> classes;  // names of the folders
-};
-
 enum class Format { None, Png, Jpeg };
 Format format_of(const fs::path& path) {
   std::string ending = path.extension().string();
@@ -48,47 +37,7 @@ Format format_of(const fs::path& path) {
   return ending == ".jpg" || ending == ".jpeg" ? Format::Jpeg : Format::None;
 }
 
-/// What `wanted` says yes to in a folder, by name. Hidden entries are left out.
-std::vector<fs::path> entries(const std::string& folder,
-                              const std::function<bool(const fs::directory_entry&)>& wanted) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (it->path().filename().string()[0] != '.' && wanted(*it)) found.push_back(it->path());
-  if (error) throw UserError(fmt::format("{}: {}", folder, error.message()));
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-std::vector<fs::path> pictures_in(const std::string& folder) {
-  return entries(folder, [](const fs::directory_entry& e) {
-    std::error_code error;
-    return format_of(e.path()) != Format::None && !e.is_directory(error);
-  });
-}
-
-PictureFiles list_pictures(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error))
-    throw UserError(fmt::format("{}: this is not a folder of pictures", path));
-  PictureFiles all;
-  for (const fs::path& folder : entries(path, [](const fs::directory_entry& e) {
-         std::error_code error;
-         return e.is_directory(error);
-       })) {
-    const std::vector<fs::path> inside = pictures_in(folder.string());
-    if (inside.empty())
-      throw UserError(
-          fmt::format("{}: there is no .png, .jpg or .jpeg file in it", folder.string()));
-    for (const fs::path& p : inside) all.files.push_back({p.string(), all.classes.size()});
-    all.classes.push_back(folder.filename().string());
-  }
-  if (all.classes.empty())
-    for (const fs::path& p : pictures_in(path)) all.files.push_back({p.string(), 0});
-  if (all.files.empty())
-    throw UserError(fmt::format("{}: there is no .png, .jpg or .jpeg file in it", path));
-  return all;
-}
+ClassFolders list_pictures(const std::string& path) { return list_class_folders(path, kPictures); }
 
 [[noreturn]] void malformed(const std::string& path, const char* kind, const char* message) {
   throw UserError(fmt::format("{}: not a {} picture that can be read: {}", path, kind, message));
@@ -191,7 +140,7 @@ Picture resized(const Picture& p, const Extent& to, int channels) {
   return result;
 }
 
-void check_extent(const PictureFile& f, const Extent& e, const PictureFile& first,
+void check_extent(const ClassFolders::File& f, const Extent& e, const ClassFolders::File& first,
                   const Extent& wanted) {
   if (!(e == wanted))
     throw UserError(
@@ -208,14 +157,14 @@ FileContent read_pictures(const std::string& path, const std::vector<std::string
   DLC_CHECK(options.size() == 3, "pictures: {} options", options.size());
   const int channels = std::stoi(options[0]);
   Extent extent{std::stoll(options[1]), std::stoll(options[2])};
-  const PictureFiles all = list_pictures(path);
+  const ClassFolders all = list_pictures(path);
   const bool as_they_are = extent.height == 0;
   if (as_they_are) extent = read_picture(all.files[0].path, channels, true).extent;
   FileContent result;
   result.header = {
       DLC_U8, {static_cast<std::int64_t>(all.files.size()), channels, extent.height, extent.width}};
   if (only_header) {
-    for (const PictureFile& f : all.files)
+    for (const ClassFolders::File& f : all.files)
       if (as_they_are)
         check_extent(f, read_picture(f.path, channels, true).extent, all.files[0], extent);
     return result;
@@ -223,33 +172,13 @@ FileContent read_pictures(const std::string& path, const std::vector<std::string
   result.tensor = Tensor(DLC_U8, result.header.shape);
   auto* to = result.tensor.as<std::uint8_t>();
   const std::int64_t places = extent.height * extent.width;
-  for (const PictureFile& f : all.files) {
+  for (const ClassFolders::File& f : all.files) {
     Picture p = read_picture(f.path, channels, false);
     if (as_they_are) check_extent(f, p.extent, all.files[0], extent);
     p = resized(p, extent, channels);
     for (int c = 0; c < channels; ++c)
       for (std::int64_t k = 0; k < places; ++k)
         *to++ = p.pixels[static_cast<std::size_t>(k * channels + c)];
-  }
-  return result;
-}
-
-FileContent read_classes(const std::string& path, bool only_header) {
-  const PictureFiles all = list_pictures(path);
-  if (all.classes.empty())
-    throw UserError(fmt::format(
-        "{}: its pictures are in no folders; classes are folders with their pictures in them",
-        path));
-  FileContent result;
-  result.header = {all.classes.size() <= 256 ? DLC_U8 : DLC_I32,
-                   {static_cast<std::int64_t>(all.files.size())}};
-  if (only_header) return result;
-  result.tensor = Tensor(result.header.dtype, result.header.shape);
-  for (std::size_t k = 0; k < all.files.size(); ++k) {
-    if (result.header.dtype == DLC_U8)
-      result.tensor.as<std::uint8_t>()[k] = static_cast<std::uint8_t>(all.files[k].folder);
-    else
-      result.tensor.as<std::int32_t>()[k] = static_cast<std::int32_t>(all.files[k].folder);
   }
   return result;
 }

@@ -46,11 +46,13 @@ FileContent open_file(const std::string& reader, const std::string& path,
   if (reader == "pictures") return read_pictures(path, options, only_header);
   if (reader == "classes") return read_classes(path, only_header);
   if (reader == "pairs") return read_pairs(path, options, only_header);
+  if (reader == "documents")
+    return read_documents(path, options, further.empty() ? "" : further[0], only_header);
   if (reader == "chars" || reader == "words")
     return read_token_numbers(reader, path, options, only_header);
   throw UserError(
       fmt::format("{}: there is no reader `{}`; the readers are idx, npy, csv, tsv, numeric, "
-                  "categorical, pictures, classes, chars, words and pairs",
+                  "categorical, pictures, classes, chars, words, pairs and documents",
                   path, reader));
 }
 

@@ -30,8 +30,10 @@ std::string find_data_file(const std::string& path, const std::string& model_dir
 ///               height and width that each is brought to; 0, 0: all have one size
 ///   "chars"     or "words": a text as numbers of its tokens, i32[n]; options in text.h
 ///   "pairs"     one side of pairs of sentences; options in text.h
-///   "classes"   of the pictures in a folder of folders: which folder each is in
-/// `further`: more files of a table, whose rows come after those of `path`.
+///   "documents" folders of texts; options in text.h
+///   "classes"   of the pictures or texts in a folder of folders: which folder each is in
+/// `further`: more files of a table, whose rows come after those of `path`; of documents the folder
+/// whose vocabulary they have.
 FileHeader probe_file(const std::string& reader, const std::string& path,
                       const std::vector<std::string>& options,
                       const std::vector<std::string>& further = {});

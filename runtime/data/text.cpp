@@ -147,21 +147,24 @@ Vocabulary vocabulary_of(const std::vector<std::string>& tokens, const TextOptio
 
 }  // namespace
 
+TokenNumbers::TokenNumbers(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {
+  for (std::size_t k = 0; k < vocabulary_.tokens.size(); ++k)
+    number_[vocabulary_.tokens[k]] = static_cast<std::int32_t>(k);
+}
+
+std::int32_t TokenNumbers::of(const std::string& token, const std::string& where) const {
+  if (const auto at = number_.find(token); at != number_.end()) return at->second;
+  if (const auto unknown = number_.find(kUnknown); unknown != number_.end()) return unknown->second;
+  throw UserError(fmt::format("{}: `{}` is not in the vocabulary of {} tokens", where, token,
+                              vocabulary_.tokens.size()));
+}
+
 std::vector<std::int32_t> number_tokens(const std::vector<std::string>& tokens, const Vocabulary& v,
                                         const std::string& where) {
-  std::map<std::string_view, std::int32_t> number;
-  for (std::size_t k = 0; k < v.tokens.size(); ++k)
-    number[v.tokens[k]] = static_cast<std::int32_t>(k);
-  const bool has_unknown = number.contains(kUnknown);
+  const TokenNumbers numbers(v);
   std::vector<std::int32_t> result;
   result.reserve(tokens.size());
-  for (const std::string& t : tokens) {
-    const auto at = number.find(t);
-    if (at == number.end() && !has_unknown)
-      throw UserError(
-          fmt::format("{}: `{}` is not in the vocabulary of {} tokens", where, t, v.tokens.size()));
-    result.push_back(at == number.end() ? number.at(kUnknown) : at->second);
-  }
+  for (const std::string& t : tokens) result.push_back(numbers.of(t, where));
   return result;
 }
 
@@ -173,8 +176,9 @@ std::vector<std::string> split_text(const std::string& reader, const std::string
 
 Vocabulary read_vocabulary(const std::string& reader, const std::string& path,
                            const std::vector<std::string>& options) {
-  return reader == "pairs" ? read_pair_vocabulary(path, options)
-                           : read_text(reader, path, options).vocabulary;
+  if (reader == "pairs") return read_pair_vocabulary(path, options);
+  if (reader == "documents") return read_document_vocabulary(path, options);
+  return read_text(reader, path, options).vocabulary;
 }
 
 Text read_text(const std::string& reader, const std::string& path,

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/data/formats.h"
@@ -49,6 +50,19 @@ std::vector<std::string> split_text(const std::string& reader, const std::string
                                     const std::string& where);
 std::vector<std::int32_t> number_tokens(const std::vector<std::string>& tokens,
                                         const Vocabulary& vocabulary, const std::string& where);
+/// The number of each token of a vocabulary.
+class TokenNumbers {
+ public:
+  explicit TokenNumbers(Vocabulary vocabulary);
+  TokenNumbers(const TokenNumbers&) = delete;
+  TokenNumbers& operator=(const TokenNumbers&) = delete;
+  /// Of a token that is not in it, of the unknown one; a UserError where there is none.
+  std::int32_t of(const std::string& token, const std::string& where) const;
+
+ private:
+  Vocabulary vocabulary_;
+  std::unordered_map<std::string_view, std::int32_t> number_;  // into the vocabulary
+};
 
 /// One side of a file of pairs, a line each with a tab between the two; empty lines and those that
 /// begin with # are left out. Options: side (0 or 1), unit (words or chars), lower ("true"), steps
@@ -58,6 +72,7 @@ inline constexpr std::string_view kPad = "<pad>", kBegin = "<bos>", kEnd = "<eos
 FileContent read_pairs(const std::string& path, const std::vector<std::string>& options,
                        bool only_header);
 /// kPad, kBegin, kEnd, kUnknown, then the tokens of that side in the order of their bytes.
+Vocabulary empty_sentence_vocabulary();  // those four
 Vocabulary read_pair_vocabulary(const std::string& path, const std::vector<std::string>& options);
 /// A sentence as rows of that side have it: the numbers of its tokens and of kEnd, without padding.
 std::vector<std::int32_t> encode_sentence(const std::string& text,
@@ -67,7 +82,17 @@ std::vector<std::int32_t> encode_sentence(const std::string& text,
 std::string decode_sentence(std::vector<std::int32_t> numbers,
                             const std::vector<std::string>& options, const Vocabulary& vocabulary);
 
-/// Of a text or one side of pairs.
+/// A folder with a folder of .txt files for each class, or without classes. Options: unit (words or
+/// chars), lower ("true"), size (of the vocabulary, the four included; "": all), min_count, steps
+/// (of a row; "": as many as the longest has), what ("tokens": i32[rows, steps], cut or with kPad
+/// behind; "lengths": i32[rows]). `like`: the folder whose vocabulary it is; "": its own.
+FileContent read_documents(const std::string& path, const std::vector<std::string>& options,
+                           const std::string& like, bool only_header);
+/// kPad, kBegin, kEnd, kUnknown, then the most frequent tokens.
+Vocabulary read_document_vocabulary(const std::string& path,
+                                    const std::vector<std::string>& options);
+
+/// Of a text, one side of pairs, or documents.
 Vocabulary read_vocabulary(const std::string& reader, const std::string& path,
                            const std::vector<std::string>& options);
 

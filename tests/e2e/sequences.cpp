@@ -136,6 +136,57 @@ TEST_CASE("translation learns its phrases") {
   CHECK(generate("seq2seq_attention.dl", saved, {"--prompt", "thank you"}) == "danke\n");
   CHECK(generate("seq2seq_attention.dl", saved, {"--prompt", "where is the station ?"}) ==
         "wo ist der Bahnhof?\n");
+  CHECK(generate("seq2seq_attention.dl", saved, {"--prompt", "thank you", "--beam", "3"}) ==
+        "danke\n");
+  CHECK(json::parse(eval.out)["bleu"] >= 0.95);
+}
+
+TEST_CASE("folders of texts are learned, and their vocabulary is saved and checked") {
+  const TempDir dir;
+  const auto write = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((dir.dir() / path).parent_path());
+    dir.write(path, text);
+  };
+  const std::string bad[] = {"awful", "boring", "poor", "dull"},
+                    good[] = {"lovely", "funny", "great", "bright"};
+  for (int k = 0; k < 40; ++k) {
+    const std::string part = k < 32 ? "train" : "test", n = std::to_string(k);
+    write(part + "/bad/" + n + ".txt",
+          "the film " + n + " was " + bad[k % 4] + " and " + bad[(k / 4) % 4]);
+    write(part + "/good/" + n + ".txt",
+          "a " + good[k % 4] + " film, and " + good[(k / 4) % 4] + " " + n);
+  }
+  const std::string model = dir.write("m.dl", R"(
+const train_texts = documents("train", min_count: 2)
+data reviews {
+  train { words = sentences(train_texts, 10); length = lengths(train_texts, 10); kind = classes("train") }
+  test  { words = sentences(documents("test", like: train_texts), 10)
+          length = lengths(documents("test", like: train_texts), 10); kind = classes("test") }
+}
+model m {
+  input  words: i32[N, 10]
+  input  length: i32[N]
+  target kind: u8[N]
+  x = words |> embedding(vocabulary(train_texts), 8)
+  mask = f32(reshape(length_mask(length, 10), [shape(words)[0], 10, 1]))
+  output logits = sum(x * mask, axis: 1) |> dense(2)
+  loss = cross_entropy(logits, kind)
+  metric accuracy = accuracy(logits, kind)
+}
+train m on reviews { optimizer = adam(lr: 0.05); batch = 8; epochs = 10 }
+)");
+  const std::string saved = dir.path("saved");
+  const json last = train({model, "--save", saved});
+  CHECK(last["test"]["accuracy"] == 1.0);
+  REQUIRE(dlc_command({"eval", model, "--load", saved}).exit_code == 0);
+  // Other words, as many of them.
+  for (int k = 0; k < 32; ++k)
+    write("train/bad/" + std::to_string(k) + ".txt", "the film was ugly " + std::to_string(k) +
+                                                         (k % 2 ? " dumb" : " poor") +
+                                                         (k % 3 ? " awful" : " boring"));
+  const Finished f = dlc_command({"eval", model, "--load", saved});
+  CHECK(f.exit_code == 1);
+  CHECK(f.err.find("another vocabulary") != std::string::npos);
 }
 
 TEST_CASE("the other models of sequences train") {

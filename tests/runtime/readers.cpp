@@ -141,7 +141,8 @@ std::vector<Malformed> malformed_csv() {
        "a",
        {},
        {"no reader `xls`",
-        "idx, npy, csv, tsv, numeric, categorical, pictures, classes, chars, words and pairs"}},
+        "idx, npy, csv, tsv, numeric, categorical, pictures, classes, chars, words, pairs and "
+        "documents"}},
   };
 }
 

@@ -139,3 +139,54 @@ TEST_CASE("tokens are drawn by their logits") {
   for (int k = 0; k < 200; ++k) CHECK(sample(logits, o, k) % 2 == 1);  // 1 or 3
   CHECK(sample(logits, o, 7) == sample(logits, o, 7));
 }
+
+TEST_CASE("documents: a folder for each class, a row for each text") {
+  const TempDir dir;
+  const auto write = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((dir.dir() / path).parent_path());
+    dir.write(path, text);
+  };
+  write("train/bad/1.txt", "So bad, so bad");
+  write("train/good/a.txt", "good");
+  write("train/good/b.txt", "So so good film");
+  write("test/good/1.txt", "a good film!");
+  const std::string train = dir.path("train"), test = dir.path("test");
+  const std::vector<std::string> tokens{"words", "true", "", "1", "5", "sentences"};
+  CHECK(read_vocabulary("documents", train, tokens).tokens ==
+        std::vector<std::string>{"<pad>", "<bos>", "<eos>", "<unk>", "so", "bad", "good", ",",
+                                 "film"});
+  Tensor t = read_file("documents", train, tokens);
+  const auto row = [&](std::int64_t k) {
+    std::vector<int> all;
+    for (std::int64_t j = 0; j < t.shape()[1]; ++j)
+      all.push_back(static_cast<int>(t.at(k * t.shape()[1] + j)));
+    return all;
+  };
+  CHECK(t.shape() == std::vector<std::int64_t>{3, 5});
+  CHECK(row(0) == std::vector<int>{4, 5, 7, 4, 5});
+  CHECK(row(1) == std::vector<int>{6, 0, 0, 0, 0});
+  CHECK(row(2) == std::vector<int>{4, 4, 6, 8, 0});
+  // Cut, and with the vocabulary of others.
+  t = read_file("documents", test, {"words", "true", "", "1", "", "sentences"}, {train});
+  CHECK(t.shape() == std::vector<std::int64_t>{1, 4});
+  CHECK(row(0) == std::vector<int>{3, 6, 8, 3});
+  t = read_file("documents", train, {"words", "true", "6", "2", "2", "sentences"});
+  CHECK(row(0) == std::vector<int>{4, 5});
+  CHECK(row(2) == std::vector<int>{4, 4});
+  t = read_file("documents", train, {"words", "true", "", "1", "3", "lengths"});
+  CHECK(t.shape() == std::vector<std::int64_t>{3});
+  CHECK(t.at(0) == 3);
+  CHECK(t.at(1) == 1);
+  t = read_file("classes", train, {});
+  CHECK(t.type_str() == "u8[3]");
+  CHECK(t.at(0) == 0);
+  CHECK(t.at(2) == 1);
+  CHECK(contains(error_of([&] { read_file("documents", dir.path("none"), tokens); }),
+                 "not a folder of texts"));
+  write("train/ugly/picture.png", "");
+  CHECK(contains(error_of([&] { read_file("documents", train, tokens); }),
+                 "ugly: there is no .txt file in it"));
+  write("train/ugly/1.txt", "\xff");
+  CHECK(contains(error_of([&] { read_file("documents", train, tokens); }),
+                 "1.txt: byte 0: the text is not UTF-8"));
+}
