@@ -14,8 +14,11 @@ namespace dlc {
 
 namespace {
 
-/// A batch is rows of the whole program's inputs; a scan's pictures keep the order of their axes.
-bool in_regions(std::string_view pass) { return pass != "gather_rows" && pass != "layout"; }
+/// A batch is rows of the whole program's inputs; a scan's pictures keep the order of their axes;
+/// the scan that a gradient goes through is cut, not those in it.
+bool in_regions(std::string_view pass) {
+  return pass != "gather_rows" && pass != "layout" && pass != "segment";
+}
 
 }  // namespace
 
@@ -80,7 +83,7 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
                                           std::optional<ElementType> mixed) {
   // From here no `grad` is left: the graph is forward and backward computation, without the
   // gradients that nobody asked for.
-  std::vector<std::string> names{"differentiate", "dce"};
+  std::vector<std::string> names{"segment", "differentiate", "dce"};
   if (end == PipelineEnd::Backward) return names;
   // From here a training batch is rows of the data set.
   if (gather) names.push_back("gather_rows");

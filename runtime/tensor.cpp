@@ -54,9 +54,11 @@ Tensor::Tensor(dlc_dtype dtype, std::vector<std::int64_t> shape)
   // Vectors may read a little past the end of what they need, never past the allocation.
   const std::size_t rounded = (bytes / kAlignment + 1) * kAlignment;
   const bool huge = rounded >= kHugePage;
-  data_.reset(std::aligned_alloc(huge ? kHugePage : kAlignment, rounded));
-  if (!data_)
+  // Unlike std::aligned_alloc it takes sizes that are no multiple of the alignment.
+  void* memory = nullptr;
+  if (posix_memalign(&memory, huge ? kHugePage : kAlignment, rounded) != 0)
     throw UserError(fmt::format("there is not enough memory for a tensor {}", type_str()));
+  data_.reset(memory);
 #ifdef MADV_HUGEPAGE
   // Rows in random order, or columns of a large matrix: a page each, and a processor remembers the
   // places of few thousand pages. A system that has no large ones refuses, which is no loss.

@@ -173,7 +173,9 @@ void Parser::foreign_statement() {
       {"return", "the last line of a block is its value"},
       {"let", "a name is bound by `x = ...` alone"},
       {"var", "a name is bound by `x = ...` alone"},
-      {"while", "loops are static: `for i in 0..n { }`"},
+      {"while",
+       "`for i in 0..n { }` loops while compiling; at run time `scan (along 100; x = x0, while: x "
+       "> 1) { }`"},
       {"def", "functions are defined by `fn f(x) = ...`"},
       {"class", "layers own parameters: `layer name(settings)(x) { ... }`"},
       {"elif", "write `else if`, behind the `}` of the block before"},

@@ -205,6 +205,7 @@ class Evaluator {
   bool enter_scanned(ScanLoop& s);
   bool enter_carried(ScanLoop& s);
   bool scan_options(ScanLoop& s);
+  void run_while(ScanLoop& s);
   Val finish_scan(ScanLoop& s);
   Value moved(Program& p, Value v, std::size_t from, std::size_t to, Span span);
   void run_yield(const ast::Yield& y, Span span, Frame& f);

@@ -14,7 +14,9 @@ struct Evaluator::ScanLoop {
   Frame& outside;
   Dim length;
   std::optional<std::size_t> given_axis;  // the options
-  bool reverse = false, checkpoint = false;
+  bool reverse = false;
+  std::int64_t checkpoint = 0;  // the attribute of the node: 1 every turn, 2 every root of them
+  const ast::Expr* condition = nullptr;  // `while`: turns do nothing from where it is false
   std::size_t axis = 0;  // of the turns in the first scanned tensor, and in what is yielded
   Program body;
   Frame inside;
@@ -139,12 +141,26 @@ bool Evaluator::enter_carried(ScanLoop& s) {
   return good;
 }
 
+namespace {
+
+/// `checkpoint: sqrt`
+bool is_root(const Val& v) {
+  const auto* b = v.get<const Builtin*>();
+  return b && (*b)->name == std::string_view("sqrt");
+}
+
+}  // namespace
+
 /// What stands behind the carried values; false after a report.
 bool Evaluator::scan_options(ScanLoop& s) {
-  static const std::vector<std::string> kNames = {"axis", "checkpoint", "reverse"};
+  static const std::vector<std::string> kNames = {"axis", "checkpoint", "reverse", "while"};
   bool good = true;
   for (const ast::Scan::Entry& option : s.e.options) {
     const std::string& name = option.name.text;
+    if (name == "while") {
+      s.condition = option.value.get();  // of what is carried
+      continue;
+    }
     const Val v = eval(*option.value, s.outside);
     const bool* b = v.get<bool>();
     const Dim* d = v.get<Dim>();
@@ -153,7 +169,9 @@ bool Evaluator::scan_options(ScanLoop& s) {
     } else if (name == "reverse" && b) {
       s.reverse = *b;
     } else if (name == "checkpoint" && b) {
-      s.checkpoint = *b;
+      s.checkpoint = *b ? 1 : 0;
+    } else if (name == "checkpoint" && is_root(v)) {
+      s.checkpoint = 2;
     } else if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
       const std::string near = nearest(name, kNames);
       report(Diag::unknown_argument, option.name.span,
@@ -165,7 +183,10 @@ bool Evaluator::scan_options(ScanLoop& s) {
       if (!v.poisoned())
         report(Diag::bad_argument, option.value->span,
                fmt::format("`{}` is {}, this is {}", name,
-                           name == "axis" ? "an integer from 0" : "true or false", describe(v)));
+                           name == "axis"         ? "an integer from 0"
+                           : name == "checkpoint" ? "true, false or sqrt"
+                                                  : "true or false",
+                           describe(v)));
       good = false;
     }
   }
@@ -190,12 +211,96 @@ Val Evaluator::eval_scan(const ast::Scan& e, Span span, Frame& f) {
     return Poison{};
   }
   const std::size_t before = reports();
-  const Val last = run(e.body, s.inside);
-  if (!e.body.stmts.empty()) check_unused(last, e.body.stmts.back().span);
+  if (s.condition) {
+    run_while(s);
+  } else {
+    const Val last = run(e.body, s.inside);
+    if (!e.body.stmts.empty()) check_unused(last, e.body.stmts.back().span);
+  }
   const Val result = failed_since(before) ? Val(Poison{}) : finish_scan(s);
   if (result.poisoned())
     for (const ast::Scan::Entry& c : e.carried) f.names[c.name.text] = {Poison{}, c.name.span};
   return result;
+}
+
+/// The body as a region of its own, which runs where the condition holds; where it does not, what
+/// is carried stays and what is yielded is zeros.
+void Evaluator::run_while(ScanLoop& s) {
+  const Val c = captured(s.body, eval(*s.condition, s.inside));
+  if (c.poisoned()) return;
+  const TensorRef* condition = c.get<TensorRef>();
+  if (!condition || !(s.body.type(condition->value) == Type{ElementType::Bool, {}})) {
+    report(Diag::run_time_condition, s.condition->span,
+           fmt::format("`while` is one true or false of what is carried, this is {}", describe(c)),
+           "for instance `scan (along 100; x = x0, while: sum(x ^ 2) > 1)`: 100 turns at most");
+    return;
+  }
+  Program& p = s.body;
+  Program body(p);
+  body.turns = 1;
+  ScanFrame state;
+  state.slots = s.state.slots;
+  Frame inside = s.inside;
+  inside.program = &body;
+  inside.scan = &state;
+  const auto each = [](const Val& v) { return v.list() ? v.list()->items : std::vector<Val>{v}; };
+  const auto same_form = [](const Val& as, std::vector<Val> items) {
+    return as.list() ? make_list(std::move(items)) : items[0];
+  };
+  for (const ast::Scan::Entry& entry : s.e.carried) {
+    const std::string& name = entry.name.text;
+    Bound& bound = inside.names.at(name);
+    std::vector<Val> items;
+    for (const Val& item : each(bound.value)) {
+      const Value from = item.get<TensorRef>()->value;
+      items.push_back(body.ref(
+          body.region_input(name, InputKind::Carried, p.type(from), from, p.origins[from.id])));
+    }
+    bound.value = same_form(bound.value, std::move(items));
+    state.carried[name] = false;
+  }
+  const std::size_t before = reports();
+  const Val last = run(s.e.body, inside);
+  if (!s.e.body.stmts.empty()) check_unused(last, s.e.body.stmts.back().span);
+  if (failed_since(before)) return;
+  std::size_t results = 0;
+  for (const ast::Scan::Entry& entry : s.e.carried)
+    for (const Val& item : each(inside.names.at(entry.name.text).value)) {
+      body.b.output(fmt::format("result{}", results++), OutputKind::Carry,
+                    item.get<TensorRef>()->value);
+    }
+  for (const Bound& y : state.yielded) {
+    const auto t = tensor(body, y.value, y.span);
+    if (!t) return;
+    body.b.output(fmt::format("result{}", results++), OutputKind::Yield, *t);
+  }
+  body.region_input("condition", InputKind::Condition, {ElementType::Bool, {}}, condition->value,
+                    {});
+  std::vector<Value> operands = body.sort_region_inputs();
+  p.b.set_loc(loc(s.condition->span));
+  const Value choice = make_scan(p.b, body.graph, std::move(operands), 1, false);
+  std::size_t number = 0;
+  const auto next = [&] {
+    const Value v = part(p.b, choice, number++);
+    p.origins.resize(p.graph.nodes.size());
+    p.spans.resize(p.graph.nodes.size());
+    return v;
+  };
+  for (const ast::Scan::Entry& entry : s.e.carried) {
+    Val& now = s.inside.names.at(entry.name.text).value;
+    std::vector<Val> items;
+    for (std::size_t k = 0; k < each(now).size(); ++k) items.push_back(p.ref(next()));
+    now = same_form(now, std::move(items));
+    s.state.carried[entry.name.text] = state.carried.at(entry.name.text);
+  }
+  for (const Bound& y : state.yielded) {
+    const Value all = next();
+    Shape shape = p.type(all).shape;
+    shape.erase(shape.begin());
+    s.state.yielded.push_back({p.ref(p.b.reshape(all, shape)), y.span});
+  }
+  p.origins.resize(p.graph.nodes.size());
+  p.spans.resize(p.graph.nodes.size());
 }
 
 Val Evaluator::finish_scan(ScanLoop& s) {
@@ -231,7 +336,7 @@ Val Evaluator::finish_scan(ScanLoop& s) {
   std::vector<Value> operands = s.body.sort_region_inputs();
   p.b.set_loc(loc(s.span));
   const Value scan = make_scan(p.b, s.body.graph, std::move(operands), s.length, s.reverse);
-  if (s.checkpoint) p.graph[scan].attrs["checkpoint"] = std::int64_t{1};
+  if (s.checkpoint > 0) p.graph[scan].attrs["checkpoint"] = s.checkpoint;
   const auto result = [&](std::size_t k, const std::string& name, std::vector<DimOrigin> origins) {
     const Value v = part(p.b, scan, k);
     p.origins.resize(p.graph.nodes.size());

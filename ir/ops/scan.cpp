@@ -76,7 +76,8 @@ extern const OpDef scan_def{
     .doc =
         "runs the region {body} for each slice along axis 0 of what is scanned, {length} turns, in "
         "{reverse} order if 1; the results are the last carried values, then what is yielded; "
-        "with {checkpoint} the gradient keeps nothing of a turn but the carried values",
+        "with {checkpoint} 1 the gradient keeps nothing of a turn but the carried values, with 2 "
+        "those of every root of the turns",
     .infer = infer_scan,
     .gradient = GradientOfRegion{},
     .evaluate = [](const Node&, Literals, const Type&) -> Literal {

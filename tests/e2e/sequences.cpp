@@ -141,6 +141,68 @@ TEST_CASE("translation learns its phrases") {
   CHECK(json::parse(eval.out)["bleu"] >= 0.95);
 }
 
+TEST_CASE("checkpoints in a scan save memory, those of every root of its turns most") {
+  const TempDir dir;
+  std::map<std::string, double> bytes, loss;
+  for (const std::string kept : {"false", "true", "sqrt"}) {
+    const std::string model = dir.write("m.dl", R"(
+data d { x: f32[32, 144, 8] = normal(); y: f32[32, 1] = normal() }
+model m {
+  input x: f32[N, 144, 8]
+  target y: f32[N, 1]
+  cell = lstm_cell(32)
+  scan (v in x along 144; s = zero_state(cell, shape(x)[0]), checkpoint: )" +
+                                                    kept + R"() { s <- cell(v, s) }
+  loss = mse(s[0] |> dense(1), y)
+}
+train m on d { optimizer = adam(lr: 0.01); batch = 16; epochs = 5 }
+)");
+    loss[kept] = train({model})["train"]["loss"];
+    const Finished check = dlc_command({"check", model});
+    const std::size_t at = check.out.find("intermediates ");
+    REQUIRE(at != std::string::npos);
+    double size = 0;
+    char unit[8] = "";
+    REQUIRE(std::sscanf(check.out.c_str() + at, "intermediates %lf %7[A-Za-z]", &size, unit) == 2);
+    bytes[kept] = size * (std::string(unit) == "MiB" ? 1024 : 1);
+  }
+  MESSAGE("KiB of intermediates: ", bytes["false"], ", ", bytes["true"], ", ", bytes["sqrt"]);
+  CHECK(bytes["true"] < bytes["false"] / 2);
+  CHECK(bytes["sqrt"] < bytes["true"] / 1.3);
+  CHECK(loss["true"] == doctest::Approx(loss["false"]).epsilon(1e-4));
+  CHECK(loss["sqrt"] == doctest::Approx(loss["false"]).epsilon(1e-4));
+}
+
+TEST_CASE("a loop ends on its condition, and gradients go through the turns that were made") {
+  const TempDir dir;
+  const std::string model = dir.write("m.dl", R"(
+model m {
+  param x: f32[2] = [3.0, 4.0]
+  sums = scan (along 30; point = x, n = 0, while: sum(point ^ 2) > 1) {
+    point <- 0.9 * point
+    n <- n + 1
+    yield sum(point)
+  }
+  output inside = point
+  output turns = n
+  output last = sums[15]
+  output after = sums[16]
+  loss = sum(point ^ 2)
+  output slope = grad(loss, x)[0]
+}
+train m { optimizer = sgd(lr: 0.1); steps = 1 }
+)");
+  const Finished f = dlc_command({"predict", model});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(contains(f.out, "turns: f32[] = 16\n"));  // 5 * 0.9^16 = 0.93
+  CHECK(contains(f.out, "inside: f32[2] = [0.555906, 0.741208]"));
+  CHECK(contains(f.out, "slope: f32[] = 0.206021"));  // 2 * 3 * 0.9^32
+  CHECK(contains(f.out, "last: f32[] = 1.29711"));
+  CHECK(contains(f.out, "after: f32[] = 0\n"));
+  CHECK(dlc_command({"gradcheck", model}).exit_code == 0);
+  CHECK(dlc_command({"check", model, "--against=interpreter"}).exit_code == 0);
+}
+
 TEST_CASE("folders of texts are learned, and their vocabulary is saved and checked") {
   const TempDir dir;
   const auto write = [&](const std::string& path, const std::string& text) {
