@@ -166,7 +166,8 @@ void train_once(Prepared& p, const TrainVerbOptions& o, TrainLog& log) {
   const RunIdentity identity = o.checkpoint.empty() && o.resume.empty()
                                    ? RunIdentity{}
                                    : run_identity(p.c, p.options, p.data.rows, p.test());
-  const Metadata metadata = checkpoint_metadata(p.c);
+  const bool saves = !o.checkpoint.empty() || !o.save.empty() || !o.save_best.empty();
+  const Metadata metadata = saves ? checkpoint_metadata(p.c) : Metadata{};
   std::optional<RunState> begin;
   if (!o.resume.empty()) begin = resume(p, files, o, identity);
 

@@ -12,18 +12,19 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char *kState = "run", *kIdentity = "run.identity";
+constexpr const char *kState = "run", *kIdentity = "run.identity", *kChecksum = "run.checksum";
 constexpr const char *kSums = "@sums", *kCarry = "@carry.", *kRecorded = "@recorded.";
 constexpr int kFormat = 1;
 
 using TensorRefs = std::map<std::string, const Tensor*, std::less<>>;
 
-/// Of names, types and contents.
-std::uint32_t checksum(const TensorRefs& tensors) {
+/// Of what is said of the run, and of names, types and contents of tensors.
+std::uint32_t checksum(const std::string& said, const TensorRefs& tensors) {
   uLong sum = crc32_z(0, nullptr, 0);
   const auto add = [&](const void* data, std::size_t bytes) {
     if (bytes > 0) sum = crc32_z(sum, static_cast<const Bytef*>(data), bytes);
   };
+  add(said.data(), said.size());
   for (const auto& [name, t] : tensors) {
     const std::string head = name + t->type_str();
     add(head.data(), head.size());
@@ -32,9 +33,8 @@ std::uint32_t checksum(const TensorRefs& tensors) {
   return static_cast<std::uint32_t>(sum);
 }
 
-json to_json(const RunState& s, std::uint32_t sum) {
+json to_json(const RunState& s) {
   return {{"format", kFormat},
-          {"checksum", sum},
           {"epoch", s.epoch},
           {"rows", s.rows},
           {"step", s.step},
@@ -87,8 +87,10 @@ void save_run(const std::string& path, const TensorMap& tensors, const TensorMap
   const Tensor sums =
       Tensor::copy_of(DLC_F64, {static_cast<std::int64_t>(state.sums.size())}, state.sums.data());
   all.emplace(kSums, &sums);
-  metadata[kState] = to_json(state, checksum(all)).dump();
+  metadata[kState] = to_json(state).dump();
   metadata[kIdentity] = json(identity).dump();
+  metadata[kChecksum] =
+      fmt::format("{:08x}", checksum(metadata[kState] + metadata[kIdentity], all));
   save_safetensors(path, all, metadata);
 }
 
@@ -96,19 +98,23 @@ RunCheckpoint load_run(const std::string& path) {
   Metadata metadata;
   TensorMap all = load_safetensors(path, &metadata);
   const auto state = metadata.find(kState), identity = metadata.find(kIdentity);
-  if (state == metadata.end() || identity == metadata.end())
+  if (state == metadata.end() || identity == metadata.end() || !metadata.contains(kChecksum))
     throw UserError(
         fmt::format("{}: it holds parameters, but not where a run stood, as the files of "
                     "--checkpoint do; --load FILE starts a new run from its parameters",
                     path));
+  TensorRefs refs;
+  for (const auto& [name, t] : all) refs.emplace(name, &t);
+  if (metadata[kChecksum] !=
+      fmt::format("{:08x}", checksum(state->second + identity->second, refs)))
+    throw UserError(
+        fmt::format("{}: damaged: it does not hold what was written (the checksum differs)", path));
   RunCheckpoint c;
-  std::uint32_t expected = 0;
   try {
     const json j = json::parse(state->second);
     if (const auto format = j.at("format").get<int>(); format != kFormat)
       throw UserError(
           fmt::format("it has format {}, this version of dlc reads format {}", format, kFormat));
-    expected = j.at("checksum").get<std::uint32_t>();
     c.state = state_from(j);
     c.identity = json::parse(identity->second).get<RunIdentity>();
   } catch (const json::exception&) {
@@ -116,11 +122,6 @@ RunCheckpoint load_run(const std::string& path) {
   } catch (const UserError& e) {
     throw UserError(fmt::format("{}: {}", path, e.what()));
   }
-  TensorRefs refs;
-  for (const auto& [name, t] : all) refs.emplace(name, &t);
-  if (checksum(refs) != expected)
-    throw UserError(fmt::format(
-        "{}: damaged: its numbers are not those that were written (their checksum differs)", path));
   const auto sums = all.find(kSums);
   if (sums == all.end() || sums->second.dtype() != DLC_F64)
     throw UserError(fmt::format("{}: damaged: the sums of the metrics are missing", path));

@@ -324,7 +324,7 @@ class Trainer {
       if (name != options_.monitor.metric) continue;
       const bool better =
           best_.step == 0
-              ? !std::isnan(value)
+              ? std::isfinite(value)
               : (options_.monitor.larger_is_better ? value > best_.value : value < best_.value);
       if (!better) {
         ++best_.worse_since;

@@ -1,6 +1,7 @@
 // include/dlc/dlc.hpp on top of Compilation and the trainer. Exceptions of the inside become
 // dlc::Error.
 #include "dlc/dlc.hpp"
+#include "driver/api/non_finite.h"
 #include "driver/api/vocabulary.h"
 #include "driver/api/workspace.h"
 #include "runtime/checkpoint.h"
@@ -160,6 +161,9 @@ Epoch Model::train(const Arrays& arrays, const TrainingOptions& options,
     observer.on_epoch = [&](const EpochReport& r) {
       last = Epoch{r.epoch, r.seconds, {r.train.begin(), r.train.end()}};
       if (on_epoch) on_epoch(last);
+    };
+    observer.explain = [&](const BadStep& bad) {
+      return explain_non_finite(impl_->compilation, bad, impl_->tensors, rows, o.seed, impl_->pool);
     };
     dlc::train(impl_->program("train_step"), nullptr, impl_->tensors, rows, nullptr, o, impl_->pool,
                observer);
