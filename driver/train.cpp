@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "driver/api/non_finite.h"
-#include "driver/api/run_identity.h"
+#include "driver/api/training.h"
 #include "driver/api/vocabulary.h"
 #include "driver/cross_validation.h"
 #include "driver/options.h"
@@ -32,21 +32,9 @@ struct TrainVerbOptions {
   std::vector<std::string> watch;
 };
 
-/// The settings of the train block, replaced by the options given. An option says how long to
-/// train: then the block's own epochs and steps do not count.
-TrainOptions training_options(const Module& m, const TrainVerbOptions& o) {
-  const bool given = o.epochs || o.steps;
-  TrainOptions t;
-  t.batch = o.batch.value_or(m.train.batch);
-  t.epochs = given ? o.epochs : m.train.epochs;
-  t.steps = given ? o.steps : m.train.steps;
-  t.seed = o.run.seed_of(m);
-  t.shuffle = m.train.shuffle && !o.no_shuffle && m.carries.empty();
-  t.consecutive = m.train.consecutive;
-  t.evaluate_every = m.train.evaluate_every;
-  t.patience = m.train.patience;
-  t.monitor = {m.train.monitor, m.train.larger_is_better};
-  return t;
+TrainOptions options_of(const Module& m, const TrainVerbOptions& o) {
+  return training_options(m, {o.batch, o.epochs, o.steps, o.run.seed_of(m),
+                              o.no_shuffle ? std::optional(false) : std::nullopt});
 }
 
 /// Everything that a run needs before it begins.
@@ -90,7 +78,7 @@ Prepared prepare(const TrainVerbOptions& o, ThreadPool& pool) {
   if (test_split == split) test_split = nullptr;
   if (test_split) check_columns(m, m.evaluate, test_split);
   check_files(o);
-  const TrainOptions options = training_options(m, o);
+  const TrainOptions options = options_of(m, o);
   if (options.evaluate_every > 0 && !test_split)
     throw UserError(
         fmt::format("{}: `evaluate_every` is set, but there are no test rows; "
@@ -111,28 +99,6 @@ Prepared prepare(const TrainVerbOptions& o, ThreadPool& pool) {
   return {std::move(c),        options, std::move(train_step),
           std::move(evaluate), pool,    std::move(tensors),
           std::move(data),     split,   compile_ms};
-}
-
-/// Takes the run of the checkpoint up: its tensors, what was recorded, and where it stood.
-RunState resume(Prepared& p, WatchFiles& files, const TrainVerbOptions& o,
-                const RunIdentity& identity) {
-  check_vocabulary(p.c, o.resume);
-  RunCheckpoint from = load_run(o.resume);
-  const std::vector<std::string> changed = differences(from.identity, identity);
-  if (!changed.empty() && !o.resume_anyway)
-    throw UserError(fmt::format(
-        "{}: this is not the run of that checkpoint:\n  {}\n--resume-anyway goes on all the same",
-        o.resume, fmt::join(changed, "\n  ")));
-  load_into(p.tensors, from.tensors, o.resume);
-  files.restore(from.recorded);
-  if (!changed.empty()) {
-    // A place among other rows means nothing.
-    from.state.rows = 0;
-    from.state.sums.clear();
-    from.state.carries.clear();
-    fmt::print("other than before: {}\n", fmt::join(changed, "; "));
-  }
-  return std::move(from.state);
 }
 
 /// Learned values beside those that the simulated data were made with, in the order of `paths`.
@@ -169,7 +135,12 @@ void train_once(Prepared& p, const TrainVerbOptions& o, TrainLog& log) {
   const bool saves = !o.checkpoint.empty() || !o.save.empty() || !o.save_best.empty();
   const Metadata metadata = saves ? checkpoint_metadata(p.c) : Metadata{};
   std::optional<RunState> begin;
-  if (!o.resume.empty()) begin = resume(p, files, o, identity);
+  if (!o.resume.empty()) {
+    Resumed from = resume_run(p.c, p.tensors, o.resume, identity, o.resume_anyway);
+    files.restore(from.recorded);
+    if (!from.changed.empty()) fmt::print("other than before: {}\n", fmt::join(from.changed, "; "));
+    begin = std::move(from.state);
+  }
 
   print_start(p.m(), p.options, p.data.rows, p.test(), p.compile_ms);
   if (begin) fmt::print("resumed in epoch {}, after step {}\n", begin->epoch, begin->step);

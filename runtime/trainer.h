@@ -22,12 +22,12 @@ struct TrainOptions {
   std::optional<std::int64_t> epochs, steps;  // whichever ends first; neither: one epoch
   std::int64_t seed = 0;
   bool shuffle = true;
-  bool consecutive = false;           // of sequences: each batch goes on where the last one ended
-  bool drop_last = false;             // leaves a partial last batch out (for timing)
-  std::int64_t evaluate_every = 0;    // steps between evaluations; 0: after each epoch
-  std::int64_t patience = 0;          // evaluations without a better one that end the run; 0: none
-  Monitor monitor;                    // of the test rows, or without them of the epoch
-  std::atomic<bool>* stop = nullptr;  // the loop ends after the current step once this is set
+  bool consecutive = false;         // of sequences: each batch goes on where the last one ended
+  bool drop_last = false;           // leaves a partial last batch out (for timing)
+  std::int64_t evaluate_every = 0;  // steps between evaluations; 0: after each epoch
+  std::int64_t patience = 0;        // evaluations without a better one that end the run; 0: none
+  Monitor monitor;                  // of the test rows, or without them of the epoch
+  const std::atomic<bool>* stop = nullptr;  // the loop ends after the current step once this is set
 };
 
 struct EpochReport {

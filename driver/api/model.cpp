@@ -2,6 +2,7 @@
 // dlc::Error.
 #include "dlc/dlc.hpp"
 #include "driver/api/non_finite.h"
+#include "driver/api/training.h"
 #include "driver/api/vocabulary.h"
 #include "driver/api/workspace.h"
 #include "runtime/checkpoint.h"
@@ -145,13 +146,11 @@ Epoch Model::train(const Arrays& arrays, const TrainingOptions& options,
   return translated([&] {
     const Module& m = impl_->compilation.module();
     const Graph& g = impl_->compilation.graph("train_step");
-    TrainOptions o;
-    o.batch = options.batch.value_or(m.train.batch);
-    o.epochs = options.epochs ? options.epochs : m.train.epochs;
-    o.steps = options.steps ? options.steps : m.train.steps;
-    o.seed = options.seed.value_or(m.train.seed);
-    o.shuffle = options.shuffle.value_or(m.train.shuffle && m.carries.empty());
-    o.consecutive = m.train.consecutive;
+    TrainOptions o = training_options(
+        m, {options.batch, options.epochs, options.steps, options.seed, options.shuffle});
+    o.stop = options.stop;
+    // They are about test rows, of which there are none here.
+    o.evaluate_every = 0;
     const DataSplit* split = train_split(m);
     const Rows rows = arrays.empty() && split
                           ? load_rows(impl_->compilation, *split, o.seed, impl_->pool)
@@ -165,8 +164,25 @@ Epoch Model::train(const Arrays& arrays, const TrainingOptions& options,
     observer.explain = [&](const BadStep& bad) {
       return explain_non_finite(impl_->compilation, bad, impl_->tensors, rows, o.seed, impl_->pool);
     };
-    dlc::train(impl_->program("train_step"), nullptr, impl_->tensors, rows, nullptr, o, impl_->pool,
-               observer);
+    const bool keeps = !options.checkpoint.empty() || !options.resume.empty();
+    const RunIdentity identity =
+        keeps ? run_identity(impl_->compilation, o, rows, nullptr) : RunIdentity{};
+    const Metadata metadata = keeps ? checkpoint_metadata(impl_->compilation) : Metadata{};
+    const auto save = [&](const RunState& s) {
+      save_run(options.checkpoint, impl_->tensors, {}, s, identity, metadata);
+    };
+    if (!options.checkpoint.empty()) {
+      observer.on_checkpoint = save;
+      observer.checkpoint_every = options.checkpoint_every;
+    }
+    std::optional<Resumed> from;
+    if (!options.resume.empty())
+      from = resume_run(impl_->compilation, impl_->tensors, options.resume, identity,
+                        options.resume_anyway);
+    const RunState end =
+        dlc::train(impl_->program("train_step"), nullptr, impl_->tensors, rows, nullptr, o,
+                   impl_->pool, observer, from ? &from->state : nullptr);
+    if (!options.checkpoint.empty()) save(end);
     return last;
   });
 }

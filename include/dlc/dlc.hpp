@@ -2,6 +2,7 @@
 // dlc in a C++ program: compile a model from text or a file, train it on your own arrays, read its
 // parameters, predict. Link the CMake target `dlc`. Every mistake is a dlc::Error with a message
 // for people.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -64,6 +65,15 @@ struct ModelOptions {
 struct TrainingOptions {
   std::optional<std::int64_t> batch, epochs, steps, seed;  // unset: as the train block says
   std::optional<bool> shuffle;
+  /// Where the whole state of the run goes, in the end and after every `checkpoint_every` steps (0:
+  /// about every ten seconds); and a file of that kind from which to go on, bit for bit as if the
+  /// run had not stopped. An Error where its model, data or settings were others, unless
+  /// `resume_anyway`.
+  std::string checkpoint, resume;
+  std::int64_t checkpoint_every = 0;
+  bool resume_anyway = false;
+  /// The training ends after the step during which it becomes true.
+  const std::atomic<bool>* stop = nullptr;
 };
 /// One epoch: its number from 1, and loss and metrics by name.
 struct Epoch {
@@ -81,7 +91,8 @@ class Model {
   ~Model();
 
   /// Trains on your rows; without arrays on the data block of the train block. Returns the last
-  /// epoch.
+  /// epoch. An Error, with the parameters before it happened, where the loss or a parameter is not
+  /// finite: it names the first value that is not, and its source line.
   Epoch train(const Arrays& rows = {}, const TrainingOptions& options = {},
               const std::function<void(const Epoch&)>& on_epoch = {});
   /// Loss and metrics by name over the given rows.
