@@ -122,7 +122,7 @@ Graph extract(const Graph& g, const std::string& name, bool (*keep)(OutputKind),
     if (!needed[id]) continue;
     Node n = g.nodes[id];
     for (Value& v : n.operands) v = Value{before[v.id]};
-    result.nodes.push_back(std::move(n));
+    result.append(std::move(n));
   }
   for (const GraphInput& in : g.inputs)
     if (needed[in.value.id])

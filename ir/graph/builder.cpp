@@ -8,8 +8,7 @@
 namespace dlc {
 
 Value GraphBuilder::input(std::string name, InputKind kind, Type type) {
-  const Value v{static_cast<std::uint32_t>(g_.nodes.size())};
-  g_.nodes.push_back(Node{Op::input, {}, {}, std::move(type), loc_, name});
+  const Value v = g_.append(Node{Op::input, {}, {}, std::move(type), loc_, name});
   g_.inputs.push_back({std::move(name), kind, v});
   return v;
 }
@@ -24,8 +23,7 @@ Value GraphBuilder::node(Op op, std::vector<Value> operands, Attrs attrs) {
   for (const Value v : operands) types.push_back(g_.type(v));
   Inferred inferred = infer_type(op, types, attrs);
   DLC_CHECK(inferred.type, "building a graph: {}", inferred.error);
-  const Value v{static_cast<std::uint32_t>(g_.nodes.size())};
-  g_.nodes.push_back(
+  const Value v = g_.append(
       Node{op, std::move(operands), std::move(attrs), std::move(*inferred.type), loc_, {}});
   return v;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -111,6 +112,11 @@ struct Graph {
   const Type& type(Value v) const { return nodes.at(v.id).type; }
   const GraphInput* find_input(std::string_view name) const;
   const GraphOutput* find_output(std::string_view name) const;
+  /// A further node, whose operands are there already; its value.
+  Value append(Node n) {
+    nodes.push_back(std::move(n));
+    return Value{static_cast<std::uint32_t>(nodes.size() - 1)};
+  }
   std::vector<std::uint32_t> use_counts() const;  // uses by nodes and outputs, per node
   bool operator==(const Graph&) const = default;
 

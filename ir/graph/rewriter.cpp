@@ -17,10 +17,9 @@ Graph rewrite(const Graph& old,
     b.set_loc(n.loc);
     Value v = rewrite_node(b, old, Value{id}, operands);
     if (!v.valid()) {
-      v = Value{static_cast<std::uint32_t>(g.nodes.size())};
       Node copy = n;
       copy.operands = std::move(operands);
-      g.nodes.push_back(std::move(copy));
+      v = g.append(std::move(copy));
     } else if (!n.name.empty() && g[v].name.empty()) {
       g[v].name = n.name;
     }

@@ -81,8 +81,7 @@ Graph without_dead_nodes(const Graph& body) {
   const auto copy = [&](Value v) {
     Node n = body[v];
     for (Value& o : n.operands) o = now[o.id];
-    now[v.id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
-    g.nodes.push_back(std::move(n));
+    now[v.id] = g.append(std::move(n));
   };
   for (const GraphInput& in : body.inputs) copy(in.value);
   for (std::uint32_t id = 0; id < body.nodes.size(); ++id)

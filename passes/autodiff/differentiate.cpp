@@ -26,8 +26,7 @@ Graph run_differentiate(const Graph& old) {
     if (n.op != Op::grad) {
       Node copy = n;
       for (Value& v : copy.operands) v = now[v.id];
-      now[id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
-      g.nodes.push_back(std::move(copy));
+      now[id] = g.append(std::move(copy));
       continue;
     }
     const Value y = n.operands[0];

@@ -243,8 +243,7 @@ class ScanGradient {
       if (!needed_[id] || now[id].valid()) continue;
       Node n = f_.nodes[id];
       for (Value& o : n.operands) o = now[o.id];
-      now[id] = Value{static_cast<std::uint32_t>(r.nodes.size())};
-      r.nodes.push_back(std::move(n));
+      now[id] = r.append(std::move(n));
     }
     std::vector<std::size_t> results(s_.operands(), SIZE_MAX);
     const auto output = [&](std::size_t k, OutputKind kind) {

@@ -105,8 +105,7 @@ Graph run_dce(const Graph& old) {
       set_scan_body(n, std::move(t.body), types);
     }
     for (Value& v : n.operands) v = now[v.id];
-    now[id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
-    g.nodes.push_back(std::move(n));
+    now[id] = g.append(std::move(n));
   }
   g.take_ends(old, now);
   return g;

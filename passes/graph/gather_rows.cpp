@@ -70,10 +70,9 @@ Graph run_gather_rows(const Graph& old) {
       continue;
     }
     if (row_symbol(old, in) == batch) n.type.shape[0] = all;
-    const Value v{static_cast<std::uint32_t>(g.nodes.size())};
+    const Value v = g.append(std::move(n));
     g.inputs.push_back({in.name, in.kind, v});
     now[in.value.id] = v;
-    g.nodes.push_back(std::move(n));
   }
   for (std::uint32_t id = 0; id < old.nodes.size(); ++id) {
     const Node& n = old.nodes[id];
@@ -92,8 +91,7 @@ Graph run_gather_rows(const Graph& old) {
     }
     Node copy = n;
     for (Value& v : copy.operands) v = now[v.id];
-    now[id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
-    g.nodes.push_back(std::move(copy));
+    now[id] = g.append(std::move(copy));
   }
   for (const GraphOutput& out : old.outputs)
     g.outputs.push_back({out.name, out.kind, now[out.value.id]});

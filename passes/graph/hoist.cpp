@@ -53,8 +53,7 @@ void sink_numbers(const Graph& g, Node& n) {
       numbers.push_back(k);
       continue;
     }
-    now[s.input(k).id] = Value{static_cast<std::uint32_t>(body.nodes.size())};
-    body.nodes.push_back(s.body[s.input(k)]);
+    now[s.input(k).id] = body.append(s.body[s.input(k)]);
     body.inputs.push_back({s.body.inputs[k].name, s.body.inputs[k].kind, now[s.input(k).id]});
     operands.push_back(n.operands[k]);
   }
@@ -64,8 +63,7 @@ void sink_numbers(const Graph& g, Node& n) {
     Node copy = s.body.nodes[id];
     if (copy.op == Op::input) continue;
     for (Value& o : copy.operands) o = now[o.id];
-    now[id] = Value{static_cast<std::uint32_t>(body.nodes.size())};
-    body.nodes.push_back(std::move(copy));
+    now[id] = body.append(std::move(copy));
   }
   for (const GraphOutput& out : s.body.outputs)
     body.outputs.push_back({out.name, out.kind, now[out.value.id]});
@@ -75,10 +73,7 @@ void sink_numbers(const Graph& g, Node& n) {
 
 RewrittenScan hoist(GraphBuilder& b, const Node& old) {
   // What may not run at all computes its own.
-  if (Scan(old).conditional) {
-    b.graph().nodes.push_back(old);
-    return {Value{static_cast<std::uint32_t>(b.graph().nodes.size() - 1)}, {}};
-  }
+  if (Scan(old).conditional) return {b.graph().append(old), {}};
   Node n = old;
   sink_numbers(b.graph(), n);
   const Scan s(n);

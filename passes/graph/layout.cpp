@@ -93,9 +93,8 @@ class Layout {
 
   Graph run() {
     for (const GraphInput& in : old_.inputs) {
-      values_[in.value.id].plain = Value{static_cast<std::uint32_t>(g_.nodes.size())};
+      values_[in.value.id].plain = g_.append(old_[in.value]);
       g_.inputs.push_back({in.name, in.kind, values_[in.value.id].plain});
-      g_.nodes.push_back(old_[in.value]);
     }
     for (std::uint32_t id = 0; id < old_.nodes.size(); ++id) {
       const Node& n = old_.nodes[id];
@@ -159,8 +158,7 @@ class Layout {
   void copy(Value v, const Node& n) {
     Node c = n;
     for (Value& o : c.operands) o = plain(o);
-    values_[v.id].plain = Value{static_cast<std::uint32_t>(g_.nodes.size())};
-    g_.nodes.push_back(std::move(c));
+    values_[v.id].plain = g_.append(std::move(c));
   }
 
   /// What stands for a node has its name.

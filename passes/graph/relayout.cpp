@@ -109,10 +109,7 @@ RewrittenScan turn_weights(GraphBuilder& b, const Node& old) {
     n.operands[k] = b.transpose(n.operands[k], {1, 0});
     changed = true;
   }
-  if (!changed) {
-    b.graph().nodes.push_back(old);
-    return {Value{static_cast<std::uint32_t>(b.graph().nodes.size() - 1)}, {}};
-  }
+  if (!changed) return {b.graph().append(old), {}};
   return {make_scan_like(b, n, std::move(body), n.operands), {}};
 }
 

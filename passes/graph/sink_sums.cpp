@@ -137,8 +137,7 @@ class SumSinker {
 
 Graph run_sink_sums(const Graph& old) {
   return rewrite_scans(old, [](GraphBuilder& b, const Node& n) -> RewrittenScan {
-    RewrittenScan result{Value{static_cast<std::uint32_t>(b.graph().nodes.size())}, {}};
-    b.graph().nodes.push_back(n);
+    RewrittenScan result{b.graph().append(n), {}};
     // Where no turn runs nothing is yielded; and yields take memory.
     if (Scan(n).conditional || n.attrs.contains("checkpoint")) return result;
     SumSinker sinker(b, n, result.scan);

@@ -71,8 +71,7 @@ Graph rewrite_scans(const Graph& old,
       now[id] = (scans[id] = rewrite(b, n)).scan;
       continue;
     }
-    now[id] = Value{static_cast<std::uint32_t>(g.nodes.size())};
-    g.nodes.push_back(std::move(n));
+    now[id] = g.append(std::move(n));
   }
   g.take_ends(old, now);
   return g;
