@@ -119,7 +119,9 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
+  // Without a file system, which only profiles are read from: the default is one object that all
+  // threads share.
+  llvm::PassBuilder builder(&machine, {}, {}, nullptr, nullptr);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);
