@@ -14,6 +14,14 @@ struct Finished {
 /// `dlc ARGS...` in the source directory.
 Finished dlc_command(const std::vector<std::string>& args);
 
+/// ThreadSanitizer runs the handlers of signals at system calls only, and a compiled loop over
+/// steps makes none.
+#ifdef __SANITIZE_THREAD__
+inline constexpr bool kSignalsWait = true;
+#else
+inline constexpr bool kSignalsWait = false;
+#endif
+
 /// The same, ended with SIGKILL after so long; the exit code where it had finished by itself.
 std::optional<int> dlc_killed_after(const std::vector<std::string>& args,
                                     std::chrono::microseconds time);

@@ -254,7 +254,8 @@ TEST_CASE("a run ends when its time is over, or nothing gets better") {
   CHECK(json::parse(eval.out)["accuracy"] == doctest::Approx(most));
 }
 
-TEST_CASE("SIGTERM ends a run as Ctrl-C does, and its checkpoint goes on") {
+TEST_CASE("SIGTERM ends a run as Ctrl-C does, and its checkpoint goes on" *
+          doctest::skip(kSignalsWait)) {
   TempDir dir;
   const std::string model = dir.write("net.dl", kNet), out = dir.path("out"),
                     file = dir.path("run");
