@@ -2,8 +2,10 @@
 // some grains; whoever is free takes the next chunk from a shared counter. Which thread computes a
 // chunk never changes what it computes.
 //
-// A job has a number (its epoch). The counter packs that number with the next chunk, so that a
-// worker which is late for an old job cannot take a chunk of a new one without having seen it.
+// A job has a number (its epoch). The counter packs that number with how many chunks the job has
+// and which is next. So a worker that is late for a job whose chunks are all taken knows it without
+// a look at the job, which may be another one's by then; and a job of which a chunk is left stays
+// what it is.
 #include "runtime/thread_pool.h"
 
 #include <pthread.h>
@@ -45,9 +47,8 @@ struct ThreadPool::Impl {
   Run host;  // if set, there are no workers
   Job job{};
   alignas(64) std::atomic<std::uint32_t> epoch{0};
-  alignas(64) std::atomic<std::uint64_t> next{0};  // epoch << 32 | chunk
+  alignas(64) std::atomic<std::uint64_t> next{0};  // epoch << 32 | chunks << 16 | chunk
   alignas(64) std::atomic<int64_t> left{0};        // chunks not done yet
-  alignas(64) std::atomic<int> inside{0};          // workers that look at `job`
   std::atomic<bool> stop{false};
   std::atomic<int> sleepers{0};
   std::mutex mutex;
@@ -60,10 +61,10 @@ struct ThreadPool::Impl {
       std::uint64_t at = next.load(std::memory_order_acquire);
       for (;;) {
         if (static_cast<std::uint32_t>(at >> 32) != number) return;
-        if (static_cast<int64_t>(at & 0xFFFFFFFFu) >= job.chunks) return;
+        if ((at & 0xFFFFu) >= (at >> 16 & 0xFFFFu)) return;
         if (next.compare_exchange_weak(at, at + 1, std::memory_order_acq_rel)) break;
       }
-      const auto chunk = static_cast<int64_t>(at & 0xFFFFFFFFu);
+      const auto chunk = static_cast<int64_t>(at & 0xFFFFu);
       job.fn(job.buffers, job.dims, job.begin(chunk), job.begin(chunk + 1));
       left.fetch_sub(1, std::memory_order_acq_rel);
     }
@@ -85,10 +86,8 @@ struct ThreadPool::Impl {
         sleepers.fetch_sub(1);
       }
       if (stop.load()) return;
-      inside.fetch_add(1);
       seen = epoch.load();
       work(seen);
-      inside.fetch_sub(1);
     }
   }
 
@@ -98,13 +97,13 @@ struct ThreadPool::Impl {
   }
 
   void run(const Job& new_job) {
-    // The fields of the last job may be read by a worker that woke up late.
-    while (inside.load() != 0) pause();
     const std::uint32_t number = epoch.load(std::memory_order_relaxed) + 1;
-    // A worker must not start between: it enters `inside` before it reads the epoch.
+    // All chunks of the last job are done, so that nobody looks at it any more.
     job = new_job;
     left.store(new_job.chunks, std::memory_order_relaxed);
-    next.store(static_cast<std::uint64_t>(number) << 32, std::memory_order_release);
+    next.store(static_cast<std::uint64_t>(number) << 32 | static_cast<std::uint64_t>(new_job.chunks)
+                                                              << 16,
+               std::memory_order_release);
     epoch.store(number);
     if (sleepers.load() > 0) {
       { const std::lock_guard lock(mutex); }
@@ -160,7 +159,8 @@ void ThreadPool::parallel_for(void* pool, dlc_kernel_fn fn, void* const* buffers
   // cache; where the chunks begin changes no result.
   grain = std::max<int64_t>(grain, 1);
   const int64_t grains = (count + grain - 1) / grain;
-  const int64_t chunks = threads == 1 ? 1 : std::min(grains, threads);
+  constexpr int64_t kMostChunks = 0x7FFF;  // of 16 bits
+  const int64_t chunks = threads == 1 ? 1 : std::min({grains, threads, kMostChunks});
   if (chunks == 1) return fn(buffers, dims, 0, count);
   const Impl::Job job{fn, buffers, dims, count, grain, grains, chunks};
   if (self->impl_->host) return self->impl_->run_by_host(job);
