@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ir/support/check.h"
+#include "ir/support/metric_name.h"
 
 namespace dlc {
 
@@ -25,7 +26,7 @@ BatchProgram::BatchProgram(const dlc_program* program, TensorMap& tensors, const
     const dlc_buffer& buffer = program->buffers[b];
     const std::string_view name = buffer.name;
     if (is_carry(buffer)) {
-      carries_.push_back({b, static_cast<dlc_dtype>(buffer.dtype), {buffer.name}, Tensor()});
+      carries_.push_back({b, static_cast<dlc_dtype>(buffer.dtype), buffer.name, Tensor()});
     } else if (buffer.kind == DLC_PARAM || buffer.kind == DLC_STATE) {
       const auto at = tensors.find(name);
       DLC_CHECK(at != tensors.end(), "{}: no tensor for the parameter {}", program->name, name);
@@ -121,7 +122,8 @@ Tensor& BatchProgram::add_output(std::deque<Output>& to, int buffer, std::string
   const auto dtype = static_cast<dlc_dtype>(program_->buffers[buffer].dtype);
   Tensor value(dtype, executable_.shape(buffer));
   executable_.bind(buffer, value.data());
-  return to.emplace_back(buffer, dtype, std::move(metric), std::move(value)).value;
+  return to.emplace_back(buffer, dtype, std::move(metric.name), std::move(value), metric.of_mean)
+      .value;
 }
 
 void BatchProgram::bind_outputs() {
@@ -165,16 +167,16 @@ void BatchProgram::reset_carries() {
 TensorMap BatchProgram::carries() const {
   TensorMap result;
   for (const Output& c : carries_)
-    result[c.name.name] = Tensor::copy_of(c.dtype, c.value.shape(), c.value.data());
+    result[c.name] = Tensor::copy_of(c.dtype, c.value.shape(), c.value.data());
   return result;
 }
 
 void BatchProgram::set_carries(const TensorMap& carries) {
   for (Output& c : carries_) {
-    const auto at = carries.find(c.name.name);
+    const auto at = carries.find(c.name);
     DLC_CHECK(at != carries.end() && at->second.dtype() == c.dtype &&
                   at->second.shape() == c.value.shape(),
-              "{}: the carry {} has another type", program_->name, c.name.name);
+              "{}: the carry {} has another type", program_->name, c.name);
     std::memcpy(c.value.data(), at->second.data(), c.value.bytes());
   }
 }

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "ir/support/metric_name.h"
 #include "runtime/executable.h"
 #include "runtime/rows.h"
 
@@ -49,8 +48,8 @@ class BatchProgram {
   /// Loss first, then the metrics; their values after the last run. Of a metric that is a function
   /// of a mean (ir/support/metric_name.h) it is that mean; `mean_of` gives the metric's own.
   std::size_t num_metrics() const { return metrics_.size(); }
-  const std::string& metric_name(std::size_t k) const { return metrics_[k].name.name; }
-  double mean_of(std::size_t k, double mean) const { return metrics_[k].name.of_mean(mean); }
+  const std::string& metric_name(std::size_t k) const { return metrics_[k].name; }
+  double mean_of(std::size_t k, double mean) const { return metrics_[k].of_mean(mean); }
   double metric(std::size_t k) const {
     const Output& m = metrics_[k];
     return m.dtype == DLC_F32 ? *m.value.as<float>() : m.value.at(0);
@@ -66,8 +65,9 @@ class BatchProgram {
   struct Output {
     int buffer;
     dlc_dtype dtype;
-    MetricName name;
+    std::string name;
     Tensor value;
+    double (*of_mean)(double) = nullptr;  // of a metric: see ir/support/metric_name.h
   };
 
   void bind_columns(const Rows& rows);

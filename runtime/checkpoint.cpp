@@ -144,14 +144,17 @@ class HeaderReader {
 
 }  // namespace
 
-void save_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
-  std::map<std::string, const Tensor*, std::less<>> refs;
+TensorRefs refs_to(const TensorMap& tensors) {
+  TensorRefs refs;
   for (const auto& [name, t] : tensors) refs.emplace(name, &t);
-  save_safetensors(path, refs, metadata);
+  return refs;
 }
 
-void save_safetensors(const std::string& path,
-                      const std::map<std::string, const Tensor*, std::less<>>& tensors,
+void save_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
+  save_safetensors(path, refs_to(tensors), metadata);
+}
+
+void save_safetensors(const std::string& path, const TensorRefs& tensors,
                       const Metadata& metadata) {
   // Wide elements first, so that each tensor is aligned for its type.
   std::vector<std::pair<std::string_view, const Tensor*>> order(tensors.begin(), tensors.end());

@@ -10,12 +10,13 @@ namespace dlc {
 
 /// Text by key, in the file's header under "__metadata__".
 using Metadata = std::map<std::string, std::string>;
+/// Tensors by name that belong to somebody else.
+using TensorRefs = std::map<std::string, const Tensor*, std::less<>>;
+TensorRefs refs_to(const TensorMap& tensors);
 /// Written beside the target and renamed over it, so that an interrupted save loses nothing.
 void save_safetensors(const std::string& path, const TensorMap& tensors,
                       const Metadata& metadata = {});
-void save_safetensors(const std::string& path,
-                      const std::map<std::string, const Tensor*, std::less<>>& tensors,
-                      const Metadata& metadata);
+void save_safetensors(const std::string& path, const TensorRefs& tensors, const Metadata& metadata);
 /// Empty where the file has none.
 Metadata load_metadata(const std::string& path);
 /// With the metadata as well where it is asked for.

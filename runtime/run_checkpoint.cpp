@@ -16,8 +16,6 @@ constexpr const char *kState = "run", *kIdentity = "run.identity", *kChecksum = 
 constexpr const char *kSums = "@sums", *kCarry = "@carry.", *kRecorded = "@recorded.";
 constexpr int kFormat = 1;
 
-using TensorRefs = std::map<std::string, const Tensor*, std::less<>>;
-
 /// Of what is said of the run, and of names, types and contents of tensors.
 std::uint32_t checksum(const std::string& said, const TensorRefs& tensors) {
   uLong sum = crc32_z(0, nullptr, 0);
@@ -80,8 +78,7 @@ TensorMap take(TensorMap& all, std::string_view prefix) {
 
 void save_run(const std::string& path, const TensorMap& tensors, const TensorMap& recorded,
               const RunState& state, const RunIdentity& identity, Metadata metadata) {
-  TensorRefs all;
-  for (const auto& [name, t] : tensors) all.emplace(name, &t);
+  TensorRefs all = refs_to(tensors);
   for (const auto& [name, t] : state.carries) all.emplace(kCarry + name, &t);
   for (const auto& [name, t] : recorded) all.emplace(kRecorded + name, &t);
   const Tensor sums =
@@ -103,10 +100,8 @@ RunCheckpoint load_run(const std::string& path) {
         fmt::format("{}: it holds parameters, but not where a run stood, as the files of "
                     "--checkpoint do; --load FILE starts a new run from its parameters",
                     path));
-  TensorRefs refs;
-  for (const auto& [name, t] : all) refs.emplace(name, &t);
   if (metadata[kChecksum] !=
-      fmt::format("{:08x}", checksum(state->second + identity->second, refs)))
+      fmt::format("{:08x}", checksum(state->second + identity->second, refs_to(all))))
     throw UserError(
         fmt::format("{}: damaged: it does not hold what was written (the checksum differs)", path));
   RunCheckpoint c;

@@ -103,6 +103,30 @@ struct Snapshot {
   }
 };
 
+template <class Bits>
+bool no_full_exponent(const Bits* bits, std::int64_t size, Bits exponent) {
+  for (std::int64_t k = 0; k < size; ++k)
+    if ((bits[k] & exponent) == exponent) return false;
+  return true;
+}
+
+/// Whether every number of a tensor is neither infinite nor NaN.
+bool all_finite(const Tensor& t) {
+  switch (t.dtype()) {
+    case DLC_F32:
+      return no_full_exponent<std::uint32_t>(t.as<std::uint32_t>(), t.size(), 0x7F80'0000);
+    case DLC_F64:
+      return no_full_exponent<std::uint64_t>(t.as<std::uint64_t>(), t.size(),
+                                             0x7FF0'0000'0000'0000);
+    case DLC_BF16:
+      return no_full_exponent<std::uint16_t>(t.as<std::uint16_t>(), t.size(), 0x7F80);
+    case DLC_F16:
+      return no_full_exponent<std::uint16_t>(t.as<std::uint16_t>(), t.size(), 0x7C00);
+    default:
+      return true;
+  }
+}
+
 class Trainer {
  public:
   Trainer(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
@@ -147,9 +171,7 @@ class Trainer {
       const bool complete = rows_ >= used_rows_;
       report(complete);
       if (!complete) break;
-      ++epoch_;
-      rows_ = 0;
-      averages_.reset();
+      next_epoch();
       checkpoint();
     }
     require_finite();
@@ -228,11 +250,23 @@ class Trainer {
       program_.set_batch(batch_);
       program_.set_carries(s.carries);
     }
-    prepared_ = true;
   }
 
-  /// The order of the epoch's rows.
+  /// The order of the epoch's rows; at its beginning the carries are zeros.
   void prepare_epoch() {
+    if (ordered_ != epoch_) order_rows();
+    if (rows_ == 0) program_.reset_carries();
+    program_.set_scalars(options_.seed, step_, epoch_ - 1);
+  }
+
+  void next_epoch() {
+    ++epoch_;
+    rows_ = 0;
+    averages_.reset();
+  }
+
+  void order_rows() {
+    ordered_ = epoch_;
     auto* order = order_.as<std::int32_t>();
     if (program_.reads_index() && tokens_ > 0) {
       const SequenceOrder sequences = next_sequences();
@@ -240,14 +274,12 @@ class Trainer {
     } else if (program_.reads_index()) {
       fill_order(order, all_rows_, options_.seed, epoch_, options_.shuffle);
     }
-    if (rows_ == 0) program_.reset_carries();
-    program_.set_scalars(options_.seed, step_, epoch_ - 1);
   }
 
   // ---- Steps ----
 
   void run_epoch() {
-    if (!std::exchange(prepared_, false)) prepare_epoch();
+    prepare_epoch();
     while (rows_ < used_rows_ && step_ < steps_ && !stopped() && !out_of_patience()) {
       refresh_snapshot();
       // Steps of equal batches in one piece, up to where somebody wants to be called.
@@ -305,17 +337,17 @@ class Trainer {
     if (progress && observer_.on_progress) observer_.on_progress(pace_.report(report));
   }
 
-  void evaluate() {
-    test_ = evaluator_->run(options_.seed);
+  Metrics evaluate() {
     evaluated_at_ = step_;
+    return evaluator_->run(options_.seed);
   }
 
   void evaluate_within_epoch() {
     if (!evaluator_ || !is_multiple(options_.evaluate_every)) return;
     watch_.stop();
-    evaluate();
-    if (observer_.on_evaluation) observer_.on_evaluation(epoch_, step_, test_);
-    judge(test_);
+    const Metrics test = evaluate();
+    if (observer_.on_evaluation) observer_.on_evaluation(epoch_, step_, test);
+    judge(test);
     watch_.start();
   }
 
@@ -353,10 +385,7 @@ class Trainer {
     const bool wanted =
         evaluator_ && !known && !stopped() &&
         (ends || (options_.evaluate_every > 0 ? is_multiple(options_.evaluate_every) : complete));
-    if (wanted) {
-      evaluate();
-      r.test = test_;
-    }
+    if (wanted) r.test = evaluate();
     if (observer_.on_epoch) observer_.on_epoch(r);
     if (wanted)
       judge(r.test);
@@ -415,7 +444,7 @@ class Trainer {
     set_state(snapshot_.state);
     Snapshot before;
     while (step_ < bad) {
-      if (!std::exchange(prepared_, false)) prepare_epoch();
+      prepare_epoch();
       before.take(state(), tensors_);
       const std::int64_t n = next_batch();
       call_.max_steps = 1;
@@ -429,11 +458,7 @@ class Trainer {
         if (good) return "";
         break;
       }
-      prepared_ = true;
-      if (rows_ < used_rows_) continue;
-      rows_ = 0;
-      ++epoch_;
-      prepared_ = false;
+      if (rows_ >= used_rows_) next_epoch();
     }
     if (!observer_.explain) return "";
     const std::int64_t n = next_batch();
@@ -457,40 +482,16 @@ class Trainer {
   std::int64_t tokens_ = 0, sequence_steps_ = 0;           // of a text that is trained on
   std::int64_t steps_per_epoch_ = 1, steps_ = 0;
   std::int64_t epoch_ = 1, rows_ = 0, step_ = 0;  // the epoch under way, its rows done, steps done
-  bool prepared_ = false;                         // the order of the epoch's rows is there
+  std::int64_t ordered_ = 0;                      // the epoch whose order `order_` is
   double last_loss_ = 0;
-  Metrics test_;
-  std::int64_t evaluated_at_ = -1;  // the step after which `test_` was
+  std::int64_t evaluated_at_ = -1;  // the last step after which the test rows were
   BestSoFar best_;
   Clock::time_point last_checkpoint_ = Clock::now();
   Snapshot snapshot_;
   std::vector<const Tensor*> finite_;  // the parameters that were finite at the start
 };
 
-template <class Bits>
-bool no_full_exponent(const Bits* bits, std::int64_t size, Bits exponent) {
-  for (std::int64_t k = 0; k < size; ++k)
-    if ((bits[k] & exponent) == exponent) return false;
-  return true;
-}
-
 }  // namespace
-
-bool all_finite(const Tensor& t) {
-  switch (t.dtype()) {
-    case DLC_F32:
-      return no_full_exponent<std::uint32_t>(t.as<std::uint32_t>(), t.size(), 0x7F80'0000);
-    case DLC_F64:
-      return no_full_exponent<std::uint64_t>(t.as<std::uint64_t>(), t.size(),
-                                             0x7FF0'0000'0000'0000);
-    case DLC_BF16:
-      return no_full_exponent<std::uint16_t>(t.as<std::uint16_t>(), t.size(), 0x7F80);
-    case DLC_F16:
-      return no_full_exponent<std::uint16_t>(t.as<std::uint16_t>(), t.size(), 0x7C00);
-    default:
-      return true;
-  }
-}
 
 RunState train(const dlc_program* train_step, const dlc_program* evaluate, TensorMap& tensors,
                const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,

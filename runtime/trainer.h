@@ -94,7 +94,4 @@ RunState train(const dlc_program* train_step, const dlc_program* evaluate, Tenso
                const Rows& train_rows, const Rows* test_rows, const TrainOptions& options,
                ThreadPool& pool, const TrainObserver& observer, const RunState* resume = nullptr);
 
-/// Whether every number of a tensor is neither infinite nor NaN.
-bool all_finite(const Tensor& t);
-
 }  // namespace dlc

@@ -105,8 +105,6 @@ namespace {
 
 constexpr const char *kAccumulated = "accumulated.", *kAverage = "average.";
 
-Value number(Program& p, const Type& type, double v) { return p.b.splat(Type(type), v); }
-
 }  // namespace
 
 /// A state of the train block's own.
@@ -146,11 +144,11 @@ bool ModuleBuilder::accumulate(Program& p, const Parameters& params, std::vector
     const Value g = gradients[k].get<TensorRef>()->value;
     const Type type = p.type(g);
     const std::string path = kAccumulated + params[k].first;
-    const auto sum_before = add_state(p, path, type, number(*init_, type, 0));
+    const auto sum_before = add_state(p, path, type, init_->b.splat(type, 0));
     if (!sum_before) return false;
-    const Value share = p.b.div(g, number(p, type, static_cast<double>(module_.train.accumulate)));
+    const Value share = p.b.div(g, p.b.splat(type, static_cast<double>(module_.train.accumulate)));
     const Value sum = p.b.add(*sum_before, share);
-    p.current[path] = if_updating(p, number(p, type, 0), sum);
+    p.current[path] = if_updating(p, p.b.splat(type, 0), sum);
     gradients[k] = p.ref(sum);
   }
   return true;
@@ -163,7 +161,7 @@ bool ModuleBuilder::add_averages(Program& p, const Parameters& params) {
   Frame f = train_frame(p);
   const Val v = ev_->eval(*e, f);
   if (v.poisoned()) return false;
-  const auto fixed = sema::number(v);
+  const auto fixed = number(v);
   if (fixed && !(*fixed > 0 && *fixed < 1)) {
     ev_->report(Diag::bad_setting, e->span,
                 fmt::format("`average` is between 0 and 1, not {:g}", *fixed),
@@ -187,7 +185,7 @@ bool ModuleBuilder::add_averages(Program& p, const Parameters& params) {
     const Value now = p.b.convert(p.current.at(path), type.element);
     // d a + (1 - d) w
     const Value moved =
-        p.b.add(p.b.mul(keep, *before), p.b.mul(p.b.sub(number(p, type, 1), keep), now));
+        p.b.add(p.b.mul(keep, *before), p.b.mul(p.b.sub(p.b.splat(type, 1), keep), now));
     p.current[kAverage + path] = if_updating(p, moved, *before);
     averaged_.insert(path);
   }

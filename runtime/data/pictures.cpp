@@ -37,8 +37,6 @@ Format format_of(const fs::path& path) {
   return ending == ".jpg" || ending == ".jpeg" ? Format::Jpeg : Format::None;
 }
 
-ClassFolders list_pictures(const std::string& path) { return list_class_folders(path, kPictures); }
-
 [[noreturn]] void malformed(const std::string& path, const char* kind, const char* message) {
   throw UserError(fmt::format("{}: not a {} picture that can be read: {}", path, kind, message));
 }
@@ -157,7 +155,7 @@ FileContent read_pictures(const std::string& path, const std::vector<std::string
   DLC_CHECK(options.size() == 3, "pictures: {} options", options.size());
   const int channels = std::stoi(options[0]);
   Extent extent{std::stoll(options[1]), std::stoll(options[2])};
-  const ClassFolders all = list_pictures(path);
+  const ClassFolders all = list_class_folders(path, kPictures);
   const bool as_they_are = extent.height == 0;
   if (as_they_are) extent = read_picture(all.files[0].path, channels, true).extent;
   FileContent result;
