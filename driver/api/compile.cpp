@@ -28,12 +28,19 @@ Compilation Compilation::from_text(const std::string& name, std::string text,
   frontend.sets = options.sets;
   frontend.model = options.model;
   frontend.precision = options.precision;
-  frontend.probe = [&c](const FileSource& file) {
+  // Several splits, and sizes in the model, ask for the same files.
+  std::map<std::vector<std::string>, Type> probed;
+  frontend.probe = [&](const FileSource& file) {
+    std::vector<std::string> key{file.reader, file.path};
+    key.insert(key.end(), file.further.begin(), file.further.end());
+    key.emplace_back();  // what follows are options
+    key.insert(key.end(), file.options.begin(), file.options.end());
+    if (const auto known = probed.find(key); known != probed.end()) return known->second;
     const FileHeader header =
         probe_file(file.reader, c.locate(file), file.options, c.locate_further(file));
     Type type{to_element(header.dtype), {}};
     for (const std::int64_t d : header.shape) type.shape.emplace_back(d);
-    return type;
+    return probed[std::move(key)] = type;
   };
   frontend.count_tokens = [&c](const FileSource& text) {
     return static_cast<std::int64_t>(

@@ -94,12 +94,7 @@ const Table* table_of(Evaluator& ev, const Bound& b, const char* function) {
 Val width(Evaluator& ev, Frame&, const Args& a, Span span) {
   const Table* t = table_of(ev, a[0], "width");
   if (!t) return Poison{};
-  FileSource file;
-  file.reader = t->reader;
-  file.path = t->paths[0];
-  file.further.assign(t->paths.begin() + 1, t->paths.end());
-  file.options = t->options;
-  const auto type = ev.probe(file, span);
+  const auto type = ev.probe(ev.source_of(t->reader, t->paths, t->options, span), span);
   return type ? Val(type->shape[1]) : Val(Poison{});
 }
 
@@ -209,15 +204,21 @@ Val text(const char* reader, Evaluator& ev, const Args& a, Span span) {
 Val chars(Evaluator& ev, Frame&, const Args& a, Span span) { return text("chars", ev, a, span); }
 Val words(Evaluator& ev, Frame&, const Args& a, Span span) { return text("words", ev, a, span); }
 
+/// What a sentence is cut into, words where nothing is said; nullopt for anything else.
+std::optional<std::string> unit_of(const Bound& b) {
+  if (is_none(b)) return "words";
+  const auto* unit = b.value.get<std::string>();
+  return unit && (*unit == "words" || *unit == "chars") ? std::optional(*unit) : std::nullopt;
+}
+
 /// One side of pairs of sentences.
 Val pairs(Evaluator& ev, Frame&, const Args& a, Span span) {
   const auto* path = a[0].value.get<std::string>();
   const Dim* side = a[1].value.get<Dim>();
-  const auto* unit = a[2].value.get<std::string>();
+  const auto unit = unit_of(a[2]);
   const bool* lower = a[3].value.get<bool>();
   const bool good = path && side && side->is_constant() && side->value() >= 0 &&
-                    side->value() <= 1 &&
-                    (is_none(a[2]) || (unit && (*unit == "words" || *unit == "chars"))) && lower;
+                    side->value() <= 1 && unit && lower;
   if (!good)
     return ev.report(
         Diag::bad_argument, span,
@@ -227,8 +228,7 @@ Val pairs(Evaluator& ev, Frame&, const Args& a, Span span) {
   FileSource file;
   file.input = file.path = *path;
   file.reader = "pairs";
-  file.options = {std::to_string(side->value()), unit ? *unit : "words", *lower ? "true" : "", "",
-                  ""};
+  file.options = {std::to_string(side->value()), *unit, *lower ? "true" : "", "", ""};
   file.loc = ev.loc(span);
   return std::make_shared<const FileSource>(std::move(file));
 }
@@ -236,13 +236,13 @@ Val pairs(Evaluator& ev, Frame&, const Args& a, Span span) {
 /// Folders of texts. Their vocabulary is their own, or that of others (`like`).
 Val documents(Evaluator& ev, Frame&, const Args& a, Span span) {
   const auto* path = a[0].value.get<std::string>();
-  const auto* unit = a[1].value.get<std::string>();
+  const auto unit = unit_of(a[1]);
   const bool* lower = a[2].value.get<bool>();
   const Dim *size = a[3].value.get<Dim>(), *min_count = a[4].value.get<Dim>();
   const auto* like = a[5].value.get<std::shared_ptr<const FileSource>>();
   const auto positive = [](const Dim* d) { return d && d->is_constant() && d->value() > 0; };
-  const bool good = path && (is_none(a[1]) || (unit && (*unit == "words" || *unit == "chars"))) &&
-                    lower && (is_none(a[3]) || positive(size)) && positive(min_count) &&
+  const bool good = path && unit && lower && (is_none(a[3]) || positive(size)) &&
+                    positive(min_count) &&
                     (is_none(a[5]) || (like && (*like)->reader == "documents"));
   if (!good)
     return ev.report(
@@ -256,12 +256,7 @@ Val documents(Evaluator& ev, Frame&, const Args& a, Span span) {
     if (file.further.empty()) file.further = {file.path};
   } else {
     file.reader = "documents";
-    file.options = {unit ? *unit : "words",
-                    *lower ? "true" : "",
-                    size ? size->str() : "",
-                    min_count->str(),
-                    "",
-                    ""};
+    file.options = {*unit, *lower ? "true" : "", size ? size->str() : "", min_count->str(), "", ""};
   }
   file.input = file.path = *path;
   file.loc = ev.loc(span);

@@ -7,6 +7,17 @@
 
 namespace dlc::sema {
 
+FileSource Evaluator::source_of(const std::string& reader, const std::vector<std::string>& paths,
+                                std::vector<std::string> options, Span span) const {
+  return {fmt::format("{}", fmt::join(paths, "+")),
+          reader,
+          paths.at(0),
+          {paths.begin() + 1, paths.end()},
+          std::move(options),
+          {},
+          loc(span)};
+}
+
 std::optional<Type> Evaluator::probe(const FileSource& file, Span span) {
   if (!options_.probe) {
     report(Diag::data_file, span, "files cannot be read here");
@@ -25,13 +36,7 @@ Val Evaluator::data_file(const std::string& reader, const std::vector<std::strin
   if (!files)
     return report(Diag::misplaced_statement, span,
                   fmt::format("`{}` reads a file; it belongs into a data block", reader));
-  FileSource file{fmt::format("{}", fmt::join(paths, "+")),
-                  reader,
-                  paths.at(0),
-                  {paths.begin() + 1, paths.end()},
-                  std::move(options),
-                  {},
-                  loc(span)};
+  FileSource file = source_of(reader, paths, std::move(options), span);
   if (!file.options.empty()) file.input += fmt::format("[{}]", fmt::join(file.options, ","));
   for (const FileSource& known : *files)
     if (known.reader == reader && known.path == file.path && known.further == file.further &&

@@ -182,6 +182,8 @@ class Evaluator {
   /// A file read by a data block as an input of its program; of a table there may be several.
   Val data_file(const std::string& reader, const std::vector<std::string>& paths,
                 std::vector<std::string> options, Span span, Program& p);
+  FileSource source_of(const std::string& reader, const std::vector<std::string>& paths,
+                       std::vector<std::string> options, Span span) const;
   /// What is in a file, or an error of its reader; nullopt after a report.
   std::optional<Type> probe(const FileSource& file, Span span);
 

@@ -50,8 +50,8 @@ struct Column {
 class Tables {
  public:
   Tables(const std::vector<std::string>& paths, char separator,
-         const std::vector<std::string>& skip)
-      : paths_(paths), separator_(separator) {
+         const std::vector<std::string>& skip) {
+    for (const std::string& path : paths) files_.emplace_back(path, separator);
     find_columns(skip);
     for_each_row([this](const CsvReader& csv, const std::vector<std::size_t>& at) {
       for (std::size_t k = 0; k < at.size(); ++k) look_at(columns_[k], csv.field(at[k]));
@@ -64,9 +64,9 @@ class Tables {
 
   /// f(reader, position of each of columns()) for every row.
   template <class F>
-  void for_each_row(const F& f) const {
-    for (const std::string& path : paths_) {
-      CsvReader csv(path, separator_);
+  void for_each_row(const F& f) {
+    for (CsvReader& csv : files_) {
+      csv.rewind();
       std::vector<std::size_t> at;
       for (const Column& c : columns_) at.push_back(csv.find(c.name));
       while (csv.next_row()) f(csv, at);
@@ -76,24 +76,23 @@ class Tables {
 
  private:
   void find_columns(const std::vector<std::string>& skip) {
-    std::set<std::string> skipped(skip.begin(), skip.end());
-    std::vector<std::vector<std::string>> names;
-    for (const std::string& path : paths_) names.push_back(CsvReader(path, separator_).names());
-    std::set<std::string> known;
-    for (const auto& of_file : names) known.insert(of_file.begin(), of_file.end());
+    const auto has = [](const CsvReader& csv, const std::string& name) {
+      return std::find(csv.names().begin(), csv.names().end(), name) != csv.names().end();
+    };
     for (const std::string& name : skip)
-      if (!known.contains(name))
+      if (std::none_of(files_.begin(), files_.end(),
+                       [&](const CsvReader& csv) { return has(csv, name); }))
         throw UserError(fmt::format("{}: there is no column `{}` to skip; the columns are {}",
-                                    paths_[0], name, fmt::join(names[0], ", ")));
-    for (const std::string& name : names[0]) {
-      const bool everywhere = std::all_of(names.begin(), names.end(), [&](const auto& of_file) {
-        return std::find(of_file.begin(), of_file.end(), name) != of_file.end();
-      });
-      if (everywhere && !skipped.contains(name)) columns_.push_back({name, true, false, {}});
-    }
-    if (columns_.empty())
-      throw UserError(
-          fmt::format("{}: the files have no column in common", fmt::join(paths_, ", ")));
+                                    files_[0].path(), name, fmt::join(files_[0].names(), ", ")));
+    for (const std::string& name : files_[0].names())
+      if (std::all_of(files_.begin(), files_.end(),
+                      [&](const CsvReader& csv) { return has(csv, name); }) &&
+          std::find(skip.begin(), skip.end(), name) == skip.end())
+        columns_.push_back({name, true, false, {}});
+    if (!columns_.empty()) return;
+    std::vector<std::string> paths;
+    for (const CsvReader& csv : files_) paths.push_back(csv.path());
+    throw UserError(fmt::format("{}: the files have no column in common", fmt::join(paths, ", ")));
   }
 
   static void look_at(Column& c, const std::string& field) {
@@ -106,8 +105,7 @@ class Tables {
     if (c.texts.size() <= kMostCategories) c.texts.insert(field);
   }
 
-  const std::vector<std::string>& paths_;
-  char separator_;
+  std::vector<CsvReader> files_;
   std::vector<Column> columns_;
   std::int64_t rows_ = 0;
 };
@@ -136,7 +134,7 @@ FileContent read_csv(const std::string& reader, const std::vector<std::string>& 
 
 FileContent read_numeric(const std::vector<std::string>& paths,
                          const std::vector<std::string>& options, bool only_header) {
-  const Tables tables(paths, separator_of(options.at(0)), {options.begin() + 1, options.end()});
+  Tables tables(paths, separator_of(options.at(0)), {options.begin() + 1, options.end()});
   const auto& columns = tables.columns();
   const auto width = static_cast<std::size_t>(
       std::count_if(columns.begin(), columns.end(), [](const Column& c) { return c.numeric; }));
@@ -156,7 +154,7 @@ FileContent read_numeric(const std::vector<std::string>& paths,
 
 FileContent read_categorical(const std::vector<std::string>& paths,
                              const std::vector<std::string>& options, bool only_header) {
-  const Tables tables(paths, separator_of(options.at(0)), {options.begin() + 1, options.end()});
+  Tables tables(paths, separator_of(options.at(0)), {options.begin() + 1, options.end()});
   const auto& columns = tables.columns();
   std::size_t width = 0;
   for (const Column& c : columns) {

@@ -40,7 +40,13 @@ CsvReader::CsvReader(const std::string& path, char separator)
   } else {
     for (std::size_t k = 0; k < width_; ++k) names_.push_back(std::to_string(k + 1));
   }
-  pending_ = !has_header_;
+  // What is no header is a row.
+  if (!has_header_) rewind();
+}
+
+void CsvReader::rewind() {
+  at_ = 0, line_ = 1, row_ = 0;
+  if (has_header_) next();
 }
 
 std::size_t CsvReader::find(const std::string& column) const {
@@ -72,8 +78,7 @@ std::vector<std::size_t> CsvReader::select(const std::vector<std::string>& colum
 }
 
 bool CsvReader::next_row() {
-  if (!pending_ && !next()) return false;
-  pending_ = false;
+  if (!next()) return false;
   ++row_;
   if (fields_.size() != width_)
     fail(fmt::format("{} fields, the first row of the file has {}", fields_.size(), width_));

@@ -28,6 +28,8 @@ class CsvReader {
   /// The positions of the columns asked for; all without any.
   std::vector<std::size_t> select(const std::vector<std::string>& columns) const;
 
+  /// Before the first row of data again.
+  void rewind();
   /// The next row of data into fields; false after the last one.
   bool next_row();
   const std::string& field(std::size_t column) const { return fields_[column]; }
@@ -49,7 +51,7 @@ class CsvReader {
   char separator_;
   std::size_t at_ = 0, width_ = 0;
   std::int64_t line_ = 1, first_line_ = 1, row_ = 0;
-  bool has_header_ = false, pending_ = false, quoted_ = false;
+  bool has_header_ = false, quoted_ = false;
   std::vector<std::string> names_, fields_;
 };
 
