@@ -157,7 +157,6 @@ Peer onednn(const Case& c, Program& mine) {
               {DNNL_ARG_DIFF_DST, y, p.diff_dst_desc()},
               {DNNL_ARG_DIFF_WEIGHTS, w, p.diff_weights_desc()});
 }
-#endif
 
 bool same(const Case& c, const Tensor& mine, const Tensor& theirs) {
   double largest = 0;
@@ -170,6 +169,7 @@ bool same(const Case& c, const Tensor& mine, const Tensor& theirs) {
     }
   return true;
 }
+#endif
 
 bool measure(const Case& c, const BenchmarkOptions& options) {
   const std::unique_ptr<Program> mine = ours(c);
