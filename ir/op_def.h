@@ -66,14 +66,15 @@ struct LowerReduce {
   loop::ReduceKind kind;
 };
 struct LowerContract {};
-/// Zero-initialised result, then result[index[i]] += update[i] in order of i.
-struct LowerScatterAdd {};
+/// The operands before the last two, or zeros; then, in order of i, update[i] is put at
+/// result[index[i]], or added there where there is no base.
+struct LowerScatter {};
 /// Never reaches lowering: graph inputs, or an operation that a pass expands first.
 struct LowerNone {
   std::string_view why;
 };
 using Lowering = std::variant<LowerElementwise, LowerView, LowerGenerate, LowerReduce,
-                              LowerContract, LowerScatterAdd, LowerNone>;
+                              LowerContract, LowerScatter, LowerNone>;
 
 /// The operation for all turns of a scan at once: the operands that are `stacked` have one more
 /// axis, 0, of extent `length`, and so has the result. Invalid where there is no such form. At

@@ -75,6 +75,16 @@ std::int64_t Dim::evaluate(const std::map<std::string, std::int64_t>& symbols) c
   return sum;
 }
 
+std::int64_t Dim::typical(std::int64_t extent) const {
+  std::int64_t sum = constant_;
+  for (const auto& [monomial, coefficient] : terms_) {
+    std::int64_t product = coefficient;
+    for (std::size_t k = 0; k < monomial.size(); ++k) product *= extent;
+    sum += product;
+  }
+  return sum;
+}
+
 std::vector<std::string> Dim::symbols() const {
   std::vector<std::string> names;
   for (const auto& [monomial, coefficient] : terms_)

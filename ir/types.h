@@ -33,6 +33,9 @@ class Dim {
   std::int64_t value() const;
   /// The value under a binding of every symbol; an InternalError when one is missing.
   std::int64_t evaluate(const std::map<std::string, std::int64_t>& symbols) const;
+  /// The value with every symbol at `extent`: where sizes are compared that cannot be compared for
+  /// all values.
+  std::int64_t typical(std::int64_t extent = 256) const;
   std::vector<std::string> symbols() const;  // sorted, unique
 
   Dim operator+(const Dim& o) const;

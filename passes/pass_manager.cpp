@@ -98,7 +98,8 @@ std::vector<std::string> default_pipeline(PipelineEnd end, bool gather,
   for (const char* name : {"layout", "dce", "simplify", "expand_conv"}) names.push_back(name);
   // From here contractions read 16-bit operands, whose conversions are then shared like the rest.
   if (mixed) names.push_back(mixed_pass(*mixed));
-  for (const char* name : {"fold", "cse", "simplify", "cse", "dce"}) names.push_back(name);
+  for (const char* name : {"fold", "cse", "simplify", "sparse_updates", "cse", "dce"})
+    names.push_back(name);
   // From here every stored node has a kernel.
   if (end == PipelineEnd::Fused)
     names.insert(names.end(), {"split_reductions", "relayout", "fuse"});

@@ -51,7 +51,7 @@ class KernelEmitter {
   void emit() {
     if (!k_.contraction.empty()) {
       emit_contraction(scope_, k_, b_, e_, begin_, end_);
-    } else if (k_.scatter) {
+    } else if (k_.scatter != loop::Scatter::None) {
       scatter(k_.stages[0]);
     } else if (find_transpose()) {
       transpose_outer(0);
@@ -251,7 +251,7 @@ class KernelEmitter {
 
   /// In order; rows that lie together in memory in vectors.
   void scatter(const loop::Stage& s) {
-    const auto body = [&] { e_.store_all(s.stores, true); };
+    const auto body = [&] { e_.store_all(s.stores, k_.scatter == loop::Scatter::Add); };
     const bool rows =
         !s.axes.empty() && std::all_of(s.stores.begin(), s.stores.end(), [&](const auto& st) {
           const auto step = e_.coefficient(st.offset, s.axes.back());

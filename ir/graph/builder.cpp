@@ -43,6 +43,22 @@ Value GraphBuilder::dim_value(const Dim& d, ElementType t) {
   return node(Op::dim, {}, {{"dim", Shape{d}}, {"element", std::string(name(t))}});
 }
 
+Value GraphBuilder::ordinals(Shape shape) {
+  const Value all = node(Op::iota, {},
+                         {{"axis", std::int64_t{0}},
+                          {"element", std::string(name(ElementType::I32))},
+                          {"shape", Shape{element_count(shape)}}});
+  return reshape(all, shape);
+}
+
+Value GraphBuilder::last_equal(Value places, const Dim& size) {
+  const Attrs axis{{"axis", std::int64_t{0}}};
+  const Value last =
+      node(Op::scatter,
+           {splat(Type{ElementType::I32, {size}}, 0), places, ordinals(type(places).shape)}, axis);
+  return node(Op::gather, {last, places}, axis);
+}
+
 Value GraphBuilder::convert(Value a, ElementType t) {
   if (type(a).element == t) return a;
   return node(Op::convert, {a}, {{"element", std::string(name(t))}});

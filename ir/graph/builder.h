@@ -29,6 +29,11 @@ class GraphBuilder {
   Value splat(const Type& type, double v);       // a scalar constant broadcast to `type`
   Value dim_value(const Dim& d, ElementType t);  // the run-time value of a dimension, rank 0
 
+  Value ordinals(Shape shape);  // i32: 0, 1, 2, ... in row-major order
+  /// For each of the integers `places`, clamped to what is below `size`: the ordinal of the last
+  /// that equals it.
+  Value last_equal(Value places, const Dim& size);
+
   // Elementwise; both operands already of one type and shape.
   Value add(Value a, Value b) { return node(Op::add, {a, b}); }
   Value sub(Value a, Value b) { return node(Op::sub, {a, b}); }

@@ -85,6 +85,15 @@ void Graph::take_ends(const Graph& from, const std::vector<Value>& now) {
     outputs.push_back({out.name, out.kind, now[out.value.id]});
 }
 
+std::optional<double> Graph::splat(Value v) const {
+  const Node* n = &(*this)[v];
+  if (n->op == Op::broadcast || n->op == Op::reshape) n = &(*this)[n->operands[0]];
+  if (n->op != Op::constant) return std::nullopt;
+  const Literal& l = n->literal_attr("value");
+  if (!l.is_uniform()) return std::nullopt;
+  return l.at(0);
+}
+
 std::vector<std::uint32_t> Graph::use_counts() const {
   std::vector<std::uint32_t> counts(nodes.size(), 0);
   for (const Node& n : nodes)

@@ -117,6 +117,8 @@ struct Graph {
     nodes.push_back(std::move(n));
     return Value{static_cast<std::uint32_t>(nodes.size() - 1)};
   }
+  /// The value of a constant whose elements are all equal, repeated or not.
+  std::optional<double> splat(Value v) const;
   std::vector<std::uint32_t> use_counts() const;  // uses by nodes and outputs, per node
   bool operator==(const Graph&) const = default;
 

@@ -12,15 +12,6 @@ namespace {
 
 using Axes = std::set<AxisId>;
 
-/// Stands for every symbol when two polynomials are compared.
-constexpr std::int64_t kTypical = 256;
-
-std::int64_t typical(const Dim& d) {
-  std::map<std::string, std::int64_t> sizes;
-  for (const std::string& s : d.symbols()) sizes[s] = kTypical;
-  return d.evaluate(sizes);
-}
-
 class Counter {
  public:
   Counter(const Kernel& k, const Program& p) : k_(k), p_(p) {
@@ -48,7 +39,7 @@ class Counter {
         expression(st.value);
         expression(st.offset);
         touch(written_, st.buffer, extent(at(st.offset)));
-        if (k_.scatter) touch(read_, st.buffer, extent(at(st.offset)));
+        if (k_.scatter == Scatter::Add) touch(read_, st.buffer, extent(at(st.offset)));
       }
     }
     for (const auto& [buffer, elements] : read_)
@@ -99,9 +90,9 @@ class Counter {
   /// Windows overlap: no more than the buffer has.
   void touch(std::map<BufferId, Dim>& to, BufferId b, Dim elements) {
     const Dim whole = element_count(p_.buffers[static_cast<std::size_t>(b)].type.shape);
-    if (typical(whole) < typical(elements)) elements = whole;
+    if (whole.typical() < elements.typical()) elements = whole;
     const auto [known, fresh] = to.try_emplace(b, elements);
-    if (!fresh && typical(known->second) < typical(elements)) known->second = elements;
+    if (!fresh && known->second.typical() < elements.typical()) known->second = elements;
   }
 
   const Kernel& k_;

@@ -134,6 +134,10 @@ struct Contraction {
   ContractSchedule schedule;
 };
 
+/// A kernel that stores at places that data gives, in order, on one thread: each value is added to
+/// what is there, or put in its stead.
+enum class Scatter : std::uint8_t { None, Add, Put };
+
 struct Kernel {
   std::string name;  // "k3_softmax": number and the source names it computes
   std::vector<Loc> locs;
@@ -143,8 +147,8 @@ struct Kernel {
   std::vector<Stage> stages;
   std::vector<Expr> exprs;
   std::vector<Contraction> contraction;  // zero or one
-  bool scatter = false;              // the one stage's stores add to memory in order, on one thread
-  std::int64_t flops_per_point = 0;  // of the outer domain, for reports
+  Scatter scatter = Scatter::None;       // then there is one stage
+  std::int64_t flops_per_point = 0;      // of the outer domain, for reports
 };
 
 enum class BufferKind : std::uint8_t { Input, Param, State, Scalar, Constant, Output, Temp };

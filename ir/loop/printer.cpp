@@ -101,7 +101,7 @@ class KernelPrinter {
     }
     for (const Store& st : k_.stages[s].stores)
       out += fmt::format("{}{}[{}] {}= {}\n", indent, buffer(st.buffer), expr(st.offset),
-                         k_.scatter ? "+" : "", expr(st.value));
+                         k_.scatter == Scatter::Add ? "+" : "", expr(st.value));
     return out;
   }
 

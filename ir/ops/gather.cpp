@@ -1,5 +1,6 @@
-// Reading and adding at places that are data.
+// Reading, adding and writing at places that are data.
 #include <algorithm>
+#include <numeric>
 
 #include "ir/ops/common.h"
 
@@ -32,14 +33,64 @@ Value stack_gather(GraphBuilder& b, const Node& n, const std::vector<Value>& ope
 }
 
 /// Only where all turns add at the same places.
-Value stack_scatter(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
-                    const std::vector<bool>& stacked, const Dim&) {
+Value stack_scatter_add(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                        const std::vector<bool>& stacked, const Dim&) {
   if (stacked[0]) return {};
   return b.node(Op::scatter_add, operands,
                 {{"axis", n.int_attr("axis") + 1}, {"size", n.shape_attr("size")}});
 }
 
+/// The same; what is not stacked is repeated.
+Value stack_scatter(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
+                    const std::vector<bool>& stacked, const Dim& length) {
+  if (stacked[1]) return {};
+  const auto of_all_turns = [&](std::size_t k) {
+    if (stacked[k]) return operands[k];
+    Shape shape = b.type(operands[k]).shape;
+    Extents dims(shape.size());
+    std::iota(dims.begin(), dims.end(), 1);
+    shape.insert(shape.begin(), length);
+    return b.broadcast(operands[k], shape, dims);
+  };
+  const Value base = of_all_turns(0), updates = of_all_turns(2);
+  return b.node(Op::scatter, {base, operands[1], updates}, {{"axis", n.int_attr("axis") + 1}});
+}
+
 bool is_index_type(ElementType e) { return e == I32 || e == I64 || e == U8; }
+
+/// What is wrong with updates along {axis}, whose axes from there on are those of the places; or
+/// nothing.
+std::optional<Inferred> wrong_updates(const Type& places, const Type& updates,
+                                      const std::int64_t* axis) {
+  const std::size_t rank = places.shape.size();
+  if (!is_index_type(places.element))
+    return wrong("the places are {}; integers are expected", places.str());
+  if (!axis || *axis < 0 || static_cast<std::size_t>(*axis) + rank > updates.shape.size())
+    return wrong("the places {} do not fit the updates {} at `axis`", places.str(), updates.str());
+  for (std::size_t k = 0; k < rank; ++k)
+    if (!(places.shape[k] == updates.shape[static_cast<std::size_t>(*axis) + k]))
+      return wrong("the places {} do not fit the updates {} at axis {}", places.str(),
+                   updates.str(), *axis);
+  return std::nullopt;
+}
+
+/// `visit(k, at)` for each update k in order, which belongs to element `at` of `out`.
+void for_each_update(const Node& n, const Literal& places, const Literal& updates,
+                     const Literal& out,
+                     const std::function<void(std::int64_t, std::int64_t)>& visit) {
+  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+  const std::size_t rank = places.shape.size();
+  const Extents strides = row_major_strides(out.shape), p_strides = row_major_strides(places.shape);
+  for_each_index(updates.shape, [&](const Extents& i, std::int64_t k) {
+    std::int64_t place = 0, at = 0;
+    for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * p_strides[a];
+    const std::int64_t j =
+        std::clamp<std::int64_t>(places.i[static_cast<std::size_t>(place)], 0, out.shape[axis] - 1);
+    for (std::size_t a = 0; a < out.shape.size(); ++a)
+      at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * strides[a];
+    visit(k, at);
+  });
+}
 
 }  // namespace
 
@@ -123,26 +174,16 @@ extern const OpDef scatter_add_def{
       if (o.size() != 2) return wrong("2 operands expected, {} given", o.size());
       const std::int64_t* axis = attr<std::int64_t>(attrs, "axis");
       const Shape* size = attr<Shape>(attrs, "size");
-      const std::size_t rank = o[0].shape.size();
       if (!size || size->size() != 1 || (*size)[0] == Dim(0))
         return wrong("the attribute `size` is one dimension, not 0");
-      if (!is_index_type(o[0].element))
-        return wrong("the places are {}; integers are expected", o[0].str());
       if (!is_number(o[1].element))
         return wrong("the updates are {}; numbers are expected", o[1].str());
       if (is_16_bit_float(o[1].element))
         return wrong("the updates are {}; sums are kept in f32: convert them first", o[1].str());
-      if (!axis || *axis < 0 || static_cast<std::size_t>(*axis) + rank > o[1].shape.size())
-        return wrong("the places {} do not fit the updates {} at `axis`", o[0].str(), o[1].str());
-      const auto at = static_cast<std::size_t>(*axis);
-      for (std::size_t k = 0; k < rank; ++k)
-        if (!(o[0].shape[k] == o[1].shape[at + k]))
-          return wrong("the places {} do not fit the updates {} at axis {}", o[0].str(), o[1].str(),
-                       *axis);
+      if (const auto error = wrong_updates(o[0], o[1], axis)) return *error;
       Shape shape(o[1].shape.begin(), o[1].shape.begin() + *axis);
       shape.push_back((*size)[0]);
-      shape.insert(shape.end(), o[1].shape.begin() + *axis + static_cast<std::ptrdiff_t>(rank),
-                   o[1].shape.end());
+      shape.insert(shape.end(), o[1].shape.begin() + *axis + o[0].rank(), o[1].shape.end());
       std::string error;
       if (!shape_is_sane(shape, error)) return wrong("{}", error);
       return ok({o[1].element, shape});
@@ -154,18 +195,8 @@ extern const OpDef scatter_add_def{
     }),
     .evaluate =
         [](const Node& n, Literals o, const Type& r) {
-          const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
-          const std::size_t rank = o[0].shape.size();
           Literal out = literal_of(r);
-          const Extents strides = row_major_strides(out.shape),
-                        i_strides = row_major_strides(o[0].shape);
-          for_each_index(o[1].shape, [&](const Extents& i, std::int64_t k) {
-            std::int64_t place = 0, at = 0;
-            for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * i_strides[a];
-            const std::int64_t j = std::clamp<std::int64_t>(o[0].i[static_cast<std::size_t>(place)],
-                                                            0, out.shape[axis] - 1);
-            for (std::size_t a = 0; a < out.shape.size(); ++a)
-              at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * strides[a];
+          for_each_update(n, o[0], o[1], out, [&](std::int64_t k, std::int64_t at) {
             if (is_float(out.element))
               out.f[static_cast<std::size_t>(at)] += o[1].f[static_cast<std::size_t>(k)];
             else
@@ -174,13 +205,66 @@ extern const OpDef scatter_add_def{
           out.wrap();
           return out;
         },
-    .lowering = LowerScatterAdd{},
+    .lowering = LowerScatter{},
     .samples =
         {{{t(I32, {kN}), t(F64, {kN, 3})}, {{"axis", std::int64_t{0}}, {"size", Shape{4}}}, 0, 3},
          {{t(I32, {2, 2}), t(F32, {3, 2, 2})},
           {{"axis", std::int64_t{1}}, {"size", Shape{5}}},
           0,
           4}},
+    .stack = stack_scatter_add,
+};
+
+extern const OpDef scatter_def{
+    .name = "scatter",
+    .doc =
+        "the first operand, with the third put at the places of the second along {axis}; of equal "
+        "places the last counts; places outside are clamped",
+    .infer = [](Operands o, const Attrs& attrs) -> Inferred {
+      if (o.size() != 3) return wrong("3 operands expected, {} given", o.size());
+      const auto axis = axis_attr(attrs, o[0].rank());
+      if (!axis) return wrong("`axis` is no axis of {}", o[0].str());
+      if (o[0].shape[static_cast<std::size_t>(*axis)] == Dim(0))
+        return wrong("axis {} of {} has no elements to replace", *axis, o[0].str());
+      if (const auto error = wrong_updates(o[1], o[2], &*axis)) return *error;
+      const Type rows{o[0].element,
+                      gathered_shape(o[0].shape, static_cast<std::size_t>(*axis), o[1].shape)};
+      if (!(o[2] == rows))
+        return wrong("the updates are {}; {} is expected", o[2].str(), rows.str());
+      return ok({o[0].element, o[0].shape});
+    },
+    // dbase = dy, with zeros at the places; dupdate = dy at the places that no later update takes
+    .gradient = GradientFn([](GraphBuilder& b, Value y, Value dy) -> V {
+      const Node n = b.graph()[y];
+      const Attrs axis{{"axis", n.int_attr("axis")}};
+      const Value places = n.operands[1];
+      const Type updates = b.type(n.operands[2]);
+      const Dim size = b.type(y).shape[static_cast<std::size_t>(n.int_attr("axis"))];
+      const Value kept = b.node(Op::scatter, {dy, places, b.splat(updates, 0)}, axis);
+      const Value all = b.node(Op::gather, {dy, places}, axis);
+      const Value is_last =
+          b.node(Op::eq, {b.last_equal(places, size), b.ordinals(b.type(places).shape)});
+      Extents dims(b.type(places).shape.size());
+      std::iota(dims.begin(), dims.end(), n.int_attr("axis"));
+      return {kept, Value{},
+              b.select(b.broadcast(is_last, updates.shape, dims), all, b.splat(updates, 0))};
+    }),
+    .evaluate =
+        [](const Node& n, Literals o, const Type&) {
+          Literal out = o[0];
+          for_each_update(n, o[1], o[2], out,
+                          [&](std::int64_t k, std::int64_t at) { copy_element(out, at, o[2], k); });
+          return out;
+        },
+    .lowering = LowerScatter{},
+    .samples =
+        {{{t(F64, {5, 3}), t(I32, {kN}), t(F64, {kN, 3})}, {{"axis", std::int64_t{0}}}, 0, 5},
+         {{t(F32, {2, 5, 2}), t(I32, {2, 2}), t(F32, {2, 2, 2, 2})},
+          {{"axis", std::int64_t{1}}},
+          0,
+          4},
+         {{t(BF16, {9}), t(I64, {kN}), t(BF16, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8},
+         {{t(I64, {9}), t(I32, {kN}), t(I64, {kN})}, {{"axis", std::int64_t{0}}}, 0, 8}},
     .stack = stack_scatter,
 };
 

@@ -30,7 +30,7 @@ bool is_worth_storing(const Node& n) {
   const auto& lowering = op_def(n.op).lowering;
   return n.op == Op::contract || n.op == Op::conv || n.op == Op::part ||
          std::holds_alternative<LowerReduce>(lowering) ||
-         std::holds_alternative<LowerScatterAdd>(lowering) ||
+         std::holds_alternative<LowerScatter>(lowering) ||
          (is_costly(n.op) && n.op != Op::random_uniform);
 }
 

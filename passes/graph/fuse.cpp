@@ -40,7 +40,7 @@ bool lowers_as(const Node& n) {
 bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n); }
 
 bool has_own_kernel(const Node& n) {
-  return n.op == Op::contract || lowers_as<LowerScatterAdd>(n) || is_written_in_parts(n) ||
+  return n.op == Op::contract || lowers_as<LowerScatter>(n) || is_written_in_parts(n) ||
          has_region(n);
 }
 
@@ -70,8 +70,8 @@ class StoredNodes {
     std::vector<InlineCost> cost(g.nodes.size());
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
       const Node& n = g.nodes[id];
-      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatterAdd>(n) ||
-          has_region(n) || n.op == Op::part)
+      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatter>(n) || has_region(n) ||
+          n.op == Op::part)
         stored_[id] = true;
       cost[id] = inline_cost(n, cost);
       // Once for a kernel rather than for each element: a number made of sizes and constants.
@@ -89,12 +89,7 @@ class StoredNodes {
         for (const Value o : n.operands) store_conversion(o);
       if (n.op == Op::contract || has_region(n))
         for (const Value o : n.operands) store_operand(o);
-      // Each update is used once: computed where it is added, unless that is dear, for one thread
-      // adds.
-      if (lowers_as<LowerScatterAdd>(n))
-        for (const Value o : n.operands)
-          if (o == n.operands[0] || costly[o.id] || cost[o.id].operations > kSharedLimit.operations)
-            stored_[o.id] = !is_given(o);
+      if (lowers_as<LowerScatter>(n)) store_operands_of_scatter(n, costly, cost);
     }
   }
 
@@ -103,6 +98,19 @@ class StoredNodes {
   bool is_leaf(Value v) const { return stored_[v.id] || is_given(v); }
 
  private:
+  /// Each update is used once: computed where it is added, unless that is dear, for one thread
+  /// adds. What is put may have been computed from what it replaces.
+  void store_operands_of_scatter(const Node& n, const std::vector<bool>& costly,
+                                 const std::vector<InlineCost>& cost) {
+    const bool adds = n.operands.size() == 2;
+    const auto store = [&](Value v) { stored_[v.id] = !is_given(v); };
+    for (std::size_t k = adds ? 0 : 1; k < n.operands.size(); ++k) {
+      const Value o = n.operands[k];
+      const bool is_dear = costly[o.id] || cost[o.id].operations > kSharedLimit.operations;
+      if (!adds || k == 0 || is_dear) store(o);
+    }
+  }
+
   /// In memory before any kernel runs.
   bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
 
@@ -281,7 +289,7 @@ class Fusion {
       group.domain = n.type.shape;
       group.scans = has_region(n);
       group.contracts = n.op == Op::contract;
-      group.scatters = lowers_as<LowerScatterAdd>(n);
+      group.scatters = lowers_as<LowerScatter>(n);
       group.concatenates = n.op == Op::concat;
       return add_group(std::move(group), v);
     }
@@ -432,7 +440,7 @@ class Fusion {
         index.push_back(reduced ? b.axis_value(b.axis("r", from[a])) : outer.at(kept++));
       }
       e.element(n.operands[0], index);
-    } else if (n.op == Op::contract || lowers_as<LowerScatterAdd>(n) || has_region(n)) {
+    } else if (n.op == Op::contract || lowers_as<LowerScatter>(n) || has_region(n)) {
       for (const Value o : n.operands) {
         Index any;
         for (const Dim& d : g_.type(o).shape) any.push_back(b.axis_value(b.axis("k", d)));

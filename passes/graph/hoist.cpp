@@ -23,7 +23,7 @@ bool is_worth_hoisting(const Node& n, Varies how) {
   const auto& lowering = op_def(n.op).lowering;
   return how == Varies::Never && !n.operands.empty() &&
          (std::holds_alternative<LowerReduce>(lowering) || n.op == Op::convert ||
-          std::holds_alternative<LowerScatterAdd>(lowering) || is_costly(n.op));
+          std::holds_alternative<LowerScatter>(lowering) || is_costly(n.op));
 }
 
 /// A number, or one repeated: computed wherever it is used.

@@ -33,17 +33,8 @@ struct Here {
 
   /// Nothing but this node uses its first operand: what replaces both is no second computation.
   bool only_use() const { return uses[n.operands[0].id] == 1; }
-  /// The value of a constant whose elements are all equal, repeated or not.
-  std::optional<double> splat(Value v) const {
-    const Node* n = &at(v);
-    if (n->op == Op::broadcast || n->op == Op::reshape) n = &at(n->operands[0]);
-    if (n->op != Op::constant) return std::nullopt;
-    const Literal& l = n->literal_attr("value");
-    if (!l.is_uniform()) return std::nullopt;
-    return l.at(0);
-  }
   bool is_splat(Value v, double x) const {
-    const auto s = splat(v);
+    const auto s = b.graph().splat(v);
     return s && *s == x;
   }
   bool floats() const { return is_float(n.type.element); }
@@ -230,7 +221,7 @@ bool is_power_of_two(double v, ElementType t) {
 }
 
 Value power(const Here& h) {
-  const auto p = h.splat(h.c());
+  const auto p = h.b.graph().splat(h.c());
   if (!p) return kNone;
   if (*p == 1) return h.a();
   if (*p == 2) return h.b.mul(h.a(), h.a());
@@ -286,7 +277,7 @@ const Rule kRules[] = {
     {Op::div, "x / 1 = x", [](const Here& h) { return h.is_splat(h.c(), 1) ? h.a() : kNone; }},
     {Op::div, "x / 2^k = x * 2^-k",
      [](const Here& h) {
-       const auto d = h.splat(h.c());
+       const auto d = h.b.graph().splat(h.c());
        return h.floats() && d && is_power_of_two(*d, h.n.type.element)
                   ? h.b.mul(h.a(), h.b.splat(h.n.type, 1 / *d))
                   : kNone;
@@ -309,7 +300,7 @@ const Rule kRules[] = {
      [](const Here& h) { return h.operands[1] == h.operands[2] ? h.operands[1] : kNone; }},
     {Op::select, "x if true else y = x",
      [](const Here& h) {
-       const auto c = h.splat(h.a());
+       const auto c = h.b.graph().splat(h.a());
        return c ? h.operands[*c != 0 ? 1 : 2] : kNone;
      }},
     {Op::select, "x if not c else y = y if c else x",

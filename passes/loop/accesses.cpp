@@ -184,10 +184,10 @@ Access access_of(const loop::Program& p, const loop::Kernel& k) {
   for (const loop::Stage& s : k.stages)
     for (const loop::Store& store : s.stores) {
       a.writes.push_back(store.buffer);
-      if (k.scatter) a.reads.push_back(store.buffer);  // it adds to what is there
+      if (k.scatter == loop::Scatter::Add) a.reads.push_back(store.buffer);
     }
   sort_unique(a.reads), sort_unique(a.writes);
-  if (!k.scatter) a.in_place = InPlace(p, k).pairs();
+  if (k.scatter == loop::Scatter::None) a.in_place = InPlace(p, k).pairs();
   return a;
 }
 
@@ -220,16 +220,6 @@ Dim aligned_bytes(const Type& t) {
     result = result + term;
   }
   return result;
-}
-
-std::int64_t evaluate_at(const Dim& d, std::int64_t extent) {
-  std::int64_t sum = d.constant();
-  for (const auto& [monomial, coefficient] : d.terms()) {
-    std::int64_t product = coefficient;
-    for (std::size_t k = 0; k < monomial.size(); ++k) product *= extent;
-    sum += product;
-  }
-  return sum;
 }
 
 }  // namespace dlc

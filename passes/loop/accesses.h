@@ -26,10 +26,4 @@ loop::BufferId memory_of(const loop::Program& p, loop::BufferId b);
 /// sizes stay aligned.
 Dim aligned_bytes(const Type& t);
 
-/// Every symbol counts as this many where sizes are compared that cannot be compared for all
-/// values.
-constexpr std::int64_t kTypicalExtent = 256;
-/// The value of `d` with every symbol at `extent`.
-std::int64_t evaluate_at(const Dim& d, std::int64_t extent);
-
 }  // namespace dlc

@@ -358,7 +358,8 @@ class Fitter {
   }
 
   static std::optional<Step> whole(const Step& s) {
-    if (!s.kernel->contraction.empty() || s.kernel->scatter) return std::nullopt;
+    if (!s.kernel->contraction.empty() || s.kernel->scatter != loop::Scatter::None)
+      return std::nullopt;
     return s;
   }
 

@@ -54,7 +54,7 @@ class Scheduler {
         int& n = number[static_cast<std::size_t>(id)];
         if (n < 0) {
           n = static_cast<int>(bytes_.size());
-          bytes_.push_back(evaluate_at(aligned_bytes(b.type), kTypicalExtent));
+          bytes_.push_back(aligned_bytes(b.type).typical());
           uses_.push_back(0);
         }
         task.temporaries.push_back(n);
@@ -318,9 +318,7 @@ void run_order(loop::Program& p) {
   if (scheduler.peak(best) >= peak) return;
   const Dim before = make_plan(p, all, given).arena_bytes,
             after = make_plan(p, all, best).arena_bytes;
-  if (!before.provably_ge(after) ||
-      evaluate_at(after, kTypicalExtent) >= evaluate_at(before, kTypicalExtent))
-    return;
+  if (!before.provably_ge(after) || after.typical() >= before.typical()) return;
   std::vector<loop::Kernel> kernels;
   for (const int k : best) kernels.push_back(std::move(p.kernels[static_cast<std::size_t>(k)]));
   p.kernels = std::move(kernels);

@@ -108,7 +108,7 @@ class Planner {
           monomials_.push_back(monomial);
           Dim one = 1;
           for (const std::string& s : monomial) one = one * Dim::symbol(s);
-          typical_.push_back(evaluate_at(one, kTypicalExtent));
+          typical_.push_back(one.typical());
         }
         c.resize(std::max(c.size(), at->second + 1));
         c[at->second] = coefficient;

@@ -45,7 +45,7 @@ class Slicer {
       : k_(k), is_kept_(is_kept), copier_(k, out_) {}
 
   std::optional<loop::Kernel> slice(BufferId target) {
-    if (k_.scatter) return std::nullopt;
+    if (k_.scatter != loop::Scatter::None) return std::nullopt;
     const loop::Store* store = nullptr;
     for (const loop::Stage& s : k_.stages)
       for (const loop::Store& st : s.stores) {
@@ -111,7 +111,7 @@ std::optional<loop::Kernel> slice_of(const loop::Kernel& k, BufferId target,
 }
 
 std::optional<loop::Kernel> without_store(const loop::Kernel& k, BufferId buffer) {
-  if (k.scatter) return std::nullopt;
+  if (k.scatter != loop::Scatter::None) return std::nullopt;
   loop::Kernel out = k;
   out.exprs.clear();
   Copier copier(k, out);

@@ -27,7 +27,7 @@ bool combines(loop::ReduceKind k) {
 
 /// Whether all of `k` is sums that do not need each other, and stores of what follows from them.
 bool is_sum(const loop::Program& p, const Kernel& k) {
-  if (!k.outer.empty() || !k.contraction.empty() || k.scatter) return false;
+  if (!k.outer.empty() || !k.contraction.empty() || k.scatter != loop::Scatter::None) return false;
   bool any = false;
   for (const loop::Stage& s : k.stages) {
     if (s.axes.empty() != s.reductions.empty()) return false;

@@ -435,48 +435,6 @@ Kernel make_concat(const Storage& s, Value node) {
   return k;
 }
 
-std::vector<Kernel> make_scatter(const Storage& s, Value node) {
-  const Node& n = s.g[node];
-  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
-  const Type &places = s.g.type(n.operands[0]), &updates = s.g.type(n.operands[1]);
-  std::vector<Kernel> kernels(2);
-
-  kernels[0] = make_zeros(fmt::format("{}k{}_zero", s.prefix, n.kernel), s.place(node), n.type);
-
-  Kernel& scatter = kernels[1];
-  scatter.name =
-      fmt::format("{}k{}_{}", s.prefix, n.kernel, n.name.empty() ? "scatter_add" : n.name);
-  scatter.scatter = true;
-  if (n.loc.known()) scatter.locs = {n.loc};
-  KernelBuilder b(scatter);
-  loop::Stage stage;
-  Index index;
-  for (const Dim& d : updates.shape) {
-    stage.axes.push_back(b.axis(fmt::format("u{}", index.size()), d));
-    index.push_back(b.axis_value(stage.axes.back()));
-  }
-  const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
-  const auto last = first + static_cast<std::ptrdiff_t>(places.shape.size());
-  const ExprId place = s.load(b, n.operands[0], Index(first, last));
-  const ExprId j = places.element == ElementType::I64
-                       ? place
-                       : b.scalar(ScalarOp::Convert, ElementType::I64, {place});
-  const Dim& size = n.type.shape[axis];
-  const ExprId clamped = b.scalar(
-      ScalarOp::Max, ElementType::I64,
-      {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {j, b.dim(size - Dim(1))})});
-  Index to(index.begin(), first);
-  to.push_back(clamped);
-  to.insert(to.end(), last, index.end());
-  Expressions e(
-      s.g, b, [&](Value v) { return s.is_leaf(v); },
-      [&](Value v, const Index& at) { return s.load(b, v, at); });
-  const ExprId update = e.element(n.operands[1], index);
-  stage.stores.push_back({s.buffer(node), s.offset(b, node, to), update});
-  scatter.stages.push_back(std::move(stage));
-  return kernels;
-}
-
 namespace {
 
 /// A kernel of one store: to[i] = value(i) for all i of a type's shape.
@@ -496,6 +454,55 @@ Kernel make_store(const std::string& name, const MemoryView& to, const Type& typ
 }
 
 }  // namespace
+
+std::vector<Kernel> make_scatter(const Storage& s, Value node, bool reads_base) {
+  const Node& n = s.g[node];
+  const bool adds = n.operands.size() == 2;
+  const Value places = n.operands[adds ? 0 : 1], updates = n.operands[adds ? 1 : 2];
+  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+  const auto element = [&](KernelBuilder& b, Value v, const Index& at) {
+    return Expressions(
+               s.g, b, [&](Value x) { return s.is_leaf(x); },
+               [&](Value x, const Index& i) { return s.load(b, x, i); })
+        .element(v, at);
+  };
+  std::vector<Kernel> kernels;
+  const std::string prefix = fmt::format("{}k{}_", s.prefix, n.kernel);
+  if (adds)
+    kernels.push_back(make_zeros(prefix + "zero", s.place(node), n.type));
+  else if (reads_base)
+    kernels.push_back(make_store(
+        prefix + "base", s.place(node), n.type,
+        [&](KernelBuilder& b, const Index& at) { return element(b, n.operands[0], at); }));
+
+  Kernel& k = kernels.emplace_back();
+  k.name = prefix + (n.name.empty() ? std::string(op_name(n.op)) : n.name);
+  k.scatter = adds ? loop::Scatter::Add : loop::Scatter::Put;
+  if (n.loc.known()) k.locs = {n.loc};
+  KernelBuilder b(k);
+  loop::Stage stage;
+  Index index;
+  for (const Dim& d : s.g.type(updates).shape) {
+    stage.axes.push_back(b.axis(fmt::format("u{}", index.size()), d));
+    index.push_back(b.axis_value(stage.axes.back()));
+  }
+  const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
+  const auto last = first + s.g.type(places).rank();
+  ExprId place = s.load(b, places, Index(first, last));
+  if (b.type(place) != ElementType::I64)
+    place = b.scalar(ScalarOp::Convert, ElementType::I64, {place});
+  const Dim& size = n.type.shape[axis];
+  const ExprId clamped = b.scalar(
+      ScalarOp::Max, ElementType::I64,
+      {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {place, b.dim(size - Dim(1))})});
+  Index to(index.begin(), first);
+  to.push_back(clamped);
+  to.insert(to.end(), last, index.end());
+  const ExprId update = element(b, updates, index);
+  stage.stores.push_back({s.buffer(node), s.offset(b, node, to), update});
+  k.stages.push_back(std::move(stage));
+  return kernels;
+}
 
 Kernel make_zeros(const std::string& name, const MemoryView& to, const Type& type) {
   return make_store(name, to, type,

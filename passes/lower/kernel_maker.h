@@ -42,8 +42,8 @@ struct Storage {
 loop::Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
                          const std::function<bool(Value)>& read_elsewhere);
 
-/// A scatter_add: zeros, then the additions in order.
-std::vector<loop::Kernel> make_scatter(const Storage& storage, Value node);
+/// Zeros, or the base of `node`, and then the updates in order. Without a base that nobody reads.
+std::vector<loop::Kernel> make_scatter(const Storage& storage, Value node, bool reads_base);
 
 /// Whether a stored concat is a loop for each operand rather than a choice for each element: along
 /// all axes but the first, which threads share out.

@@ -100,6 +100,7 @@ class Lowerer {
   loop::Program run() {
     lower_kernels(whole_);
     keep_old_values();
+    drop_copies_to_itself();
     for (Kernel& copy : copies_) p_.kernels.push_back(std::move(copy));
     std::stable_sort(p_.loops.begin(), p_.loops.end(),
                      [](const loop::Loop& a, const loop::Loop& b) {
@@ -154,14 +155,32 @@ class Lowerer {
       DLC_CHECK(!items.empty(), "kernel {} has no nodes", k);
       if (r.g[items[0]].op == Op::scan) {
         lower_scan(r, items);
-      } else if (std::holds_alternative<LowerScatterAdd>(op_def(r.g[items[0]].op).lowering)) {
-        for (Kernel& kernel : make_scatter(r.storage, items[0])) add_kernel(std::move(kernel));
+      } else if (std::holds_alternative<LowerScatter>(op_def(r.g[items[0]].op).lowering)) {
+        const bool reads_base = reads_beside(r.g, items[0]);
+        for (Kernel& kernel : make_scatter(r.storage, items[0], reads_base))
+          add_kernel(std::move(kernel));
       } else if (is_written_in_parts(r.g[items[0]])) {
         add_kernel(make_concat(r.storage, items[0]));
       } else {
         add_kernel(make_kernel(r.storage, items, [&](Value v) { return elsewhere[v.id]; }));
       }
     }
+  }
+  /// Whether a scatter is read anywhere else than at the places where it has put something.
+  static bool reads_beside(const Graph& g, Value scatter) {
+    const auto is_scatter = [&](Value v) { return v == scatter; };
+    const auto puts = [&](const Node& n) {
+      return n.op == Op::gather && !is_scatter(n.operands[1]) &&
+             n.operands[1] == g[scatter].operands[g[scatter].operands.size() - 2] &&
+             n.int_attr("axis") == g[scatter].int_attr("axis");
+    };
+    return std::any_of(g.nodes.begin(), g.nodes.end(),
+                       [&](const Node& n) {
+                         return std::any_of(n.operands.begin(), n.operands.end(), is_scatter) &&
+                                !puts(n);
+                       }) ||
+           std::any_of(g.outputs.begin(), g.outputs.end(),
+                       [&](const GraphOutput& out) { return is_scatter(out.value); });
   }
   void add_kernel(Kernel k) { p_.kernels.push_back(std::move(k)); }
 
@@ -374,8 +393,7 @@ class Lowerer {
           for (const loop::Store& store : k.stages[s].stores)
             if (store.buffer == b) {
               written = true;
-              conflict =
-                  conflict || reads(k, old, store.offset) || read_after(k, s, old) || k.scatter;
+              conflict = conflict || reads(k, old, store.offset) || read_after(k, s, old);
             }
       }
       for (const auto& [value, to] : late_)
@@ -390,6 +408,23 @@ class Lowerer {
       copies_.push_back(make_copy("copy_" + name, {temp, {}}, {b, {}}, type));
     }
     copy_late_outputs();
+  }
+
+  /// What an update in place keeps of a parameter is there already.
+  void drop_copies_to_itself() {
+    const auto is_there = [&](const Kernel& k) {
+      if (k.stages.size() != 1 || !k.stages[0].reductions.empty() || k.stages[0].stores.size() != 1)
+        return false;
+      const loop::Store& store = k.stages[0].stores[0];
+      const loop::Expr& value = k.exprs[static_cast<std::size_t>(store.value)];
+      return value.kind == loop::ExprKind::Load && value.operands[0] == store.offset &&
+             p_.buffers[static_cast<std::size_t>(store.buffer)].alias == value.buffer;
+    };
+    for (int k = static_cast<int>(p_.kernels.size()); k-- > 0;) {
+      if (!is_there(p_.kernels[static_cast<std::size_t>(k)])) continue;
+      p_.kernels.erase(p_.kernels.begin() + k);
+      for (loop::Loop& l : p_.loops) l.first -= k < l.first, l.last -= k < l.last;
+    }
   }
 
   void redirect(BufferId from, BufferId to) {

@@ -61,6 +61,57 @@ TEST_CASE("four steps of accumulated gradients are one step of a batch four time
   CHECK(three.at("accumulated.dense_1.w").at(0) != 0);
 }
 
+TEST_CASE("updates of the rows of a batch are those of the whole table") {
+  // Half of the words are one of 30, so that many are twice in a batch; some are far outside.
+  const char* const kWords = R"(
+data reviews {
+  draw: f32[60, 9] = random_uniform([60, 9])
+  words: i32[60, 9] = i32(where(draw < 0.5, 60 * draw, 2200 * draw - 100))
+  label: i32[60] = i32(2 * random_uniform([60]))
+}
+model bag {
+  input  words: i32[N, T]
+  target label: i32[N]
+  loss = cross_entropy(sum(words |> embedding(10000, 6) |> tanh, axis: 1) |> dense(2), label)
+}
+train bag on reviews { optimizer = sgd(lr: 0.5); batch = 16; epochs = 3; AVERAGE }
+)";
+  TempDir dir;
+  const auto written = [&](const char* average) {
+    std::string text = kWords;
+    return dir.write("bag.dl", text.replace(text.find("AVERAGE"), 7, average));
+  };
+  const auto check = [&](const std::vector<std::string>& settings, bool same_bits,
+                         const char* average = "") {
+    const std::string model = written(average);
+    std::vector<std::string> whole = settings;
+    whole.insert(whole.end(), {"--disable-pass", "sparse_updates"});
+    const TensorMap expected = trained(dir, model, whole);
+    for (const char* threads : {"1", "2"}) {
+      std::vector<std::string> sparse = settings;
+      sparse.insert(sparse.end(), {"--threads", threads});
+      for (const auto& [name, t] : trained(dir, model, sparse)) {
+        CAPTURE(name);
+        const dlc::Tensor& other = expected.at(name);
+        int different = 0;
+        for (std::int64_t k = 0; k < t.size(); ++k)
+          different += same_bits ? t.at(k) != other.at(k)
+                                 : t.at(k) != doctest::Approx(other.at(k)).epsilon(1e-5);
+        CHECK(different == 0);
+      }
+    }
+  };
+  for (const char* optimizer : {"sgd(lr: 0.5)", "adagrad(lr: 0.1)", "sparse_adam()"}) {
+    CAPTURE(optimizer);
+    check({"--set", std::string("optimizer=") + optimizer}, true);
+    check({"--set", std::string("optimizer=") + optimizer, "--set", "clip=by_value(0.01)"}, true);
+    check({"--set", std::string("optimizer=") + optimizer}, true, "average = 0.9");
+    // The norm is a sum over the rows of the batch rather than of the table.
+    check({"--set", std::string("optimizer=") + optimizer, "--set", "clip=global_norm(0.1)"},
+          false);
+  }
+}
+
 TEST_CASE("an average follows the parameters, and is what evaluation and prediction use") {
   TempDir dir;
   const std::string model = dir.write("bowl.dl", R"(

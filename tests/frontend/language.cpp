@@ -81,7 +81,7 @@ TEST_CASE("the sources on the page of optimisation are the library's") {
     CHECK_MESSAGE(library.find("\n" + source) != std::string::npos, source);
     ++seen;
   }
-  CHECK(seen == 16);  // all optimizers, weight decay and the schedules
+  CHECK(seen == 17);  // all optimizers, weight decay and the schedules
 }
 
 TEST_CASE("the language page lists the primitives as they are") {

@@ -180,9 +180,9 @@ class Simulator {
   void store(int b, std::optional<std::int64_t> offset) {
     if (!is_temp(b)) return;
     // What a scatter adds to must be there; it stays this temporary's.
-    if (kernel_->scatter)
+    if (kernel_->scatter == loop::Scatter::Add)
       return each(b, offset, [&](std::int64_t k) { loads_.push_back({{b, k}, now_}); });
-    if (!offset) {
+    if (!offset && kernel_->scatter == loop::Scatter::None) {
       error_ = fmt::format("the place of a store to {} depends on data", buffer(b).name);
       return;
     }
@@ -222,7 +222,7 @@ class Simulator {
 
   void check() {
     for (const auto& [byte, events] : stores_)
-      for (std::size_t k = 1; k < events.size(); ++k)
+      for (std::size_t k = 1; k < events.size() && kernel_->scatter == loop::Scatter::None; ++k)
         if (events[k].when.point != events[k - 1].when.point ||
             events[k].when.stage <= events[k - 1].when.stage) {
           error_ = fmt::format("{} and {} are stored to one byte in no order",

@@ -197,6 +197,7 @@ class Generator {
       case Op::unwindow:
         return windows(op), true;
       case Op::gather:
+      case Op::scatter:
       case Op::scatter_add:
         return indexed(op);
       case Op::concat:
@@ -556,6 +557,17 @@ class Generator {
       if (rank(v) == 0 || rank(v) + type.rank() > 5) return false;
       const int axis = below(rank(v));
       keep(b_.node(op, {v, index}, {{"axis", std::int64_t{axis}}}), is_exact(v));
+      return true;
+    }
+    if (op == Op::scatter) {
+      const Value v = any();
+      if (rank(v) == 0 || rank(v) + type.rank() > 5) return false;
+      const int axis = below(rank(v));
+      Shape s = shape_of(v);
+      s.erase(s.begin() + axis);
+      s.insert(s.begin() + axis, type.shape.begin(), type.shape.end());
+      if (!fits(s)) return false;
+      keep(b_.node(op, {v, index, of_shape(s)}, {{"axis", std::int64_t{axis}}}));
       return true;
     }
     Shape s;
