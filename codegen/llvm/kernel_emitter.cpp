@@ -249,18 +249,19 @@ class KernelEmitter {
 
   // ---- Scatters ----
 
-  /// In order; rows that lie together in memory in vectors.
+  /// In order at each column, so that threads may share the columns; those of a row, which lie
+  /// together in memory, in vectors.
   void scatter(const loop::Stage& s) {
     const auto body = [&] { e_.store_all(s.stores, k_.scatter == loop::Scatter::Add); };
     const bool rows =
-        !s.axes.empty() && std::all_of(s.stores.begin(), s.stores.end(), [&](const auto& st) {
-          const auto step = e_.coefficient(st.offset, s.axes.back());
+        !k_.outer.empty() && std::all_of(s.stores.begin(), s.stores.end(), [&](const auto& st) {
+          const auto step = e_.coefficient(st.offset, k_.outer.back());
           return step && *step == Dim(1);
         });
     if (rows)
-      nest(s.axes, 0, s.axes.size() - 1, [&] { vectorised(s.axes.back(), false, body); });
+      nest(s.axes, 0, s.axes.size(), [&] { vectorised(k_.outer.back(), true, body); });
     else
-      nest(s.axes, 0, s.axes.size(), body);
+      outer(0, k_.outer.size(), [&] { nest(s.axes, 0, s.axes.size(), body); });
   }
 
   // ---- Transposes ----

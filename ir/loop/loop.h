@@ -134,8 +134,8 @@ struct Contraction {
   ContractSchedule schedule;
 };
 
-/// A kernel that stores at places that data gives, in order, on one thread: each value is added to
-/// what is there, or put in its stead.
+/// A kernel that stores at places that data gives, in order at each of its points: each value is
+/// added to what is there, or put in its stead. No two points store to one place.
 enum class Scatter : std::uint8_t { None, Add, Put };
 
 struct Kernel {

@@ -98,8 +98,8 @@ class StoredNodes {
   bool is_leaf(Value v) const { return stored_[v.id] || is_given(v); }
 
  private:
-  /// Each update is used once: computed where it is added, unless that is dear, for one thread
-  /// adds. What is put may have been computed from what it replaces.
+  /// Each update is used once: computed where it is added, unless that is dear, for threads share
+  /// only the columns. What is put may have been computed from what it replaces.
   void store_operands_of_scatter(const Node& n, const std::vector<bool>& costly,
                                  const std::vector<InlineCost>& cost) {
     const bool adds = n.operands.size() == 2;

@@ -482,9 +482,14 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node, bool reads_base) 
   KernelBuilder b(k);
   loop::Stage stage;
   Index index;
-  for (const Dim& d : s.g.type(updates).shape) {
-    stage.axes.push_back(b.axis(fmt::format("u{}", index.size()), d));
-    index.push_back(b.axis_value(stage.axes.back()));
+  const Shape& shape = s.g.type(updates).shape;
+  for (const Dim& d : shape) {
+    // The last axis of the rows, if they have any, goes through columns apart from each other.
+    const bool is_column =
+        index.size() + 1 == shape.size() && index.size() >= axis + s.g.type(places).shape.size();
+    std::vector<AxisId>& axes = is_column ? k.outer : stage.axes;
+    axes.push_back(b.axis(fmt::format("u{}", index.size()), d));
+    index.push_back(b.axis_value(axes.back()));
   }
   const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
   const auto last = first + s.g.type(places).rank();
