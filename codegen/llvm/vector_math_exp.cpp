@@ -59,14 +59,17 @@ Value* VectorMath::scale(Scaled s) {
                        power_of_two(rest, s.mantissa));
 }
 
+/// Beyond the upper bound the result is infinity. At the lower one both factors of scale() are zero
+/// by their bits: a product that is too small to be kept would take the processor hundreds of
+/// cycles, and what an attention mask hides are many of those.
 Value* VectorMath::exp(Value* x) {
-  const bool f32 = is_f32(x);  // beyond the bounds the result is infinity or zero
-  return scale(exp_parts(at_least(at_most(x, f32 ? 89 : 710), f32 ? -104 : -746)));
+  const bool f32 = is_f32(x);
+  return scale(exp_parts(at_least(at_most(x, f32 ? 89 : 710), f32 ? -176 : -1418)));
 }
 
 Value* VectorMath::exp2(Value* x) {
   const bool f32 = is_f32(x);
-  Value* clamped = at_least(at_most(x, f32 ? 128 : 1024), f32 ? -151 : -1076);
+  Value* clamped = at_least(at_most(x, f32 ? 128 : 1024), f32 ? -254 : -2046);
   const Rounded n = round_product(clamped, 1);
   Value* r = b_.CreateFSub(clamped, n.number);
   static constexpr double kF32[] = {0x1.62e432p-1, 0x1.ebfbe2p-3,  0x1.c6ae72p-5,

@@ -23,7 +23,9 @@ constexpr Machine kMachine;
 constexpr double kSymbolic = 256;
 // Rows of memory this far apart share few places of a cache; so many of them at most are in use.
 constexpr std::int64_t kFarRow = 1024;
-constexpr int kFarBlock = 256;
+/// A block of four vectors each: where two multiply-adds a cycle want as much of V from a cache, it
+/// stays in the first one.
+int far_block(const Core& core) { return core.wide_fma > 1 ? 128 : 256; }
 
 double extent_of(const ContractIndex& i) {
   return i.extent.is_constant() ? static_cast<double>(std::max<std::int64_t>(i.extent.value(), 1))
@@ -357,7 +359,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     const bool any_length =
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (any_length && !one_row && p.v_stride >= kFarRow) {
-      add({rows, vectors, kFarBlock, false});
+      add({rows, vectors, far_block(unit.core), false});
       if (p.v_stride % kMachine.line != 0) add({rows, vectors, k_block, true});
       continue;
     }

@@ -110,18 +110,25 @@ bool is_unit_reshape(const Here& h, const Node& n) {
 }
 
 /// An elementwise operation on operands that all have the same axes of extent 1 added or dropped
-/// comes before that: [N] has kernels in common with other rows, [N, 1] has not.
+/// comes before that: [N] has kernels in common with other rows, [N, 1] has not. Repeated scalars
+/// have any shape.
 Value unit_reshape_after(const Here& h) {
-  std::vector<Value> inner;
-  const Shape* shape = nullptr;
+  const auto is_repeated_scalar = [&](const Node& n) {
+    return n.op == Op::broadcast && h.b.type(n.operands[0]).shape.empty();
+  };
+  std::optional<Shape> shape;
   for (const Value o : h.operands) {
     const Node& n = h.at(o);
+    if (is_repeated_scalar(n)) continue;
     if (!is_unit_reshape(h, n)) return kNone;
-    inner.push_back(n.operands[0]);
     const Shape& from = h.b.type(n.operands[0]).shape;
     if (shape && !(*shape == from)) return kNone;
-    shape = &from;
+    shape = from;
   }
+  if (!shape) return kNone;
+  std::vector<Value> inner;
+  for (const Value o : h.operands)
+    inner.push_back(is_repeated_scalar(h.at(o)) ? h.b.broadcast(h.in(o), *shape, {}) : h.in(o));
   return h.b.reshape(h.b.node(h.n.op, inner, h.n.attrs), h.n.type.shape);
 }
 

@@ -1,9 +1,12 @@
 // A reduction of rows and everything in them becomes one of each row and one over the rows: the
 // first is parallel, and its kernel can be the one that computes the rows (the loss of a batch
-// beside its softmax).
+// beside its softmax). Rows are what the first axes tell apart: one, or as many as those of a value
+// of each row (the sum of a softmax) that the reduction reads.
 #include <algorithm>
+#include <numeric>
 
 #include "ir/graph/rewriter.h"
+#include "ir/op_def.h"
 
 namespace dlc {
 
@@ -14,24 +17,50 @@ bool can_split(Op op) {
          op == Op::reduce_min;
 }
 
+/// How many first axes the rows have whose values are repeated along the rest in what `v` is
+/// computed from, element by element; 1 if there are none.
+std::size_t row_axes(const Graph& g, Value v) {
+  const Node& n = g[v];
+  const std::size_t rank = n.type.shape.size();
+  if (n.op == Op::broadcast) {
+    const std::vector<std::int64_t>& dims = n.ints_attr("dims");
+    std::vector<std::int64_t> first(dims.size());
+    std::iota(first.begin(), first.end(), 0);
+    return dims == first && !dims.empty() && dims.size() < rank ? dims.size() : 1;
+  }
+  std::size_t most = 1;
+  if (std::holds_alternative<LowerElementwise>(op_def(n.op).lowering))
+    for (const Value o : n.operands) most = std::max(most, row_axes(g, o));
+  return most;
+}
+
+/// The reduction `n` of the axes behind the first `count`, then of these; or an invalid value where
+/// either would be of nothing.
+Value in_two(GraphBuilder& b, const Node& n, Value operand, std::size_t count) {
+  const Shape shape = b.type(operand).shape;
+  std::vector<std::int64_t> first, rest;
+  Dim rows = 1, row = 1;
+  for (const std::int64_t a : n.ints_attr("axes")) {
+    const bool is_row = static_cast<std::size_t>(a) < count;
+    (is_row ? first : rest).push_back(a);
+    (is_row ? rows : row) = (is_row ? rows : row) * shape[static_cast<std::size_t>(a)];
+  }
+  if (first.size() != count || rows == Dim(1) || row == Dim(1)) return {};
+  return b.reduce(n.op, b.reduce(n.op, operand, rest), first);
+}
+
 }  // namespace
 
 Graph run_split_reductions(const Graph& old) {
-  return rewrite(old,
-                 [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) {
-                   const Node& n = g[v];
-                   // Between the two a 16-bit float would be rounded.
-                   if (!can_split(n.op) || is_16_bit_float(n.type.element)) return Value{};
-                   std::vector<std::int64_t> axes = n.ints_attr("axes");
-                   const auto rows = std::find(axes.begin(), axes.end(), 0);
-                   if (rows == axes.end()) return Value{};
-                   axes.erase(rows);
-                   const Shape& shape = g.type(n.operands[0]).shape;
-                   Dim row = 1;
-                   for (const std::int64_t a : axes) row = row * shape[static_cast<std::size_t>(a)];
-                   if (row == Dim(1) || shape[0] == Dim(1)) return Value{};
-                   return b.reduce(n.op, b.reduce(n.op, operands[0], axes), {0});
-                 });
+  return rewrite(
+      old,
+      [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
+        const Node& n = g[v];
+        // Between the two a 16-bit float would be rounded.
+        if (!can_split(n.op) || is_16_bit_float(n.type.element)) return {};
+        const Value rows = in_two(b, n, operands[0], row_axes(g, n.operands[0]));
+        return rows.valid() ? rows : in_two(b, n, operands[0], 1);
+      });
 }
 
 }  // namespace dlc
