@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The example models in PyTorch eager, as a user writes them. Exit 77 without PyTorch.
+"""The example models in PyTorch, as a user writes them. Exit 77 without PyTorch.
 
     pytorch_peer.py serve THREADS       answers requests, see peer.py; values in seconds
-        step MODEL BATCH [LAYOUT]       one training step, its batch gathered from shuffled rows in memory; LAYOUT: channels_last
+        step MODEL BATCH [FORM]         one training step, its batch gathered from shuffled rows in memory; FORM: channels_last,
+                                        or compiled by torch.compile
         epoch MODEL BATCH               one epoch from u8 pictures: a shuffling DataLoader over a TensorDataset (no worker
                                         processes); conversion and scaling in the step
         predict MODEL                   one row of f32 through the model, without gradients
@@ -99,11 +100,13 @@ def train_on(net, loss_of, optimizer, batch):
 class Training:
     """A model with its data; steps and epochs go on where the last turn ended."""
 
-    def __init__(self, model, batch, layout=None):
+    def __init__(self, model, batch, form=None):
         data, make, self.loss_of, lr = MODELS[model]
         self.columns, self.net, self.batch, self.at = data(), make(), batch, 0
-        if layout == "channels_last":
+        if form == "channels_last":
             self.net = self.net.to(memory_format=torch.channels_last)
+        elif form == "compiled":
+            self.net = torch.compile(self.net)
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=lr)
         self.order = torch.randperm(len(self.columns[0]))
 
@@ -121,7 +124,7 @@ class Training:
 trainings = {}
 
 
-def answer(what, model, batch=1, seconds=1.0, layout=None, fewest=10):
+def answer(what, model, batch=1, seconds=1.0, form=None, fewest=10):
     if what == "predict":
         net, row = MODELS[model][1](), torch.rand(1, 784)
         with torch.no_grad():
@@ -131,12 +134,12 @@ def answer(what, model, batch=1, seconds=1.0, layout=None, fewest=10):
         start = time.perf_counter()
         sequences.characters(model, 500)
         return (time.perf_counter() - start) / 500
-    first = (model, batch, layout) not in trainings
+    first = (model, batch, form) not in trainings
     if first:
         if any(other != model for other, *_ in trainings):
             trainings.clear()  # one model after the other: large ones would not all fit
-        trainings[model, batch, layout] = Training(model, batch, layout)
-    training = trainings[model, batch, layout]
+        trainings[model, batch, form] = Training(model, batch, form)
+    training = trainings[model, batch, form]
     if what == "step":
         return peer.median_seconds(training.step, seconds, fewest, warm_up=min(fewest, 3) if first else 0)
     if first:

@@ -93,8 +93,14 @@ def steps(suite):
     return rows
 
 
+def can_compile(system):
+    """Whether it is a PyTorch with torch.compile."""
+    name, _, version = system.partition(" ")
+    return name == "PyTorch" and int(version.split(".")[0]) >= 2
+
+
 def nets(suite):
-    """Training steps of the convolutional models beside PyTorch, in its own layout and with channels last."""
+    """Training steps of the convolutional models beside PyTorch: eager, with channels last, and compiled."""
     if not has_pictures(suite, "nets", "all"):
         return []
     rows = []
@@ -102,13 +108,15 @@ def nets(suite):
         peers = suite.peers("nets", threads, ["PyTorch"])
         for model, batch in NETS[:1] if suite.quick else NETS:
 
-            def peer_step(peer, layout):
-                return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, layout=layout, fewest=2)
+            def peer_step(peer, form):
+                return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, form=form, fewest=2)
 
             turns = {"dlc": lambda: dlc_step_ms(suite, f"examples/{model}.dl", batch, threads)}
             for name, peer in peers.items():
                 turns[name] = lambda p=peer: peer_step(p, None)
                 turns[name + " channels last"] = lambda p=peer: peer_step(p, "channels_last")
+                if can_compile(name):
+                    turns[name + " compiled"] = lambda p=peer: peer_step(p, "compiled")
             case = f"{model}, batch {batch}"
             rows.append(row(case, "ms", "lower", interleave(suite, "nets", case, turns), threads))
         close(peers)
@@ -124,9 +132,16 @@ def sequences(suite):
             recurrent = model != "transformer"
             file, batch = ("bench/language_model.dl", 32) if recurrent else ("bench/transformer.dl", 16)
             options = ["--set", f'cell="{model}"'] if recurrent else []
+
+            def peer_step(peer, **form):
+                return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, **form)
+
             turns = {"dlc": lambda: dlc_step_ms(suite, file, batch, threads, options)}
-            turns.update({name: lambda p=p: 1e3 * p.ask(what="step", model=model, batch=batch, seconds=suite.seconds)
-                          for name, p in peers.items() if recurrent or name.startswith("PyTorch")})
+            for name, peer in peers.items():
+                if recurrent or name.startswith("PyTorch"):
+                    turns[name] = lambda p=peer: peer_step(p)
+                if can_compile(name):
+                    turns[name + " compiled"] = lambda p=peer: peer_step(p, form="compiled")
             case = f"{model}, batch {batch}"
             rows.append(row(case, "ms", "lower", interleave(suite, "sequences", case, turns), threads))
         close(peers)

@@ -56,8 +56,7 @@ class ContractionPanels : public ContractionIndices {
     std::int64_t bytes = size_in_bytes(e_.element(v_buffer()));
     for (const ContractIndex& i : c_.indices) {
       if (!(r_.u_is_a ? i.in_b : i.in_a)) continue;
-      if (!i.extent.is_constant()) return false;
-      bytes *= std::max<std::int64_t>(i.extent.value(), 1);
+      bytes *= std::max<std::int64_t>(i.extent.typical(), 1);
     }
     return !r_.turned && !r_.stack && 2 * bytes > scope_.unit.core.l2_size();
   }

@@ -55,7 +55,7 @@ Core host_core(const std::string& cpu, const std::string& features) {
   read(_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL2_CACHE_ASSOC, core.l2_way, core.l2_ways);
   // A Zen has its last cache close by; the large ones are reached through a mesh.
   const bool is_zen = cpu.starts_with("znver");
-  if (!is_zen) core.l2_bytes = 40, core.far_bytes = 8;
+  if (!is_zen) core.l2_bytes = 28, core.far_bytes = 8;
   // Two full units: servers (a virtual machine may call them something else) and Zen 5.
   const auto& servers = {"skylake-avx512", "cascadelake", "cooperlake", "icelake-server", "znver5"};
   if (features.find("+amx-tile") != std::string::npos ||

@@ -30,7 +30,7 @@ constexpr double kRoundSeconds = 2e-3;
 /// buffers in the program; the machine and this build.
 Digest tuning_key(const loop::Program& p, const loop::Kernel& kernel, int vector_bits) {
   loop::Program one;
-  one.symbols = p.symbols;
+  one.symbols = p.all_symbols();
   for (const loop::Buffer& b : p.buffers)
     one.buffers.push_back({{}, loop::BufferKind::Temp, {b.type.element, {}}, {}, {}});
   one.kernels.push_back(kernel);
@@ -67,7 +67,8 @@ class Trial {
  public:
   Trial(const loop::Program& p, const Extents& extents, std::unique_ptr<CompiledProgram> code)
       : code_(std::move(code)), pointers_(p.buffers.size(), nullptr) {
-    for (const std::string& s : p.symbols) dims_.push_back(extents.at(s));
+    // A kernel of a loop runs as in its turn 0.
+    for (const std::string& s : p.symbols) dims_.push_back(extents.contains(s) ? extents.at(s) : 0);
     tables_.resize(static_cast<std::size_t>(code_->program()->table_entries));
     for (const loop::BufferId b : buffers_of(p.kernels[0])) bind(p, b, extents);
     call_ = {pointers_.data(), dims_.data(), tables_.data(), nullptr, run_here, nullptr, nullptr};
@@ -128,7 +129,7 @@ loop::Program alone(const loop::Program& p, const loop::Kernel& k,
                     const loop::ContractSchedule& schedule) {
   loop::Program one;
   one.name = k.name;
-  one.symbols = p.symbols;
+  one.symbols = p.all_symbols();
   one.buffers = p.buffers;
   one.kernels.push_back(k);
   one.kernels[0].contraction[0].schedule = schedule;

@@ -114,6 +114,7 @@ double kept_bytes(double row_bytes, std::int64_t stride, std::int64_t way, std::
 /// What the cost of a schedule depends on.
 struct Problem {
   double m = 1, n = 1, k = 1, passes = 1;  // passes: of all other axes of C
+  bool rows_known = true;                  // m is no guess
   double k_run = 1;                        // of the last k
   // Bytes between rows of V, 0 when unknown; and between rows of U, 0 when unknown or when U runs
   // along m.
@@ -125,9 +126,10 @@ struct Problem {
   Core core;
 };
 
-/// Where the rows of V begin anywhere in a line, a vector lies in two, and is loaded twice.
+/// Where the rows of V begin anywhere in a line, a vector lies in two, and is loaded twice; a core
+/// of two multiply-adds a cycle waits for it twice as long.
 double lines_of_vector(const Problem& p, const ContractSchedule& s) {
-  return !s.packed && p.v_stride % kMachine.line != 0 ? 2 : 1;
+  return !s.packed && p.v_stride % kMachine.line != 0 ? 2 * p.core.wide_fma : 1;
 }
 
 /// Cycles in which memory delivers V's and U's part of one k of a tile of `rows` rows.
@@ -153,10 +155,10 @@ double memory_of_step(const Problem& p, const ContractSchedule& s, double k_bloc
   return row_bytes / speed + u_bytes / c.l2_bytes;
 }
 
-double cost(const Problem& p, const ContractSchedule& s) {
+/// Of all rows of a panel of `s.vectors`.
+double cost_of_panel(const Problem& p, const ContractSchedule& s) {
   const double vectors = s.vectors;
   const double width = vectors * p.lanes;
-  const double panels = std::ceil(p.n / width);
   const double k_block = s.k_block > 0 ? std::min<double>(s.k_block, p.k) : p.k;
   const double lines = lines_of_vector(p, s);
   const auto tiles_of = [&](double count, double rows) {
@@ -168,9 +170,10 @@ double cost(const Problem& p, const ContractSchedule& s) {
     const double memory = p.k * memory_of_step(p, s, k_block, rows);
     return count * (std::max(compute, memory) + 2 * rows * vectors + 10);
   };
-  // Tiles of `rows` and one row less; what does not fit is done row by row.
+  // Tiles of `rows` and, where their number is known, of one row less; what does not fit is done
+  // row by row.
   const double tiles = std::ceil(p.m / s.rows);
-  const bool fits = tiles * (s.rows - 1) <= p.m;
+  const bool fits = p.rows_known && tiles * (s.rows - 1) <= p.m;
   const double short_tiles = fits ? tiles * s.rows - p.m : 0;
   const double tall_tiles = fits ? tiles - short_tiles : std::floor(p.m / s.rows);
   const double single = fits ? 0 : p.m - tall_tiles * s.rows;
@@ -181,7 +184,16 @@ double cost(const Problem& p, const ContractSchedule& s) {
   if (s.k_block == 0) total += tiles * (p.k / p.k_run) * kMachine.loop;
   // Between two blocks the sums are written and read again.
   if (s.k_block > 0) total += p.m * vectors * 2 * (std::ceil(p.k / k_block) - 1);
-  return p.passes * panels * total;
+  return total;
+}
+
+double cost(const Problem& p, const ContractSchedule& s) {
+  const double width = s.vectors * p.lanes, panels = std::floor(p.n / width);
+  double total = panels * cost_of_panel(p, s);
+  ContractSchedule rest = s;
+  rest.vectors = static_cast<int>(std::ceil((p.n - panels * width) / p.lanes));
+  if (rest.vectors > 0) total += cost_of_panel(p, rest);
+  return p.passes * total;
 }
 
 /// Whether rows or products are made of several indices, none of which would do alone.
@@ -195,7 +207,10 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
                    const loop::Contraction& c) {
   Problem p;
   p.n = r.stack ? extent_of(*r.stack) * r.lanes : extent_of(*r.n);
-  for (const ContractIndex* m : r.m) p.m *= extent_of(*m);
+  for (const ContractIndex* m : r.m) {
+    p.m *= extent_of(*m);
+    p.rows_known = p.rows_known && m->extent.is_constant();
+  }
   for (const ContractIndex* k : r.k) p.k *= extent_of(*k);
   if (!r.k.empty()) p.k_run = extent_of(*r.k.back());
   for (const ContractIndex* i : r.other) p.passes *= extent_of(*i);
@@ -329,15 +344,13 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
-  const bool rows_known = std::all_of(
-      r.m.begin(), r.m.end(), [](const ContractIndex* m) { return m->extent.is_constant(); });
   const bool tables = needs_tables(r);
   for (int vectors = 1; vectors <= widest; ++vectors) {
     const bool one_row = r.m.empty();
     int rows = one_row ? 1 : most_rows(vectors, unit.bits);
     if (rows == 1 && !one_row) break;
     // Tiles of equal height rather than a remainder of a few rows.
-    if (!one_row && rows_known && p.m < 4 * rows) {
+    if (!one_row && p.rows_known && p.m < 4 * rows) {
       const double tiles = std::ceil(p.m / rows);
       rows = static_cast<int>(std::ceil(p.m / tiles));
     }
@@ -365,7 +378,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     }
     if (!r.pairs) add({rows, vectors, 0, false});
     // Through memory in blocks: only rows that share a block pay for it.
-    if (one_row || (rows_known && p.m < 4 * rows && !r.pairs)) continue;
+    if (one_row || (p.rows_known && p.m < 4 * rows && !r.pairs)) continue;
     if (p.k > k_block / 2 || r.pairs) add({rows, vectors, k_block, true});
     if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
   }

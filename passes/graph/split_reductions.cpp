@@ -17,21 +17,24 @@ bool can_split(Op op) {
          op == Op::reduce_min;
 }
 
-/// How many first axes the rows have whose values are repeated along the rest in what `v` is
-/// computed from, element by element; 1 if there are none.
-std::size_t row_axes(const Graph& g, Value v) {
-  const Node& n = g[v];
-  const std::size_t rank = n.type.shape.size();
-  if (n.op == Op::broadcast) {
-    const std::vector<std::int64_t>& dims = n.ints_attr("dims");
-    std::vector<std::int64_t> first(dims.size());
-    std::iota(first.begin(), first.end(), 0);
-    return dims == first && !dims.empty() && dims.size() < rank ? dims.size() : 1;
+/// Of each node, how many first axes the rows have whose values are repeated along the rest in what
+/// it is computed from, element by element; 1 if there are none.
+std::vector<std::size_t> row_axes(const Graph& g) {
+  std::vector<std::size_t> result;
+  result.reserve(g.nodes.size());
+  for (const Node& n : g.nodes) {
+    std::size_t most = 1;
+    if (n.op == Op::broadcast) {
+      const std::vector<std::int64_t>& dims = n.ints_attr("dims");
+      std::vector<std::int64_t> first(dims.size());
+      std::iota(first.begin(), first.end(), 0);
+      if (dims == first && !dims.empty() && dims.size() < n.type.shape.size()) most = dims.size();
+    } else if (std::holds_alternative<LowerElementwise>(op_def(n.op).lowering)) {
+      for (const Value o : n.operands) most = std::max(most, result[o.id]);
+    }
+    result.push_back(most);
   }
-  std::size_t most = 1;
-  if (std::holds_alternative<LowerElementwise>(op_def(n.op).lowering))
-    for (const Value o : n.operands) most = std::max(most, row_axes(g, o));
-  return most;
+  return result;
 }
 
 /// The reduction `n` of the axes behind the first `count`, then of these; or an invalid value where
@@ -52,13 +55,14 @@ Value in_two(GraphBuilder& b, const Node& n, Value operand, std::size_t count) {
 }  // namespace
 
 Graph run_split_reductions(const Graph& old) {
+  const std::vector<std::size_t> rows_of = row_axes(old);
   return rewrite(
       old,
-      [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
+      [&](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
         const Node& n = g[v];
         // Between the two a 16-bit float would be rounded.
         if (!can_split(n.op) || is_16_bit_float(n.type.element)) return {};
-        const Value rows = in_two(b, n, operands[0], row_axes(g, n.operands[0]));
+        const Value rows = in_two(b, n, operands[0], rows_of[n.operands[0].id]);
         return rows.valid() ? rows : in_two(b, n, operands[0], 1);
       });
 }

@@ -102,6 +102,37 @@ TEST_CASE("what is found is kept for equal contractions, and changes no bit") {
   CHECK(!with_tuned_schedules(p, place.cache(), 256));
 }
 
+TEST_CASE("a product in a loop is timed as in its first turn") {
+  const CacheDir place;
+  const Graph g = graph_of(R"(graph g {
+    %h0: f32[N, 48] = input input
+    %x: f32[T, N, 48] = input input
+    %w: f32[48, 48] = input param
+    %s: (f32[N, 48]) = scan %h0, %x, %w {body = graph body {
+      %h: f32[N, 48] = input carried
+      %x: f32[N, 48] = input scanned
+      %w: f32[48, 48] = input captured
+      %y: f32[N, 48] = contract %h, %w {lhs = "nk", rhs = "km", out = "nm"}
+      %sum: f32[N, 48] = add %x, %y
+      output carry "h" = %sum
+    }, length = (T), reverse = 0}
+    %last: f32[N, 48] = part %s {index = 0}
+    output output "y" = %last
+  })");
+  loop::Program p = lower(run_passes(g, default_pipeline(PipelineEnd::Fused, false), {}));
+  run_loop_passes(p, true);
+  std::vector<TuningReport> reports;
+  autotune(p, {{"N", 16}, {"T", 5}}, {}, [&](const TuningReport& r) { reports.push_back(r); });
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].stored);
+  const auto tuned = with_tuned_schedules(p, place.cache(), 0);
+  REQUIRE(tuned);
+  int schedules = 0;
+  for (const loop::Kernel& k : tuned->kernels)
+    for (const loop::Contraction& c : k.contraction) schedules += c.schedule.rows > 0;
+  CHECK(schedules == 1);
+}
+
 TEST_CASE("files that are torn are not used") {
   const CacheDir place;
   const loop::Program p = program_of("0.5");

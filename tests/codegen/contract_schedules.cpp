@@ -147,7 +147,8 @@ TEST_CASE("what the cost model prefers with 512-bit vectors") {
   CHECK(best({"1024", "1024", "1024"}) == "6x4");
   CHECK(best({"2048", "2048", "2048"}).starts_with("6x4 by 512"));
   CHECK(best({"256", "784", "256"}) == "6x4");
-  CHECK(best({"32", "256", "1024"}) == "6x4");
+  CHECK(best({"32", "256", "1024"}) == "8x3");
+  CHECK(best({"N", "256", "1024"}) == "8x3");  // a batch is seldom a multiple of 6
   CHECK(best({"784", "N", "256", "km", "kn"}) == "6x4 by 256");
   CHECK(best({"N", "784", "10"}) == "12x1");
   CHECK(best({"1", "256", "256"}) == "1x16");
