@@ -109,6 +109,10 @@ struct OpDef {
 };
 
 const OpDef& op_def(Op op);
+/// Whether each element of the result is a function of those of the operands at its place.
+inline bool is_elementwise(Op op) {
+  return std::holds_alternative<LowerElementwise>(op_def(op).lowering);
+}
 /// infer with the attributes checked; the message names the operation.
 Inferred infer_type(Op op, std::span<const Type> operands, const Attrs& attrs);
 

@@ -175,6 +175,31 @@ Val gather(Evaluator& ev, Frame& f, const Args& a, Span span) {
   return axis ? ev.emit(*p, Op::gather, {*t, *places}, {{"axis", *axis}}, span) : Val(Poison{});
 }
 
+Val scatter(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  Program* p = program_of(ev, f, span);
+  const auto t = p ? ev.tensor(*p, a[0].value, a[0].span) : std::nullopt;
+  const auto places = t ? ev.tensor(*p, a[1].value, a[1].span, ElementType::I32) : std::nullopt;
+  const auto updates =
+      places ? ev.tensor(*p, a[2].value, a[2].span, p->type(*t).element) : std::nullopt;
+  const auto axis = updates ? ev.axis_of(a[3].value, p->type(*t).rank(), a[3].span) : std::nullopt;
+  return axis ? ev.emit(*p, Op::scatter, {*t, *places, *updates}, {{"axis", *axis}}, span)
+              : Val(Poison{});
+}
+
+Val scatter_add(Evaluator& ev, Frame& f, const Args& a, Span span) {
+  Program* p = program_of(ev, f, span);
+  const auto places = p ? ev.tensor(*p, a[0].value, a[0].span, ElementType::I32) : std::nullopt;
+  const auto updates = places ? ev.tensor(*p, a[1].value, a[1].span) : std::nullopt;
+  const auto size = updates ? ev.dim_of(a[2].value, a[2].span) : std::nullopt;
+  if (!size) return Poison{};
+  // Of the result, which has one axis instead of those of the places.
+  const int rank = std::max(p->type(*updates).rank() - p->type(*places).rank() + 1, 1);
+  const auto axis = ev.axis_of(a[3].value, rank, a[3].span);
+  return axis ? ev.emit(*p, Op::scatter_add, {*places, *updates},
+                        {{"axis", *axis}, {"size", Shape{*size}}}, span)
+              : Val(Poison{});
+}
+
 Val iota(Evaluator& ev, Frame& f, const Args& a, Span span) {
   Program* p = program_of(ev, f, span);
   const auto n = p ? ev.dim_of(a[0].value, a[0].span) : std::nullopt;
@@ -271,6 +296,16 @@ std::vector<Builtin> shape_builtins() {
        "the same elements under another shape; one entry may be -1",
        reshape},
       {"reverse", {"x", "axis"}, "reads axes backwards", reverse},
+      {"scatter",
+       {"x", "places", "updates", "axis=0"},
+       "x, with updates put at the places of an integer tensor along an axis; of equal places the "
+       "last counts",
+       scatter},
+      {"scatter_add",
+       {"places", "updates", "size", "axis=0"},
+       "zeros of extent `size` along an axis, with updates added at the places of an integer "
+       "tensor",
+       scatter_add},
       {"shape", {"x"}, "the dimensions as a static list", shape},
       {"transpose",
        {"x", "axes=none"},

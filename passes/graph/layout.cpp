@@ -175,7 +175,7 @@ class Layout {
         std::find_if(n.operands.begin(), n.operands.end(), [&](Value o) { return is_moved(o); });
     if (leader == n.operands.end()) return false;
     const Perm p = values_[leader->id].perm;
-    if (std::holds_alternative<LowerElementwise>(op_def(n.op).lowering)) {
+    if (is_elementwise(n.op)) {
       std::vector<Value> operands;
       for (const Value o : n.operands) operands.push_back(in_order(o, p));
       return set(v, b_.node(n.op, operands, n.attrs), p), true;

@@ -385,8 +385,6 @@ const Rule kRules[] = {
      }},
 };
 
-bool is_elementwise(Op op) { return std::holds_alternative<LowerElementwise>(op_def(op).lowering); }
-
 Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
                     const std::vector<std::uint32_t>& uses) {
   const Here here{b, n, operands, uses};

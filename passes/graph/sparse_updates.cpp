@@ -25,10 +25,6 @@ namespace {
 constexpr std::int64_t kExpectedExtent = 64;
 constexpr std::int64_t kRowsOfTable = 2;  // for each row that is read
 
-bool is_elementwise(const Node& n) {
-  return std::holds_alternative<LowerElementwise>(op_def(n.op).lowering);
-}
-
 /// What a value is where the gradient is zero: a number, or what another value is, or unknown.
 struct AtZero {
   std::optional<double> number;
@@ -136,8 +132,8 @@ class SparseUpdates {
     zero_[gradient_.id] = {0.0, {}};
     for (std::uint32_t id = gradient_.id + 1; id < g_.nodes.size(); ++id) {
       const Node& n = g_.nodes[id];
-      if (!is_elementwise(n) || std::none_of(n.operands.begin(), n.operands.end(),
-                                             [&](Value o) { return depends_[o.id]; }))
+      if (!is_elementwise(n.op) || std::none_of(n.operands.begin(), n.operands.end(),
+                                                [&](Value o) { return depends_[o.id]; }))
         continue;
       depends_[id] = true;
       std::vector<AtZero> operands;
@@ -166,7 +162,7 @@ class SparseUpdates {
 
   bool depends_on_rows(const Node& n) const {
     return is_inner_product(n) ||
-           (is_elementwise(n) && depends_[static_cast<std::size_t>(&n - g_.nodes.data())]);
+           (is_elementwise(n.op) && depends_[static_cast<std::size_t>(&n - g_.nodes.data())]);
   }
 
   /// The sum of all elements of a product with the gradient.

@@ -29,7 +29,7 @@ std::vector<std::size_t> row_axes(const Graph& g) {
       std::vector<std::int64_t> first(dims.size());
       std::iota(first.begin(), first.end(), 0);
       if (dims == first && !dims.empty() && dims.size() < n.type.shape.size()) most = dims.size();
-    } else if (std::holds_alternative<LowerElementwise>(op_def(n.op).lowering)) {
+    } else if (is_elementwise(n.op)) {
       for (const Value o : n.operands) most = std::max(most, result[o.id]);
     }
     result.push_back(most);
