@@ -40,9 +40,10 @@ std::vector<std::int64_t> concrete(const Shape& shape,
 /// The node with numbers for the symbols in its attributes.
 Node concrete(const Node& n, const std::map<std::string, std::int64_t>& symbols) {
   Node result = n;
-  for (auto& [key, attr] : result.attrs)
+  result.attrs.change_each([&](const std::string&, Attr& attr) {
     if (auto* shape = std::get_if<Shape>(&attr))
       for (Dim& d : *shape) d = d.evaluate(symbols);
+  });
   return result;
 }
 

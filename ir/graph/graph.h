@@ -4,6 +4,7 @@
 // writes.
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,7 +37,52 @@ struct Graph;
 using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>, Shape,
                           std::shared_ptr<const Literal>, std::shared_ptr<const Graph>>;
 bool operator_equal(const Attr& a, const Attr& b);  // compares literals and graphs by value
-using Attrs = std::map<std::string, Attr, std::less<>>;
+
+/// The attributes by name, in the order of the names. Copies share them until one is changed:
+/// passes copy nodes all the time and change few.
+class Attrs {
+ public:
+  using Map = std::map<std::string, Attr, std::less<>>;
+  using const_iterator = Map::const_iterator;
+
+  Attrs() = default;
+  Attrs(std::initializer_list<Map::value_type> all) : map_(std::make_shared<Map>(all)) {}
+
+  const_iterator begin() const { return map().begin(); }
+  const_iterator end() const { return map().end(); }
+  const_iterator find(std::string_view key) const { return map().find(key); }
+  bool contains(std::string_view key) const { return map().contains(key); }
+  std::size_t size() const { return map().size(); }
+  bool empty() const { return map().empty(); }
+
+  Attr& operator[](std::string key) { return own()[std::move(key)]; }
+  void emplace(std::string key, Attr value) { own().emplace(std::move(key), std::move(value)); }
+  void insert_or_assign(std::string key, Attr value) {
+    own().insert_or_assign(std::move(key), std::move(value));
+  }
+  /// `change(key, attribute)` of each.
+  template <class Change>
+  void change_each(Change change) {
+    if (empty()) return;
+    for (auto& [key, attr] : own()) change(key, attr);
+  }
+  void erase(const std::string& key) { own().erase(key); }
+  void clear() { map_.reset(); }
+
+ private:
+  const Map& map() const {
+    static const Map none;
+    return map_ ? *map_ : none;
+  }
+  Map& own() {
+    if (!map_)
+      map_ = std::make_shared<Map>();
+    else if (map_.use_count() > 1)
+      map_ = std::make_shared<Map>(*map_);
+    return *map_;
+  }
+  std::shared_ptr<Map> map_;
+};
 
 /// The result of a node. Operations with several results have a type with parts, which `part` nodes
 /// take.

@@ -49,7 +49,7 @@ Value stack_axes(GraphBuilder& b, const Node& n, const std::vector<Value>& opera
     attrs["out"] = letter + n.str_attr("out");
     return b.node(n.op, operands, std::move(attrs));
   }
-  for (auto& [key, a] : attrs) a = with_axis(key, a, length);
+  attrs.change_each([&](const std::string& key, Attr& a) { a = with_axis(key, a, length); });
   std::vector<Value> all = operands;
   for (std::size_t k = 0; k < all.size(); ++k) {
     if (stacked[k]) continue;

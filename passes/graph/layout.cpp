@@ -280,7 +280,7 @@ class Layout {
   bool axis_by_axis(Value v, const Node& n, const Perm& p) {
     const Perm to = inverse(p);
     Attrs attrs = n.attrs;
-    for (auto& [key, attr] : attrs) {
+    attrs.change_each([&](const std::string& key, Attr& attr) {
       if (auto* shape = std::get_if<Shape>(&attr)) {
         *shape = permuted(*shape, p);
       } else if (auto* axis = std::get_if<std::int64_t>(&attr)) {
@@ -293,7 +293,7 @@ class Layout {
           *ints = permuted(*ints, p);
         }
       }
-    }
+    });
     std::vector<Value> operands;
     for (const Value o : n.operands)
       operands.push_back(old_.type(o).shape.size() == p.size() ? in_order(o, p) : plain(o));

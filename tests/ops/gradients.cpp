@@ -19,7 +19,7 @@ std::optional<Graph> loss_graph(Op op, Sample s) {
     if (is_float(t.element)) t.element = ElementType::F64;
   if (const auto e = s.attrs.find("element"); e != s.attrs.end()) {
     const ElementType to = *parse_element_type(std::get<std::string>(e->second));
-    if (is_float(to)) e->second = std::string("f64");
+    if (is_float(to)) s.attrs["element"] = std::string("f64");
   }
   Graph g = sample_graph(op, s);
   GraphBuilder b(g);
