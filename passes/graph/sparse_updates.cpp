@@ -9,7 +9,10 @@
 // (so that equal places share a row of d'), and r is d' at these: each of several equal places
 // writes the same new row. That an update changes nothing where d is zero is proved by putting zero
 // into it: true of gradient descent and Adagrad, not where a momentum or a decay of the weights
-// goes on without a gradient. The last rule is for the norm of a gradient that is clipped.
+// goes on without a gradient. The last rule is for the norm of a gradient that is clipped. Where a
+// table is read several times, its gradient is a sum of such, and first becomes one:
+//
+//   scatter_add(p, u) + scatter_add(q, v)    =>    scatter_add(concat(p, q), concat(u, v))
 #include <algorithm>
 #include <optional>
 
@@ -24,6 +27,47 @@ namespace {
 /// what they read at once for its update to cost less row by row.
 constexpr std::int64_t kExpectedExtent = 64;
 constexpr std::int64_t kRowsOfTable = 2;  // for each row that is read
+
+/// Of a table with far more rows than are added to.
+bool is_sparse(const Node& scatter_add, const Dim& rows) {
+  return scatter_add.op == Op::scatter_add && scatter_add.int_attr("axis") == 0 &&
+         kRowsOfTable * rows.typical(kExpectedExtent) <=
+             scatter_add.type.shape[0].typical(kExpectedExtent);
+}
+
+Dim rows_of(const Graph& g, const Node& scatter_add) {
+  return element_count(g.type(scatter_add.operands[0]).shape);
+}
+
+/// Sums of sparse gradients of one table as one.
+Graph join(const Graph& old) {
+  return rewrite(
+      old,
+      [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) -> Value {
+        if (g[v].op != Op::add) return {};
+        Dim rows(0);
+        for (const Value o : operands) {
+          if (b.graph()[o].op != Op::scatter_add) return {};
+          rows = rows + rows_of(b.graph(), b.graph()[o]);
+        }
+        for (const Value o : operands)
+          if (!is_sparse(b.graph()[o], rows)) return {};
+        std::vector<Value> places, updates;
+        for (const Value o : operands) {
+          const Node n = b.graph()[o];
+          const Dim count = rows_of(b.graph(), n);
+          places.push_back(b.reshape(b.convert(n.operands[0], ElementType::I64), {count}));
+          Shape shape = n.type.shape;
+          shape[0] = count;
+          updates.push_back(b.reshape(n.operands[1], shape));
+        }
+        const Attrs axis{{"axis", std::int64_t{0}}};
+        const Value place = b.node(Op::concat, places, axis),
+                    update = b.node(Op::concat, updates, axis);
+        return b.node(Op::scatter_add, {place, update},
+                      {{"axis", std::int64_t{0}}, {"size", Shape{g[v].type.shape[0]}}});
+      });
+}
 
 /// What a value is where the gradient is zero: a number, or what another value is, or unknown.
 struct AtZero {
@@ -77,18 +121,14 @@ class SparseUpdates {
         whole_(g.nodes.size(), true),
         rows_(g.nodes.size()),
         now_(g.nodes.size()) {
-    const Node& d = g[gradient];
-    const Type& places = g.type(d.operands[0]);
-    is_large_ = d.op == Op::scatter_add && d.int_attr("axis") == 0 &&
-                kRowsOfTable * element_count(places.shape).typical(kExpectedExtent) <=
-                    d.type.shape[0].typical(kExpectedExtent);
-    if (!is_large_) return;
+    is_sparse_ = is_sparse(g[gradient], rows_of(g, g[gradient]));
+    if (!is_sparse_) return;
     find_dependents();
     find_whole();
   }
 
   bool pays() const {
-    if (!is_large_ || std::find(is_update_.begin(), is_update_.end(), true) == is_update_.end())
+    if (!is_sparse_ || std::find(is_update_.begin(), is_update_.end(), true) == is_update_.end())
       return false;
     for (const Node& n : g_.nodes)
       for (const Value o : n.operands)
@@ -206,7 +246,7 @@ class SparseUpdates {
 
   const Graph& g_;
   Value gradient_;
-  bool is_large_ = false;
+  bool is_sparse_ = false;
   std::vector<bool> depends_;    // elementwise on the gradient
   std::vector<AtZero> zero_;     // of what depends
   std::vector<bool> is_update_;  // depends, and changes nothing where the gradient is zero
@@ -219,7 +259,7 @@ class SparseUpdates {
 }  // namespace
 
 Graph run_sparse_updates(const Graph& old) {
-  Graph g = old;
+  Graph g = join(old);
   for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
     if (g.nodes[id].op != Op::scatter_add) continue;
     SparseUpdates updates(g, Value{id});

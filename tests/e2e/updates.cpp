@@ -72,18 +72,20 @@ data reviews {
 model bag {
   input  words: i32[N, T]
   target label: i32[N]
-  loss = cross_entropy(sum(words |> embedding(10000, 6) |> tanh, axis: 1) |> dense(2), label)
+  table = embedding(10000, 6)
+  loss = cross_entropy(sum(words |> table |> tanh, axis: 1) ALSO |> dense(2), label)
 }
 train bag on reviews { optimizer = sgd(lr: 0.5); batch = 16; epochs = 3; AVERAGE }
 )";
   TempDir dir;
-  const auto written = [&](const char* average) {
+  const auto written = [&](const char* average, const char* also) {
     std::string text = kWords;
+    text.replace(text.find("ALSO"), 4, also);
     return dir.write("bag.dl", text.replace(text.find("AVERAGE"), 7, average));
   };
   const auto check = [&](const std::vector<std::string>& settings, bool same_bits,
-                         const char* average = "") {
-    const std::string model = written(average);
+                         const char* average = "", const char* also = "") {
+    const std::string model = written(average, also);
     std::vector<std::string> whole = settings;
     whole.insert(whole.end(), {"--disable-pass", "sparse_updates"});
     const TensorMap expected = trained(dir, model, whole);
@@ -106,6 +108,8 @@ train bag on reviews { optimizer = sgd(lr: 0.5); batch = 16; epochs = 3; AVERAGE
     check({"--set", std::string("optimizer=") + optimizer}, true);
     check({"--set", std::string("optimizer=") + optimizer, "--set", "clip=by_value(0.01)"}, true);
     check({"--set", std::string("optimizer=") + optimizer}, true, "average = 0.9");
+    // A table that is read twice: its gradient is one sum instead of two.
+    check({"--set", std::string("optimizer=") + optimizer}, false, "", "+ table(words[:, 0])");
     // The norm is a sum over the rows of the batch rather than of the table.
     check({"--set", std::string("optimizer=") + optimizer, "--set", "clip=global_norm(0.1)"},
           false);
