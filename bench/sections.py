@@ -75,6 +75,11 @@ def dlc_step_ms(suite, file, batch, threads, options=()):
     return json.loads(out)["step_ms"]["median"]
 
 
+def peer_step_ms(suite, peer, model, batch, **how):
+    """The same of a peer, in a `form` of its own."""
+    return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, **how)
+
+
 def steps(suite):
     rows = []
     for threads in suite.thread_counts()[:1 if suite.quick else None]:
@@ -109,7 +114,7 @@ def nets(suite):
         for model, batch in NETS[:1] if suite.quick else NETS:
 
             def peer_step(peer, form):
-                return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, form=form, fewest=2)
+                return peer_step_ms(suite, peer, model, batch, form=form, fewest=2)
 
             turns = {"dlc": lambda: dlc_step_ms(suite, f"examples/{model}.dl", batch, threads)}
             for name, peer in peers.items():
@@ -132,16 +137,12 @@ def sequences(suite):
             recurrent = model != "transformer"
             file, batch = ("bench/language_model.dl", 32) if recurrent else ("bench/transformer.dl", 16)
             options = ["--set", f'cell="{model}"'] if recurrent else []
-
-            def peer_step(peer, **form):
-                return 1e3 * peer.ask(what="step", model=model, batch=batch, seconds=suite.seconds, **form)
-
             turns = {"dlc": lambda: dlc_step_ms(suite, file, batch, threads, options)}
             for name, peer in peers.items():
                 if recurrent or name.startswith("PyTorch"):
-                    turns[name] = lambda p=peer: peer_step(p)
+                    turns[name] = lambda p=peer: peer_step_ms(suite, p, model, batch)
                 if can_compile(name):
-                    turns[name + " compiled"] = lambda p=peer: peer_step(p, form="compiled")
+                    turns[name + " compiled"] = lambda p=peer: peer_step_ms(suite, p, model, batch, form="compiled")
             case = f"{model}, batch {batch}"
             rows.append(row(case, "ms", "lower", interleave(suite, "sequences", case, turns), threads))
         close(peers)

@@ -18,6 +18,24 @@ Shape gathered_shape(const Shape& shape, std::size_t axis, const Shape& index) {
   return result;
 }
 
+/// `visit(k, at)` for each element k of `rows` in order, which are those of `x` at the places: it
+/// belongs to element `at` of x.
+void for_each_place(const Node& n, const Literal& places, const Literal& rows, const Literal& x,
+                    const std::function<void(std::int64_t, std::int64_t)>& visit) {
+  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+  const std::size_t rank = places.shape.size();
+  const Extents strides = row_major_strides(x.shape), p_strides = row_major_strides(places.shape);
+  for_each_index(rows.shape, [&](const Extents& i, std::int64_t k) {
+    std::int64_t place = 0, at = 0;
+    for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * p_strides[a];
+    const std::int64_t j =
+        std::clamp<std::int64_t>(places.i[static_cast<std::size_t>(place)], 0, x.shape[axis] - 1);
+    for (std::size_t a = 0; a < x.shape.size(); ++a)
+      at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * strides[a];
+    visit(k, at);
+  });
+}
+
 /// Places that are stacked come in front of the row that is read; of stacked rows, each turn's own
 /// places would be a gather along two axes.
 Value stack_gather(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
@@ -47,10 +65,8 @@ Value stack_scatter(GraphBuilder& b, const Node& n, const std::vector<Value>& op
   const auto of_all_turns = [&](std::size_t k) {
     if (stacked[k]) return operands[k];
     Shape shape = b.type(operands[k]).shape;
-    Extents dims(shape.size());
-    std::iota(dims.begin(), dims.end(), 1);
     shape.insert(shape.begin(), length);
-    return b.broadcast(operands[k], shape, dims);
+    return b.broadcast_trailing(operands[k], shape);
   };
   const Value base = of_all_turns(0), updates = of_all_turns(2);
   return b.node(Op::scatter, {base, operands[1], updates}, {{"axis", n.int_attr("axis") + 1}});
@@ -72,24 +88,6 @@ std::optional<Inferred> wrong_updates(const Type& places, const Type& updates,
       return wrong("the places {} do not fit the updates {} at axis {}", places.str(),
                    updates.str(), *axis);
   return std::nullopt;
-}
-
-/// `visit(k, at)` for each update k in order, which belongs to element `at` of `out`.
-void for_each_update(const Node& n, const Literal& places, const Literal& updates,
-                     const Literal& out,
-                     const std::function<void(std::int64_t, std::int64_t)>& visit) {
-  const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
-  const std::size_t rank = places.shape.size();
-  const Extents strides = row_major_strides(out.shape), p_strides = row_major_strides(places.shape);
-  for_each_index(updates.shape, [&](const Extents& i, std::int64_t k) {
-    std::int64_t place = 0, at = 0;
-    for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * p_strides[a];
-    const std::int64_t j =
-        std::clamp<std::int64_t>(places.i[static_cast<std::size_t>(place)], 0, out.shape[axis] - 1);
-    for (std::size_t a = 0; a < out.shape.size(); ++a)
-      at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * strides[a];
-    visit(k, at);
-  });
 }
 
 }  // namespace
@@ -125,20 +123,9 @@ extern const OpDef gather_def{
     }),
     .evaluate =
         [](const Node& n, Literals o, const Type& r) {
-          const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
-          const std::size_t rank = o[1].shape.size();
-          const Extents x_strides = row_major_strides(o[0].shape),
-                        i_strides = row_major_strides(o[1].shape);
           Literal out = literal_of(r);
-          for_each_index(out.shape, [&](const Extents& i, std::int64_t k) {
-            std::int64_t place = 0, at = 0;
-            for (std::size_t a = 0; a < rank; ++a) place += i[axis + a] * i_strides[a];
-            const std::int64_t j = std::clamp<std::int64_t>(o[1].i[static_cast<std::size_t>(place)],
-                                                            0, o[0].shape[axis] - 1);
-            for (std::size_t a = 0; a < o[0].shape.size(); ++a)
-              at += (a < axis ? i[a] : a == axis ? j : i[a - 1 + rank]) * x_strides[a];
-            copy_element(out, k, o[0], at);
-          });
+          for_each_place(n, o[1], out, o[0],
+                         [&](std::int64_t k, std::int64_t at) { copy_element(out, k, o[0], at); });
           return out;
         },
     .lowering = LowerGenerate{[](KernelBuilder& b, const Graph& g, const Node& n,
@@ -196,7 +183,7 @@ extern const OpDef scatter_add_def{
     .evaluate =
         [](const Node& n, Literals o, const Type& r) {
           Literal out = literal_of(r);
-          for_each_update(n, o[0], o[1], out, [&](std::int64_t k, std::int64_t at) {
+          for_each_place(n, o[0], o[1], out, [&](std::int64_t k, std::int64_t at) {
             if (is_float(out.element))
               out.f[static_cast<std::size_t>(at)] += o[1].f[static_cast<std::size_t>(k)];
             else
@@ -252,8 +239,8 @@ extern const OpDef scatter_def{
     .evaluate =
         [](const Node& n, Literals o, const Type&) {
           Literal out = o[0];
-          for_each_update(n, o[1], o[2], out,
-                          [&](std::int64_t k, std::int64_t at) { copy_element(out, at, o[2], k); });
+          for_each_place(n, o[1], o[2], out,
+                         [&](std::int64_t k, std::int64_t at) { copy_element(out, at, o[2], k); });
           return out;
         },
     .lowering = LowerScatter{},

@@ -30,7 +30,7 @@ constexpr std::int64_t kRowsOfTable = 2;  // for each row that is read
 
 /// Of a table with far more rows than are added to.
 bool is_sparse(const Node& scatter_add, const Dim& rows) {
-  return scatter_add.op == Op::scatter_add && scatter_add.int_attr("axis") == 0 &&
+  return scatter_add.int_attr("axis") == 0 &&
          kRowsOfTable * rows.typical(kExpectedExtent) <=
              scatter_add.type.shape[0].typical(kExpectedExtent);
 }
@@ -121,15 +121,12 @@ class SparseUpdates {
         whole_(g.nodes.size(), true),
         rows_(g.nodes.size()),
         now_(g.nodes.size()) {
-    is_sparse_ = is_sparse(g[gradient], rows_of(g, g[gradient]));
-    if (!is_sparse_) return;
     find_dependents();
     find_whole();
   }
 
   bool pays() const {
-    if (!is_sparse_ || std::find(is_update_.begin(), is_update_.end(), true) == is_update_.end())
-      return false;
+    if (std::find(is_update_.begin(), is_update_.end(), true) == is_update_.end()) return false;
     for (const Node& n : g_.nodes)
       for (const Value o : n.operands)
         if (!whole_[o.id] && !depends_on_rows(n)) return false;
@@ -155,11 +152,8 @@ class SparseUpdates {
                                        {now_[zero_[v.id].same.id], places_, rows_[v.id]},
                                        {{"axis", std::int64_t{0}}});
                      } else if (is_inner_product(n)) {
-                       const Value product =
-                           b.mul(rows(b, factor_beside_gradient(g[n.operands[0]])), updates_);
-                       std::vector<std::int64_t> all;
-                       for (int k = 0; k < b.type(product).rank(); ++k) all.push_back(k);
-                       return b.reduce(Op::reduce_sum, product, all);
+                       const Value factor = factor_beside_gradient(g[n.operands[0]]);
+                       return b.sum_to_trailing(b.mul(rows(b, factor), updates_), {});
                      }
                      return {};
                    });
@@ -246,7 +240,6 @@ class SparseUpdates {
 
   const Graph& g_;
   Value gradient_;
-  bool is_sparse_ = false;
   std::vector<bool> depends_;    // elementwise on the gradient
   std::vector<AtZero> zero_;     // of what depends
   std::vector<bool> is_update_;  // depends, and changes nothing where the gradient is zero
@@ -261,7 +254,8 @@ class SparseUpdates {
 Graph run_sparse_updates(const Graph& old) {
   Graph g = join(old);
   for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
-    if (g.nodes[id].op != Op::scatter_add) continue;
+    const Node& n = g.nodes[id];
+    if (n.op != Op::scatter_add || !is_sparse(n, rows_of(g, n))) continue;
     SparseUpdates updates(g, Value{id});
     if (!updates.pays()) continue;
     g = updates.run();

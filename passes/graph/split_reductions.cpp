@@ -46,7 +46,8 @@ Value in_two(GraphBuilder& b, const Node& n, Value operand, std::size_t count) {
   for (const std::int64_t a : n.ints_attr("axes")) {
     const bool is_row = static_cast<std::size_t>(a) < count;
     (is_row ? first : rest).push_back(a);
-    (is_row ? rows : row) = (is_row ? rows : row) * shape[static_cast<std::size_t>(a)];
+    Dim& size = is_row ? rows : row;
+    size = size * shape[static_cast<std::size_t>(a)];
   }
   if (first.size() != count || rows == Dim(1) || row == Dim(1)) return {};
   return b.reduce(n.op, b.reduce(n.op, operand, rest), first);
