@@ -52,6 +52,10 @@ def mlp_loss(p, image, label):
     return torch.nn.functional.cross_entropy(dense(torch.relu(dense(x, p, "dense_1")), p, "dense_2"), label.long())
 
 
+def bowl_loss(p, points):
+    return ((p["w"] - points) ** 2).sum() / 2
+
+
 MNIST_DATA = """
 data pictures { image = npy("image.npy"); label = npy("label.npy") }
 """
@@ -84,6 +88,17 @@ model mlp {
 train mlp on pictures { optimizer = OPTIMIZER; batch = 256 }
 """
 
+# A gradient that has nothing to round but one difference: what is compared is the optimizer.
+BOWL = """
+data points { points = npy("points.npy") }
+model bowl {
+  input points: f32[N, 64]
+  param w: f32[64] = normal()
+  loss = sum((w - points) ^ 2) / 2
+}
+train bowl on points { optimizer = OPTIMIZER; batch = 1 }
+"""
+
 # name, source, loss, inputs, batch, dlc optimizer, torch optimizer, f32 tolerance
 CASES = [
     ("linear regression, sgd", LINEAR, linear_loss, ("x", "y"), 10, "sgd(lr: 0.03)",
@@ -108,6 +123,16 @@ CASES = [
     ("mlp, adam", MLP, mlp_loss, ("image", "label"), BATCH, "adam(lr: 0.001)",
      lambda p: torch.optim.Adam(p, lr=0.001), 1e-4),
 ]
+CASES += [(f"bowl, {ours.split('(')[0]}", BOWL, bowl_loss, ("points",), 1, ours, theirs, 1e-6) for ours, theirs in [
+    ("sgd(lr: 0.1, weight_decay: 0.01)", lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.01)),
+    ("momentum(lr: 0.05, beta: 0.9)", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9)),
+    ("nesterov(lr: 0.05, beta: 0.9)", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True)),
+    ("adagrad(lr: 0.1)", lambda p: torch.optim.Adagrad(p, lr=0.1)),
+    ("rmsprop(lr: 0.01, gamma: 0.9)", lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.9)),
+    ("adadelta()", lambda p: torch.optim.Adadelta(p, lr=1.0, rho=0.9, eps=1e-6)),
+    ("adam(lr: 0.01)", lambda p: torch.optim.Adam(p, lr=0.01)),
+    ("adamw(lr: 0.01, weight_decay: 0.1)", lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
+]]
 
 
 OPTIMIZERS = ("momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw")
@@ -153,10 +178,12 @@ def main():
         np.save(d / "label.npy", label)
         x = random.normal(size=(1000, 2))
         y = x @ np.array([[2.0], [-3.4]]) + 4.2 + 0.01 * random.normal(size=(1000, 1))
+        points = random.normal(size=(200, 64))
         for name, source, loss, inputs, batch, ours, theirs, tolerance in CASES:
             for precision, dtype, limit in (("f32", np.float32, tolerance), ("f64", np.float64, 1e-12)):
                 np.save(d / "x.npy", x.astype(dtype))
                 np.save(d / "y.npy", y.astype(dtype))
+                np.save(d / "points.npy", points.astype(dtype))
                 model = d / "model.dl"
                 model.write_text(source.replace("OPTIMIZER", ours))
                 initial = train(dlc, model, precision, 0, d / "initial.safetensors")
