@@ -9,8 +9,8 @@
 // of one row less or in single rows, what is left of n in a narrower masked tile.
 //
 // Blocked: k runs in blocks; the sums of a panel wait in memory between them (the function's
-// stack), for at most kBlockRows rows at a time, and the epilogue follows the last block. A sum of
-// one block is as if there were none.
+// stack), for at most block_rows() rows at a time, and the epilogue follows the last block. A sum
+// of one block is as if there were none.
 //
 // Where V is larger than a cache keeps, the tiles of a block ask ahead for the next one, and a tile
 // for what its epilogue reads of a large buffer. Few rows run through several such panels with
@@ -54,7 +54,7 @@ class ContractionEmitter : ContractionPanels {
     if (s_.k_block > 0) {
       make_tables();
       make_panel();
-      waiting_ = array(vector(), static_cast<std::int64_t>(kBlockRows) * s_.vectors, "waiting");
+      waiting_ = array(vector(), static_cast<std::int64_t>(block_rows()) * s_.vectors, "waiting");
     }
     others(0);
   }
@@ -76,11 +76,11 @@ class ContractionEmitter : ContractionPanels {
     const bool through_memory = s_.k_block > 0;
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
-    const int together = panels_together();
+    const int together = panels_together(scope_.program, k_, r_, scope_.unit, s_.vectors);
     const bool always = rows_.size() > 1 || (rows_known() && together == 1);
     if (always || r_.pairs || r_.turned || !s_.packed) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from),
-                                   number(together > 1 ? kBlockRows : kLeastPackedRows));
+                                   number(together > 1 ? block_rows() : kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] {
       if (together > 1)
@@ -128,7 +128,8 @@ class ContractionEmitter : ContractionPanels {
     const auto tiles = [&](Value* begin, Value* count, int height) {
       Value* end = b_.CreateAdd(begin, b_.CreateMul(count, number(height)));
       emit_loop(
-          b_, begin, end, height, "rows", [&](Value* i) { body(i, height); }, kBlockRows / height);
+          b_, begin, end, height, "rows", [&](Value* i) { body(i, height); },
+          block_rows() / height);
       return end;
     };
     const int tall = s_.rows;
@@ -299,8 +300,8 @@ class ContractionEmitter : ContractionPanels {
     Value* blocks = b_.CreateUDiv(b_.CreateAdd(e_.dim(k.extent), number(chunk - 1)), number(chunk));
     for (const ContractIndex* i : rest) blocks = b_.CreateMul(blocks, e_.dim(i->extent));
     Value* last_block = b_.CreateSub(blocks, number(1));
-    emit_loop(b_, from, to, kBlockRows, "block", [&](Value* first) {
-      Value* last = smaller(b_.CreateAdd(first, number(kBlockRows)), to);
+    emit_loop(b_, from, to, block_rows(), "block", [&](Value* first) {
+      Value* last = smaller(b_.CreateAdd(first, number(block_rows())), to);
       fill_row_table(first, last);
       for_each_panel([&](const Panel& p) {
         b_.CreateStore(number(0), number_of_block);
@@ -318,7 +319,8 @@ class ContractionEmitter : ContractionPanels {
                                        number(blocks_.inner_products));
             block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
             block.v = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
-            if (is_far()) block.next_v = next_block(p, block, k0);
+            if (is_far(scope_.program, c_, r_, scope_.unit))
+              block.next_v = next_block(p, block, k0);
             pack(p, block);
             tiles(p, block, is_one_block());
           });
@@ -327,24 +329,12 @@ class ContractionEmitter : ContractionPanels {
     });
   }
 
-  /// How many panels a block of rows goes through at a time. A panel is a short piece of each row
-  /// of V; where V comes from far, hardware brings longer pieces in several times as fast.
-  int panels_together() {
-    const bool plain = rows_.size() == 1 && outer_.empty() && blocks_.inner.empty() &&
-                       blocks_.rest.empty() && !is_range(*r_.n);
-    if (!plain || !is_far()) return 1;
-    const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
-    for (const int panels : {4, 2})
-      if (r_.n->extent.value() % (panels * width) == 0) return panels;
-    return 1;
-  }
-
   /// As blocked, with short blocks of `panels` panels at a time and fewer rows.
   void several_panels(Value* from, Value* to, int panels) {
     const ContractIndex& k = *blocks_.split;
     const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
     // The sums of all of them wait.
-    const std::int64_t chunk = blocks_.chunk / panels, most_rows = kBlockRows / panels;
+    const std::int64_t chunk = blocks_.chunk / panels, most_rows = block_rows() / panels;
     emit_loop(b_, from, to, most_rows, "block", [&](Value* first) {
       Value* last = smaller(b_.CreateAdd(first, number(most_rows)), to);
       emit_loop(b_, number(0), high(*r_.n), panels * width, "panels", [&](Value* column) {
@@ -502,17 +492,28 @@ class ContractionEmitter : ContractionPanels {
         add_row(t, r, rows_at(j)(r), all[static_cast<std::size_t>(j)]);
   }
 
-  /// Where U has a row of memory for each k, a tile uses a few elements of each: hardware does not
-  /// foresee such steps. Nor does it follow many rows of windows at once: a line of each of those
-  /// is asked for in the turn that comes to it.
+  /// Where U has a row of memory for each k, a tile uses a few elements of each, in one line or
+  /// two: hardware does not foresee such steps. Nor does it follow many rows of windows at once: a
+  /// line of each of those is asked for in the turn that comes to it.
   void prefetch_u(int rows, Value* first, std::int64_t turn,
                   const std::function<RowsOfU(Value*)>& rows_of_u) {
     constexpr int kFollowed = 8, kLine = 16;
     const auto ahead = [&](std::int64_t j) {
       return u_of(b_.CreateAdd(first, number(j + kAhead)));
     };
-    if (!(r_.u_stride(last_k()) == Dim(1))) {
-      for (std::int64_t j = 0; j < turn; ++j) e_.prefetch(rows_of_u(ahead(j))(0));
+    if (is_u_strided(r_)) {
+      for (std::int64_t j = 0; j < turn; ++j) {
+        const RowsOfU next = rows_of_u(ahead(j));
+        e_.prefetch(next(0));
+        if (rows > 1) e_.prefetch(next(rows - 1));
+      }
+      if (!is_u_streamed(scope_.program, c_, r_, scope_.unit)) return;
+      // The next block's; earlier tiles have asked for all rows but the last.
+      Value* step = b_.CreateMul(number(blocks_.chunk), e_.dim(r_.u_stride(*blocks_.split)));
+      for (std::int64_t j = 0; j < turn; ++j) {
+        Value* next = b_.CreateAdd(step, u_of(b_.CreateAdd(first, number(j))));
+        e_.prefetch(rows_of_u(next)(rows - 1), ExpressionEmitter::Cache::Second);
+      }
     } else if (has_row_table() && has_product_tables() && rows > kFollowed) {
       Value* in_line = b_.CreateAnd(first, number(kLine - 1));
       emit_if(b_, b_.CreateICmpSLT(in_line, number(turn)), [&] {

@@ -22,8 +22,9 @@ class ContractionIndices : public ContractionBase {
   }
 
  protected:
-  // A multiple of every height of a tile. 480 rows of 4 vectors are 120 KiB of stack.
-  static constexpr int kBlockRows = 480;
+  /// Of a block of rows: a multiple of every height of a tile, and 120 KiB of sums that wait (150
+  /// where a panel has five vectors).
+  int block_rows() const { return 480 * std::max(1, 4 / s_.vectors); }
   // So many k's ahead U is asked for, where hardware does not do so. Rows a power of two apart are
   // in the same few places of the first cache: more of them would push each other out.
   static constexpr std::int64_t kAhead = 8;
@@ -65,7 +66,7 @@ class ContractionIndices : public ContractionBase {
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };
-    if (rows_.size() > 1) row_table_ = table(kBlockRows, "rows");
+    if (rows_.size() > 1) row_table_ = table(block_rows(), "rows");
     if (blocks_.inner.empty()) return;
     u_table_ = table(blocks_.products() + kAhead, "u");
     v_table_ = table(blocks_.products(), "v");

@@ -51,15 +51,6 @@ class ContractionPanels : public ContractionIndices {
     return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
   }
 
-  /// V does not stay in the second cache: every block of every panel comes from beyond.
-  bool is_far() const {
-    std::int64_t bytes = size_in_bytes(e_.element(v_buffer()));
-    for (const ContractIndex& i : c_.indices) {
-      if (!(r_.u_is_a ? i.in_b : i.in_a)) continue;
-      bytes *= std::max<std::int64_t>(i.extent.typical(), 1);
-    }
-    return !r_.turned && !r_.stack && 2 * bytes > scope_.unit.core.l2_size();
-  }
   /// Rows of V are far apart, so that hardware does not see the next block coming: while this one
   /// is used, the first tiles ask for it, each for one vector of every row.
   void prefetch_next(const Panel& p, const Block& block, Value* tile, Value* first,

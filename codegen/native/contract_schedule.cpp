@@ -20,7 +20,6 @@ struct Machine {
   double loop = 5;        // to begin and end one
 };
 constexpr Machine kMachine;
-constexpr double kSymbolic = 256;
 // Rows of memory this far apart share few places of a cache; so many of them at most are in use.
 constexpr std::int64_t kFarRow = 1024;
 /// A block of four vectors each: where two multiply-adds a cycle want as much of V from a cache, it
@@ -28,8 +27,7 @@ constexpr std::int64_t kFarRow = 1024;
 int far_block(const Core& core) { return core.wide_fma > 1 ? 128 : 256; }
 
 double extent_of(const ContractIndex& i) {
-  return i.extent.is_constant() ? static_cast<double>(std::max<std::int64_t>(i.extent.value(), 1))
-                                : kSymbolic;
+  return static_cast<double>(std::max<std::int64_t>(i.extent.typical(), 1));
 }
 
 /// The step of an index in the one operand that has it.
@@ -203,6 +201,24 @@ bool needs_tables(const ContractRoles& r) {
   return r.m.size() > 1 || (r.k.size() > 1 && extent_of(*r.k.back()) < kLongK);
 }
 
+/// The products of a block. Where two multiply-adds a cycle want much of V, and U's elements (a
+/// line each) or V's panels come from a further cache, shorter blocks stay in nearer ones.
+int block_with_tables(const ContractRoles& r, const Core& core, bool far) {
+  if (r.pairs) return 1024;
+  if (core.wide_fma <= 1 || r.turned) return 512;
+  return is_u_strided(r) ? 256 : far ? 128 : 512;
+}
+
+/// An operand, at typical extents, takes more than half of the second cache.
+bool exceeds_cache(const loop::Program& p, const loop::Contraction& c, bool is_a,
+                   const Core& core) {
+  std::int64_t bytes =
+      size_in_bytes(p.buffers.at(static_cast<std::size_t>(is_a ? c.a : c.b)).type.element);
+  for (const ContractIndex& i : c.indices)
+    if (is_a ? i.in_a : i.in_b) bytes *= std::max<std::int64_t>(i.extent.typical(), 1);
+  return 2 * bytes > core.l2_size();
+}
+
 Problem problem_of(const loop::Program& program, const ContractRoles& r, const VectorUnit& unit,
                    const loop::Contraction& c) {
   Problem p;
@@ -337,6 +353,30 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   return r;
 }
 
+bool is_far(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
+            const VectorUnit& unit) {
+  return !r.turned && !r.stack && exceeds_cache(p, c, !r.u_is_a, unit.core);
+}
+
+bool is_u_strided(const ContractRoles& r) { return !(r.u_stride(*r.k.back()) == Dim(1)); }
+
+bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
+                   const VectorUnit& unit) {
+  constexpr int kFewVectors = 2;
+  return r.n->extent.is_constant() && r.n->extent.value() <= kFewVectors * r.lanes &&
+         exceeds_cache(p, c, r.u_is_a, unit.core);
+}
+
+int panels_together(const loop::Program& p, const loop::Kernel& kernel, const ContractRoles& r,
+                    const VectorUnit& unit, int vectors) {
+  const bool plain = r.m.size() == 1 && r.k.size() == 1 && r.other.empty() &&
+                     r.n->extent.is_constant() && r.n->axis != kernel.outer[0];
+  if (!plain || r.pairs || !is_far(p, kernel.contraction[0], r, unit)) return 1;
+  for (const int panels : {4, 2})
+    if (r.n->extent.value() % (panels * vectors * r.lanes) == 0) return panels;
+  return 1;
+}
+
 std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
                                              const loop::Kernel& kernel, const VectorUnit& unit) {
   const ContractRoles r = contract_roles(program, kernel, unit);
@@ -344,7 +384,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
-  const bool tables = needs_tables(r);
+  const bool tables = needs_tables(r), far = is_far(program, kernel.contraction[0], r, unit);
   for (int vectors = 1; vectors <= widest; ++vectors) {
     const bool one_row = r.m.empty();
     int rows = one_row ? 1 : most_rows(vectors, unit.bits);
@@ -358,7 +398,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
       add({rows, vectors, 0, false});
       continue;
     }
-    const int k_block = r.pairs ? 1024 : 512;
+    const int k_block = tables ? block_with_tables(r, unit.core, far) : r.pairs ? 1024 : 512;
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
       // Where few rows share a panel it is not worth packing.
@@ -385,6 +425,11 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   std::stable_sort(result.begin(), result.end(), [](const ScheduleCost& a, const ScheduleCost& b) {
     return a.cycles < b.cycles;
   });
+  // A batch may be a few rows.
+  if (!p.rows_known)
+    std::stable_partition(result.begin(), result.end(), [&](const ScheduleCost& s) {
+      return s.schedule.packed && panels_together(program, kernel, r, unit, s.schedule.vectors) > 1;
+    });
   return result;
 }
 

@@ -29,7 +29,8 @@
 //   caches    rows a power of two apart share a few of a cache's sets, which makes it smaller; many
 //             rows in pages of their own need more page translations than a core keeps
 //   packing   a copy of the panel for each pass over the rows
-// Symbolic sizes count as 256.
+// Symbolic sizes count as 256. Where the number of rows is not known, packed panels that go several
+// at a time come first.
 #include <vector>
 
 #include "ir/loop/loop.h"
@@ -93,6 +94,19 @@ KBlocks k_blocks(const ContractRoles& r, std::int64_t most);
 /// `kernel` has a contraction; the pointers are into it.
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
                              const VectorUnit& unit);
+
+/// V does not stay in the second cache: every block of every panel comes from beyond.
+bool is_far(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
+            const VectorUnit& unit);
+/// U has a row of memory for each product: a tile uses a few elements of each.
+bool is_u_strided(const ContractRoles& r);
+/// U does not stay in the second cache, and its elements are used for a few columns each.
+bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
+                   const VectorUnit& unit);
+/// How many panels of so many vectors a few rows go through at a time. A panel is a short piece of
+/// each row of V; where V comes from far, hardware brings longer pieces in several times as fast.
+int panels_together(const loop::Program& p, const loop::Kernel& kernel, const ContractRoles& r,
+                    const VectorUnit& unit, int vectors);
 
 struct ScheduleCost {
   loop::ContractSchedule schedule;

@@ -37,6 +37,16 @@ bool is_used_often(const Graph& g, Value other, const std::string& letters,
   return uses >= kFewUses;
 }
 
+/// A picture's elements are in several windows: a copy of those would be several times as large,
+/// and their order of products is the picture's.
+bool reads_windows(const Graph& g, Value v) {
+  const Node* n = &g[v];
+  while (n->op == Op::reshape || n->op == Op::slice || n->op == Op::reverse ||
+         n->op == Op::transpose)
+    n = &g[n->operands[0]];
+  return n->op == Op::window;
+}
+
 /// The letters of `s` that are in `of`, in their order.
 std::string common(const std::string& s, const std::string& of) {
   std::string result;
@@ -53,12 +63,10 @@ Value order_sums(GraphBuilder& b, const Node& n, const std::vector<Value>& opera
   if (summed.size() < 2) return {};
   const std::string orders[2] = {common(letters[0], summed), common(letters[1], summed)};
   if (orders[0] == orders[1]) return {};
-  // The one with fewer axes of its own, the second of equals, is copied in the other's order.
+  if (reads_windows(b.graph(), operands[0]) || reads_windows(b.graph(), operands[1])) return {};
+  // The smaller one, the second of equals, is copied in the other's order.
   const auto size = [&](int k) {
-    std::int64_t own = 1;
-    for (const Dim& d : b.type(operands[static_cast<std::size_t>(k)]).shape)
-      if (d.is_constant()) own *= d.value();
-    return own;
+    return element_count(b.type(operands[static_cast<std::size_t>(k)]).shape).typical();
   };
   const int copied = size(0) < size(1) ? 0 : 1, kept = 1 - copied;
   if (letters[kept].find(orders[kept]) == std::string::npos ||
