@@ -22,9 +22,12 @@ struct Machine {
 constexpr Machine kMachine;
 // Rows of memory this far apart share few places of a cache; so many of them at most are in use.
 constexpr std::int64_t kFarRow = 1024;
-/// A block of four vectors each: where two multiply-adds a cycle want as much of V from a cache, it
-/// stays in the first one.
-int far_block(const Core& core) { return core.wide_fma > 1 ? 128 : 256; }
+/// A block of four vectors each, in a sum of any length: where two multiply-adds a cycle want as
+/// much of V from a cache, it stays in the first one, or half of it does.
+int any_length_block(const Core& core, bool far_rows) {
+  if (core.wide_fma <= 1) return far_rows ? 256 : 512;
+  return far_rows ? 128 : 256;
+}
 
 double extent_of(const ContractIndex& i) {
   return static_cast<double>(std::max<std::int64_t>(i.extent.typical(), 1));
@@ -362,9 +365,11 @@ bool is_u_strided(const ContractRoles& r) { return !(r.u_stride(*r.k.back()) == 
 
 bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
                    const VectorUnit& unit) {
+  // What is in several windows comes again soon.
   constexpr int kFewVectors = 2;
-  return r.n->extent.is_constant() && r.n->extent.value() <= kFewVectors * r.lanes &&
-         exceeds_cache(p, c, r.u_is_a, unit.core);
+  const bool once = r.k.size() == 1 ||
+                    (r.n->extent.is_constant() && r.n->extent.value() <= kFewVectors * r.lanes);
+  return once && exceeds_cache(p, c, r.u_is_a, unit.core);
 }
 
 int panels_together(const loop::Program& p, const loop::Kernel& kernel, const ContractRoles& r,
@@ -407,12 +412,13 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
       if (r.m.size() == 1) add({rows, vectors, 0, false});
       continue;
     }
-    // A sum of any length (over the batch) whose operand has a far row of memory for each k: a
-    // block of it stays in a cache, and a single block costs nothing.
+    // A sum of any length (over the batch) whose operand has a far row of memory for each k, or
+    // that is long whatever the batch: a block of it stays in a cache, and a single block costs
+    // nothing.
     const bool any_length =
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
-    if (any_length && !one_row && p.v_stride >= kFarRow) {
-      add({rows, vectors, far_block(unit.core), false});
+    if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
+      add({rows, vectors, any_length_block(unit.core, far_rows), false});
       if (p.v_stride % kMachine.line != 0) add({rows, vectors, k_block, true});
       continue;
     }
