@@ -366,10 +366,9 @@ bool is_u_strided(const ContractRoles& r) { return !(r.u_stride(*r.k.back()) == 
 bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
                    const VectorUnit& unit) {
   // What is in several windows comes again soon.
-  constexpr int kFewVectors = 2;
-  const bool once = r.k.size() == 1 ||
-                    (r.n->extent.is_constant() && r.n->extent.value() <= kFewVectors * r.lanes);
-  return once && exceeds_cache(p, c, r.u_is_a, unit.core);
+  const int few_vectors = r.k.size() > 1 ? 2 : 8;
+  return r.n->extent.is_constant() && r.n->extent.value() <= few_vectors * r.lanes &&
+         exceeds_cache(p, c, r.u_is_a, unit.core);
 }
 
 int panels_together(const loop::Program& p, const loop::Kernel& kernel, const ContractRoles& r,

@@ -100,8 +100,7 @@ bool is_far(const loop::Program& p, const loop::Contraction& c, const ContractRo
             const VectorUnit& unit);
 /// U has a row of memory for each product: a tile uses a few elements of each.
 bool is_u_strided(const ContractRoles& r);
-/// U does not stay in the second cache, and a line of it is used for a product once or for few
-/// columns.
+/// U does not stay in the second cache, and a line of it is used for few columns.
 bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
                    const VectorUnit& unit);
 /// How many panels of so many vectors a few rows go through at a time. A panel is a short piece of

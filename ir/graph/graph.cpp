@@ -85,6 +85,11 @@ void Graph::take_ends(const Graph& from, const std::vector<Value>& now) {
     outputs.push_back({out.name, out.kind, now[out.value.id]});
 }
 
+Value Graph::below_reshapes(Value v) const {
+  while ((*this)[v].op == Op::reshape) v = (*this)[v].operands[0];
+  return v;
+}
+
 std::optional<double> Graph::splat(Value v) const {
   const Node* n = &(*this)[v];
   if (n->op == Op::broadcast || n->op == Op::reshape) n = &(*this)[n->operands[0]];

@@ -165,6 +165,8 @@ struct Graph {
   }
   /// The value of a constant whose elements are all equal, repeated or not.
   std::optional<double> splat(Value v) const;
+  /// What `v` is a reshape of, at last: the same elements in the same order.
+  Value below_reshapes(Value v) const;
   std::vector<std::uint32_t> use_counts() const;  // uses by nodes and outputs, per node
   bool operator==(const Graph&) const = default;
 

@@ -114,12 +114,30 @@ ExprId KernelBuilder::scalar(ScalarOp op, ElementType t, std::vector<ExprId> ope
 ExprId KernelBuilder::add(ExprId a, ExprId b) { return scalar(ScalarOp::Add, type(a), {a, b}); }
 ExprId KernelBuilder::mul(ExprId a, ExprId b) { return scalar(ScalarOp::Mul, type(a), {a, b}); }
 
-ExprId KernelBuilder::linear_offset(const std::vector<ExprId>& index, const Shape& shape) {
+ExprId KernelBuilder::clamped(ExprId at, const Dim& extent) {
+  const ExprId below = scalar(ScalarOp::Min, ElementType::I64, {at, dim(extent - Dim(1))});
+  return scalar(ScalarOp::Max, ElementType::I64, {integer(0), below});
+}
+
+ExprId KernelBuilder::linear_offset(std::vector<ExprId> index, Shape shape) {
   DLC_CHECK(index.size() == shape.size(), "{} indices for {} axes", index.size(), shape.size());
+  // Axes that were joined are what they were.
+  for (std::size_t k = shape.size(); k-- > 0;)
+    for (const Linear& joined : linear_) {
+      if (index[k] != joined.offset || joined.shape.size() < 2 ||
+          !(element_count(joined.shape) == shape[k]))
+        continue;
+      const auto at = static_cast<std::ptrdiff_t>(k);
+      index.erase(index.begin() + at);
+      shape.erase(shape.begin() + at);
+      index.insert(index.begin() + at, joined.index.begin(), joined.index.end());
+      shape.insert(shape.begin() + at, joined.shape.begin(), joined.shape.end());
+      break;
+    }
   ExprId offset = integer(0);
   Dim stride = 1;
   std::size_t k = shape.size();
-  for (const Delinearized& d : delinearized_) {
+  for (const Linear& d : delinearized_) {
     if (d.shape.size() < 2 || d.shape.size() > shape.size() ||
         !std::equal(d.shape.rbegin(), d.shape.rend(), shape.rbegin()) ||
         !std::equal(d.index.rbegin(), d.index.rend(), index.rbegin()))
@@ -133,6 +151,7 @@ ExprId KernelBuilder::linear_offset(const std::vector<ExprId>& index, const Shap
     offset = add(mul(index[k], dim(stride)), offset);
     stride = stride * shape[k];
   }
+  linear_.push_back({std::move(index), std::move(shape), offset});
   return offset;
 }
 

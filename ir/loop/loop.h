@@ -207,21 +207,25 @@ class KernelBuilder {
   ExprId scalar(ScalarOp op, ElementType t, std::vector<ExprId> operands);
   ExprId add(ExprId a, ExprId b);  // integers and floats alike
   ExprId mul(ExprId a, ExprId b);
+  /// The nearest of 0 to extent - 1: a place that is in memory whatever `at` is.
+  ExprId clamped(ExprId at, const Dim& extent);
   /// sum of index[k] * row-major stride of `shape`, in elements; indices that delinearize() made
-  /// from an offset of the same trailing shape give that offset back
-  ExprId linear_offset(const std::vector<ExprId>& index, const Shape& shape);
+  /// from an offset of the same trailing shape give that offset back, and an index that is such a
+  /// sum for several axes counts as theirs
+  ExprId linear_offset(std::vector<ExprId> index, Shape shape);
   /// the inverse: indices of a row-major `shape` from a linear offset (division and remainder)
   std::vector<ExprId> delinearize(ExprId offset, const Shape& shape);
 
  private:
-  struct Delinearized {
+  /// The indices and the offset of an element.
+  struct Linear {
     std::vector<ExprId> index;
     Shape shape;
     ExprId offset;
   };
   ExprId intern(Expr e);
   Kernel& k_;
-  std::vector<Delinearized> delinearized_;
+  std::vector<Linear> delinearized_, linear_;  // what each function has made
 };
 
 std::string print(const Program& p);

@@ -128,22 +128,20 @@ extern const OpDef gather_def{
                          [&](std::int64_t k, std::int64_t at) { copy_element(out, k, o[0], at); });
           return out;
         },
-    .lowering = LowerGenerate{[](KernelBuilder& b, const Graph& g, const Node& n,
-                                 const Index& index,
-                                 const std::function<ExprId(int, const Index&)>& element) {
-      const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
-      const Shape& from = g.type(n.operands[0]).shape;
-      const std::size_t rank = g.type(n.operands[1]).shape.size();
-      const auto at = index.begin() + static_cast<std::ptrdiff_t>(axis);
-      ExprId j = element(1, Index(at, at + static_cast<std::ptrdiff_t>(rank)));
-      if (b.type(j) != I64) j = b.scalar(ScalarOp::Convert, I64, {j});
-      j = b.scalar(ScalarOp::Max, I64,
-                   {b.integer(0), b.scalar(ScalarOp::Min, I64, {j, b.dim(from[axis] - Dim(1))})});
-      Index inner(index.begin(), at);
-      inner.push_back(j);
-      inner.insert(inner.end(), at + static_cast<std::ptrdiff_t>(rank), index.end());
-      return element(0, inner);
-    }},
+    .lowering =
+        LowerGenerate{[](KernelBuilder& b, const Graph& g, const Node& n, const Index& index,
+                         const std::function<ExprId(int, const Index&)>& element) {
+          const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
+          const Shape& from = g.type(n.operands[0]).shape;
+          const std::size_t rank = g.type(n.operands[1]).shape.size();
+          const auto at = index.begin() + static_cast<std::ptrdiff_t>(axis);
+          ExprId j = element(1, Index(at, at + static_cast<std::ptrdiff_t>(rank)));
+          if (b.type(j) != I64) j = b.scalar(ScalarOp::Convert, I64, {j});
+          Index inner(index.begin(), at);
+          inner.push_back(b.clamped(j, from[axis]));
+          inner.insert(inner.end(), at + static_cast<std::ptrdiff_t>(rank), index.end());
+          return element(0, inner);
+        }},
     .samples = {{{t(F64, {5, 3}), t(I32, {kN})}, {{"axis", std::int64_t{0}}}, 0, 4},
                 {{t(F32, {2, 6}), t(I64, {3, 2})}, {{"axis", std::int64_t{1}}}, 0, 5},
                 {{t(F64, {4, 3}), t(I32, {})}, {{"axis", std::int64_t{0}}}, 0, 3},

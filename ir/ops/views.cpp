@@ -427,9 +427,7 @@ extern const OpDef pad_def{
                                          {b.scalar(ScalarOp::Le, Bool, {b.integer(0), j}),
                                           b.scalar(ScalarOp::Lt, Bool, {j, b.dim(from[k])})});
             inside = inside < 0 ? here : b.scalar(ScalarOp::And, Bool, {inside, here});
-            const ExprId last = b.dim(from[k] - Dim(1));
-            inner.push_back(b.scalar(ScalarOp::Max, I64,
-                                     {b.integer(0), b.scalar(ScalarOp::Min, I64, {j, last})}));
+            inner.push_back(b.clamped(j, from[k]));
           }
           const ExprId value = element(0, inner);
           if (inside < 0) return value;
@@ -509,9 +507,7 @@ extern const OpDef concat_def{
           for (std::size_t k = n.operands.size(); k-- > 0;) {
             Index inner = index;
             const ExprId j = b.scalar(ScalarOp::Sub, I64, {index[axis], b.dim(starts[k])});
-            const ExprId last = b.dim(g.type(n.operands[k]).shape[axis] - Dim(1));
-            inner[axis] = b.scalar(ScalarOp::Max, I64,
-                                   {b.integer(0), b.scalar(ScalarOp::Min, I64, {j, last})});
+            inner[axis] = b.clamped(j, g.type(n.operands[k]).shape[axis]);
             const ExprId here = element(static_cast<int>(k), inner);
             if (value < 0) {
               value = here;

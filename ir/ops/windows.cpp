@@ -107,14 +107,12 @@ std::vector<Membership> memberships(KernelBuilder& b, const Windows& w, std::siz
   const auto add = [&](ExprId at, ExprId tap, std::vector<ExprId> conditions) {
     // Reads the nearest window that there is, then chooses: no load leaves the operand.
     const ExprId last = b.dim(count - Dim(1));
-    const ExprId clamped =
-        binary(ScalarOp::Max, I64, b.integer(0), binary(ScalarOp::Min, I64, at, last));
     conditions.push_back(binary(ScalarOp::Le, Bool, b.integer(0), at));
     conditions.push_back(binary(ScalarOp::Le, Bool, at, last));
     ExprId inside = conditions[0];
     for (std::size_t c = 1; c < conditions.size(); ++c)
       inside = binary(ScalarOp::And, Bool, inside, conditions[c]);
-    result.push_back({clamped, tap, inside});
+    result.push_back({b.clamped(at, count), tap, inside});
   };
   if (stride == 1 && taps == 1) return {{i, b.integer(0), -1}};
   const ExprId by = b.integer(stride);

@@ -230,10 +230,9 @@ class Expansion {
 
   /// No view whose rows overlap or leave gaps.
   bool is_plain(Value v) const {
-    const Node* n = &b_.graph()[v];
-    while (n->op == Op::reshape) n = &b_.graph()[n->operands[0]];
-    return n->op != Op::window && n->op != Op::slice && n->op != Op::transpose &&
-           n->op != Op::broadcast && n->op != Op::reverse;
+    const Op op = b_.graph()[b_.graph().below_reshapes(v)].op;
+    return op != Op::window && op != Op::slice && op != Op::transpose && op != Op::broadcast &&
+           op != Op::reverse;
   }
 
   GraphBuilder& b_;

@@ -64,7 +64,7 @@ class StoredNodes {
   explicit StoredNodes(const Graph& g)
       : g_(g), stored_(g.nodes.size(), false), uses_(g.use_counts()) {
     for (const GraphOutput& out : g.outputs)
-      if (!is_given(out.value)) stored_[out.value.id] = true;
+      if (const Value v = stored_as(g, out); !is_given(v)) stored_[v.id] = true;
     const std::vector<bool> stretched = stretched_by_users();
     std::vector<bool> costly(g.nodes.size(), false);
     std::vector<InlineCost> cost(g.nodes.size());
@@ -474,8 +474,8 @@ class Fusion {
           if (from < 0) readers[r.leaf.id].insert(static_cast<int>(k));
         }
     for (const GraphOutput& out : g_.outputs) {
-      if (out.kind != OutputKind::Update || group_of_[out.value.id] < 0) continue;
-      const int writer = group_of_[out.value.id];
+      const int writer = group_of_[stored_as(g_, out).id];
+      if (out.kind != OutputKind::Update || writer < 0) continue;
       for (const int reader : readers[g_.find_input(out.name)->value.id])
         if (reader != writer && !reaches(after, writer, reader))
           after[static_cast<std::size_t>(reader)].insert(writer);

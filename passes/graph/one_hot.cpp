@@ -15,11 +15,6 @@ namespace dlc {
 
 namespace {
 
-const Node* skip_reshapes(const Graph& g, const Node* n) {
-  while (n->op == Op::reshape) n = &g[n->operands[0]];
-  return n;
-}
-
 /// The integers t of shape [leading axes] that `v`, a float, is one_hot of.
 std::optional<Value> one_hot_of(const Graph& g, Value v) {
   const Node& convert = g[v];
@@ -33,7 +28,7 @@ std::optional<Value> one_hot_of(const Graph& g, Value v) {
     if (places.op != Op::broadcast || classes.op != Op::broadcast ||
         classes.ints_attr("dims") != std::vector<std::int64_t>{last})
       continue;
-    if (skip_reshapes(g, &g[classes.operands[0]])->op != Op::iota) continue;
+    if (g[g.below_reshapes(classes.operands[0])].op != Op::iota) continue;
     const Value t = places.operands[0];
     Shape leading = convert.type.shape;
     leading.pop_back();

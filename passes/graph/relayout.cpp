@@ -61,6 +61,10 @@ Value order_sums(GraphBuilder& b, const Node& n, const std::vector<Value>& opera
   for (const char c : common(letters[0], letters[1]))
     if (!has(n.str_attr("out"), c)) summed += c;
   if (summed.size() < 2) return {};
+  // Several axes of known extents are a table of offsets.
+  const Shape& shape = b.type(operands[0]).shape;
+  const auto is_known = [&](char c) { return shape[letters[0].find(c)].is_constant(); };
+  if (std::all_of(summed.begin(), summed.end(), is_known)) return {};
   const std::string orders[2] = {common(letters[0], summed), common(letters[1], summed)};
   if (orders[0] == orders[1]) return {};
   if (reads_windows(b.graph(), operands[0]) || reads_windows(b.graph(), operands[1])) return {};

@@ -5,6 +5,7 @@
 // NaN and infinity survive: x * 0 stays.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -100,35 +101,46 @@ Value broadcast_after(const Here& h) {
   return h.b.broadcast(h.b.node(h.n.op, inner, h.n.attrs), h.n.type.shape, first.ints_attr("dims"));
 }
 
-bool is_unit_reshape(const Here& h, const Node& n) {
-  if (n.op != Op::reshape) return false;
-  const auto kept = [](Shape s) {
-    std::erase(s, Dim(1));
-    return s;
-  };
-  return kept(n.type.shape) == kept(h.b.type(n.operands[0]).shape);
+bool is_repeated_scalar(const Here& h, Value v) {
+  return h.is(v, Op::broadcast) && h.b.type(h.in(v)).shape.empty();
 }
 
-/// An elementwise operation on operands that all have the same axes of extent 1 added or dropped
-/// comes before that: [N] has kernels in common with other rows, [N, 1] has not. Repeated scalars
-/// have any shape.
-Value unit_reshape_after(const Here& h) {
-  const auto is_repeated_scalar = [&](const Node& n) {
-    return n.op == Op::broadcast && h.b.type(n.operands[0]).shape.empty();
-  };
-  std::optional<Shape> shape;
+/// Computed from inputs, element by element, in a few steps: what an optimizer makes of a parameter
+/// before its gradient comes in.
+bool is_of_inputs(const Here& h, Value v, int steps = 3) {
+  const Node& n = h.at(v);
+  if (n.op == Op::input || is_repeated_scalar(h, v)) return true;
+  return steps > 0 && (n.op == Op::reshape || (is_elementwise(n.op) && !n.operands.empty())) &&
+         std::all_of(n.operands.begin(), n.operands.end(),
+                     [&](Value o) { return is_of_inputs(h, o, steps - 1); });
+}
+
+bool adds_unit_axes(Shape from, Shape to) {
+  std::erase(from, Dim(1));
+  std::erase(to, Dim(1));
+  return from == to;
+}
+
+/// An elementwise operation on operands that are all reshaped in the same way comes before that:
+/// [N] has kernels in common with other rows, [N, 1] has not, and a parameter is changed where its
+/// gradient is a contraction's result. Repeated scalars have any shape, and so has what is made of
+/// inputs, whose reshapes cost nothing.
+Value reshape_after(const Here& h) {
+  std::optional<Value> before, of_inputs;  // what is reshaped
+  for (const Value o : h.operands)
+    if (h.is(o, Op::reshape)) (is_of_inputs(h, o) ? of_inputs : before) = h.in(o);
+  if (!before && of_inputs && adds_unit_axes(h.b.type(*of_inputs).shape, h.n.type.shape))
+    before = of_inputs;
+  if (!before) return kNone;
+  const Shape shape = h.b.type(*before).shape;
   for (const Value o : h.operands) {
-    const Node& n = h.at(o);
-    if (is_repeated_scalar(n)) continue;
-    if (!is_unit_reshape(h, n)) return kNone;
-    const Shape& from = h.b.type(n.operands[0]).shape;
-    if (shape && !(*shape == from)) return kNone;
-    shape = from;
+    const bool same = h.is(o, Op::reshape) && h.b.type(h.in(o)).shape == shape;
+    if (!same && !is_of_inputs(h, o)) return kNone;
   }
-  if (!shape) return kNone;
   std::vector<Value> inner;
   for (const Value o : h.operands)
-    inner.push_back(is_repeated_scalar(h.at(o)) ? h.b.broadcast(h.in(o), *shape, {}) : h.in(o));
+    inner.push_back(is_repeated_scalar(h, o) ? h.b.broadcast(h.in(o), shape, {})
+                                             : h.b.reshape(h.b.graph().below_reshapes(o), shape));
   return h.b.reshape(h.b.node(h.n.op, inner, h.n.attrs), h.n.type.shape);
 }
 
@@ -186,6 +198,83 @@ Value contract_of_transpose(const Here& h, int k) {
   operands[static_cast<std::size_t>(k)] = h.in(t);
   return h.b.contract(operands[0], operands[1], k == 0 ? moved : h.n.str_attr("lhs"),
                       k == 1 ? moved : h.n.str_attr("rhs"), h.n.str_attr("out"));
+}
+
+/// Which axes of `from`, one after the other, are each axis of `to`; none where `to` splits some.
+std::optional<std::vector<std::size_t>> axes_joined(const Shape& from, const Shape& to) {
+  std::vector<std::size_t> counts;
+  std::size_t at = 0;
+  for (const Dim& whole : to) {
+    Dim product(1);
+    std::size_t count = 0;
+    while (count == 0 || !(product == whole)) {
+      if (at == from.size()) return std::nullopt;
+      product = product * from[at++];
+      ++count;
+    }
+    counts.push_back(count);
+  }
+  if (at != from.size()) return std::nullopt;
+  return counts;
+}
+
+/// An operand whose axes were transposed and then joined (the places and channels of a picture,
+/// flattened for a dense layer) is read where it is: the joined axis is several letters.
+Value contract_of_flattened(const Here& h, std::size_t k) {
+  const Value flat = h.operands[k], turned = h.in(flat), other = h.operands[1 - k];
+  const auto counts = axes_joined(h.b.type(turned).shape, h.b.type(flat).shape);
+  const Op below = h.at(h.b.graph().below_reshapes(other)).op;
+  // A reshape of a view would be a copy.
+  const bool is_plain = below != Op::window && below != Op::slice && below != Op::transpose &&
+                        below != Op::broadcast && below != Op::reverse;
+  if (!counts || !is_plain) return kNone;
+  const std::string* texts[3] = {&h.n.str_attr("lhs"), &h.n.str_attr("rhs"), &h.n.str_attr("out")};
+  std::string unused;
+  for (const char c : std::string("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    if (std::none_of(texts, texts + 3, [&](const std::string* t) { return t->find(c) != t->npos; }))
+      unused += c;
+  // Each letter's parts, and their extents.
+  std::map<char, std::pair<std::string, Shape>> parts;
+  const Shape& from = h.b.type(turned).shape;
+  std::size_t at = 0;
+  for (std::size_t a = 0; a < counts->size(); ++a) {
+    auto& [letters, extents] = parts[(*texts[k])[a]];
+    letters = (*texts[k])[a];
+    if ((*counts)[a] > unused.size()) return kNone;
+    letters += unused.substr(0, (*counts)[a] - 1);
+    unused.erase(0, (*counts)[a] - 1);
+    for (std::size_t c = 0; c < (*counts)[a]; ++c) extents.push_back(from[at++]);
+  }
+  const auto split = [&](const std::string& text, const Shape& shape, Shape& now) {
+    std::string letters;
+    for (std::size_t a = 0; a < text.size(); ++a) {
+      const auto p = parts.find(text[a]);
+      letters += p == parts.end() ? std::string(1, text[a]) : p->second.first;
+      if (p == parts.end())
+        now.push_back(shape[a]);
+      else
+        now.insert(now.end(), p->second.second.begin(), p->second.second.end());
+    }
+    return letters;
+  };
+  Shape whole, shape_of_other, shape_of_out;
+  const std::string in_order = split(*texts[k], h.b.type(flat).shape, whole),
+                    of_other = split(*texts[1 - k], h.b.type(other).shape, shape_of_other),
+                    of_out = split(*texts[2], h.n.type.shape, shape_of_out);
+  const Ints perm = h.at(turned).ints_attr("perm");
+  std::string letters[2];
+  letters[k] = in_order;
+  for (std::size_t a = 0; a < perm.size(); ++a)
+    letters[k][static_cast<std::size_t>(perm[a])] = in_order[a];
+  letters[1 - k] = of_other;
+  Value operands[2];
+  operands[k] = h.in(turned);
+  operands[1 - k] = h.b.reshape(other, shape_of_other);
+  return h.b.reshape(h.b.contract(operands[0], operands[1], letters[0], letters[1], of_out),
+                     h.n.type.shape);
+}
+bool is_flattened(const Here& h, Value v) {
+  return h.is(v, Op::reshape) && h.is(h.in(v), Op::transpose);
 }
 
 /// A transposed contraction gives its letters in another order.
@@ -383,6 +472,10 @@ const Rule kRules[] = {
      [](const Here& h) {
        return h.is(h.c(), Op::transpose) ? contract_of_transpose(h, 1) : kNone;
      }},
+    {Op::contract, "of a flattened left side",
+     [](const Here& h) { return is_flattened(h, h.a()) ? contract_of_flattened(h, 0) : kNone; }},
+    {Op::contract, "of a flattened right side",
+     [](const Here& h) { return is_flattened(h, h.c()) ? contract_of_flattened(h, 1) : kNone; }},
 };
 
 Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& operands,
@@ -393,7 +486,7 @@ Value simplify_node(GraphBuilder& b, const Node& n, const std::vector<Value>& op
       if (const Value v = rule.apply(here); v.valid()) return v;
   if (!is_elementwise(n.op) || operands.empty()) return {};
   if (const Value v = broadcast_after(here); v.valid()) return v;
-  return unit_reshape_after(here);
+  return reshape_after(here);
 }
 
 }  // namespace

@@ -394,6 +394,15 @@ MemoryView Storage::strided(Value v) const {
   return result;
 }
 
+Value stored_as(const Graph& g, const GraphOutput& out) {
+  const Value v = g.below_reshapes(out.value);
+  const Op op = g[v].op;
+  if (out.kind != OutputKind::Update || op == Op::input || op == Op::constant || op == Op::part)
+    return out.value;
+  const auto shares = [&](const GraphOutput& o) { return g.below_reshapes(o.value) == v; };
+  return std::count_if(g.outputs.begin(), g.outputs.end(), shares) > 1 ? out.value : v;
+}
+
 Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
                    const std::function<bool(Value)>& read_elsewhere) {
   return KernelMaker(storage, items, read_elsewhere).make();
@@ -496,12 +505,8 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node, bool reads_base) 
   ExprId place = s.load(b, places, Index(first, last));
   if (b.type(place) != ElementType::I64)
     place = b.scalar(ScalarOp::Convert, ElementType::I64, {place});
-  const Dim& size = n.type.shape[axis];
-  const ExprId clamped = b.scalar(
-      ScalarOp::Max, ElementType::I64,
-      {b.integer(0), b.scalar(ScalarOp::Min, ElementType::I64, {place, b.dim(size - Dim(1))})});
   Index to(index.begin(), first);
-  to.push_back(clamped);
+  to.push_back(b.clamped(place, n.type.shape[axis]));
   to.insert(to.end(), last, index.end());
   const ExprId update = element(b, updates, index);
   stage.stores.push_back({s.buffer(node), s.offset(b, node, to), update});

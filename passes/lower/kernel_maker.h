@@ -37,6 +37,10 @@ struct Storage {
   }
 };
 
+/// The node whose elements, stored, are the output: of a parameter's update that is nothing but a
+/// reshape, what that is a reshape of.
+Value stored_as(const Graph& g, const GraphOutput& out);
+
 /// `items`: the nodes with this kernel's number, in order. `read_elsewhere(v)`: another kernel or
 /// an output reads `v`.
 loop::Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,

@@ -330,8 +330,9 @@ class Lowerer {
       const BufferId b = add_buffer(output_name(*out), BufferKind::Output, g_.type(out->value));
       if (out->kind == OutputKind::Update)
         p_.buffers.back().alias = whole_.places[g_.find_input(out->name)->value.id]->buffer;
-      std::optional<MemoryView>& place = whole_.places[out->value.id];
-      if (!place && g_[out->value].kernel >= 0 && g_[out->value].op != Op::part) {
+      const Value stored = stored_as(g_, *out);
+      std::optional<MemoryView>& place = whole_.places[stored.id];
+      if (!place && g_[stored].kernel >= 0 && g_[stored].op != Op::part) {
         place = {{b, {}}};
       } else {
         late_.push_back({out->value, b});
@@ -341,7 +342,7 @@ class Lowerer {
 
   static std::vector<bool> read_elsewhere(const Graph& g) {
     std::vector<bool> result(g.nodes.size(), false);
-    for (const GraphOutput& out : g.outputs) result[out.value.id] = true;
+    for (const GraphOutput& out : g.outputs) result[stored_as(g, out).id] = true;
     // A node that is computed inside another one's kernel hands its reads on to it.
     std::vector<std::set<int>> kernels(g.nodes.size());
     for (std::size_t id = g.nodes.size(); id-- > 0;) {
