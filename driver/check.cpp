@@ -187,7 +187,7 @@ std::string first_different_node(const Graph& g, const TensorMap& tensors, std::
   if (c.first_bad.empty())
     return "every node agrees when all of them are stored: the fused kernels differ";
   const Node& n = g.nodes.at(std::stoul(c.first_bad.substr(4)));
-  return fmt::format("first at {} {} ({}:{}:{})", op_name(n.op), n.name, n.loc.file, n.loc.line,
+  return fmt::format("first at {} {} ({}:{}:{})", op_name(n.op), n.name, n.loc.file(), n.loc.line,
                      n.loc.column);
 }
 

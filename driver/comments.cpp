@@ -31,7 +31,7 @@ std::map<std::uint32_t, std::vector<std::string>> comments(const Graph& g, const
     }
     const Node& n = g.nodes[id];
     if (n.op == Op::input || !n.loc.known()) continue;
-    if (n.loc.file == before.file && n.loc.line == before.line) continue;
+    if (n.loc.file() == before.file() && n.loc.line == before.line) continue;
     before = n.loc;
     if (const std::string_view line = sources.line(n.loc); !line.empty())
       result[id].emplace_back(line);

@@ -50,7 +50,7 @@ std::string render_barriers(const loop::Program& p, const std::vector<FusionBarr
   for (const FusionBarrier& b : barriers)
     text += fmt::format(
         "  {} {} {}{}\n    {}\n", name_of(b.from), b.reads ? "->" : "|", name_of(b.to),
-        b.loc.known() ? fmt::format("  @ {}:{}", b.loc.file, b.loc.line) : "", b.reason);
+        b.loc.known() ? fmt::format("  @ {}:{}", b.loc.file(), b.loc.line) : "", b.reason);
   return text;
 }
 

@@ -140,7 +140,8 @@ std::string to_json(const Graph& g) {
     json node{{"id", id},       {"op", op_name(n.op)},          {"operands", operands},
               {"attrs", attrs}, {"type", name(n.type.element)}, {"shape", shape}};
     if (!n.name.empty()) node["name"] = n.name;
-    if (n.loc.known()) node["loc"] = fmt::format("{}:{}:{}", n.loc.file, n.loc.line, n.loc.column);
+    if (n.loc.known())
+      node["loc"] = fmt::format("{}:{}:{}", n.loc.file(), n.loc.line, n.loc.column);
     if (n.kernel >= 0) node["kernel"] = n.kernel;
     nodes.push_back(std::move(node));
   }
@@ -191,7 +192,8 @@ std::string to_svg(const Graph& g) {
         "fill=\"{}\" stroke=\"#555\"/><text x=\"{:.0f}\" y=\"{:.0f}\" "
         "text-anchor=\"middle\">{}</text>"
         "<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\" fill=\"#666\">{}</text></g>\n",
-        escape(n.loc.known() ? fmt::format("{}:{}", n.loc.file, n.loc.line) : label(g, id), false),
+        escape(n.loc.known() ? fmt::format("{}:{}", n.loc.file(), n.loc.line) : label(g, id),
+               false),
         left(id), top(id), kBoxWidth, kBoxHeight, colour(g, id), left(id) + kBoxWidth / 2,
         top(id) + 18, escape(label(g, id).substr(0, 26), false), left(id) + kBoxWidth / 2,
         top(id) + 35, escape(n.type.str(), false));

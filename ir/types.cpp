@@ -50,10 +50,11 @@ std::int64_t multiply(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-Dim Dim::symbol(std::string name) {
-  Dim d;
-  d.terms_[{std::move(name)}] = 1;
-  return d;
+Dim Dim::symbol(std::string name) { return {0, Terms{{Monomial{std::move(name)}, 1}}}; }
+
+const Dim::Terms& Dim::terms() const {
+  static const Terms none;
+  return terms_ ? *terms_ : none;
 }
 
 std::int64_t Dim::value() const {
@@ -63,7 +64,7 @@ std::int64_t Dim::value() const {
 
 std::int64_t Dim::evaluate(const std::map<std::string, std::int64_t>& symbols) const {
   std::int64_t sum = constant_;
-  for (const auto& [monomial, coefficient] : terms_) {
+  for (const auto& [monomial, coefficient] : terms()) {
     std::int64_t product = coefficient;
     for (const std::string& s : monomial) {
       const auto at = symbols.find(s);
@@ -77,7 +78,7 @@ std::int64_t Dim::evaluate(const std::map<std::string, std::int64_t>& symbols) c
 
 std::int64_t Dim::typical(std::int64_t extent) const {
   std::int64_t sum = constant_;
-  for (const auto& [monomial, coefficient] : terms_) {
+  for (const auto& [monomial, coefficient] : terms()) {
     std::int64_t product = coefficient;
     for (std::size_t k = 0; k < monomial.size(); ++k) product *= extent;
     sum += product;
@@ -87,7 +88,7 @@ std::int64_t Dim::typical(std::int64_t extent) const {
 
 std::vector<std::string> Dim::symbols() const {
   std::vector<std::string> names;
-  for (const auto& [monomial, coefficient] : terms_)
+  for (const auto& [monomial, coefficient] : terms())
     names.insert(names.end(), monomial.begin(), monomial.end());
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -95,51 +96,59 @@ std::vector<std::string> Dim::symbols() const {
 }
 
 Dim Dim::operator+(const Dim& o) const {
-  Dim r = *this;
-  r.constant_ = add(r.constant_, o.constant_);
-  for (const auto& [monomial, coefficient] : o.terms_) {
-    std::int64_t& sum = r.terms_[monomial];
-    sum = add(sum, coefficient);
-    if (sum == 0) r.terms_.erase(monomial);
+  const std::int64_t constant = add(constant_, o.constant_);
+  if (o.is_constant()) {
+    Dim r = *this;
+    r.constant_ = constant;
+    return r;
   }
-  return r;
+  Terms sum_of = terms();
+  for (const auto& [monomial, coefficient] : o.terms()) {
+    std::int64_t& sum = sum_of[monomial];
+    sum = add(sum, coefficient);
+    if (sum == 0) sum_of.erase(monomial);
+  }
+  return {constant, std::move(sum_of)};
 }
 
 Dim Dim::operator-(const Dim& o) const { return *this + o * Dim(-1); }
 
 Dim Dim::operator*(const Dim& o) const {
   if (is_constant() && o.is_constant()) return Dim(multiply(constant_, o.constant_));
-  Dim r;
-  const auto add_term = [&r](const Monomial& a, const Monomial& b, std::int64_t coefficient) {
+  if (o == Dim(1)) return *this;
+  std::int64_t constant = 0;
+  Terms result;
+  const auto add_term = [&](const Monomial& a, const Monomial& b, std::int64_t coefficient) {
     if (coefficient == 0) return;
     Monomial product = a;
     product.insert(product.end(), b.begin(), b.end());
     std::sort(product.begin(), product.end());
     if (product.empty()) {
-      r.constant_ = add(r.constant_, coefficient);
+      constant = add(constant, coefficient);
       return;
     }
-    std::int64_t& sum = r.terms_[product];
+    std::int64_t& sum = result[product];
     sum = add(sum, coefficient);
-    if (sum == 0) r.terms_.erase(product);
+    if (sum == 0) result.erase(product);
   };
   add_term({}, {}, multiply(constant_, o.constant_));
-  for (const auto& [m, c] : terms_) add_term(m, {}, multiply(c, o.constant_));
-  for (const auto& [m, c] : o.terms_) add_term(m, {}, multiply(c, constant_));
-  for (const auto& [m, c] : terms_)
-    for (const auto& [n, d] : o.terms_) add_term(m, n, multiply(c, d));
-  return r;
+  for (const auto& [m, c] : terms()) add_term(m, {}, multiply(c, o.constant_));
+  for (const auto& [m, c] : o.terms()) add_term(m, {}, multiply(c, constant_));
+  for (const auto& [m, c] : terms())
+    for (const auto& [n, d] : o.terms()) add_term(m, n, multiply(c, d));
+  return {constant, std::move(result)};
 }
 
 std::optional<Dim> Dim::exact_div(const Dim& o) const {
   // The divisor is one monomial (possibly empty) with a coefficient.
-  if (o.terms_.size() + (o.constant_ != 0 ? 1 : 0) != 1) {
+  if (o.terms().size() + (o.constant_ != 0 ? 1 : 0) != 1) {
     if (*this == o && !(o == Dim(0))) return Dim(1);
     return std::nullopt;
   }
-  const Monomial divisor = o.terms_.empty() ? Monomial{} : o.terms_.begin()->first;
-  const std::int64_t by = o.terms_.empty() ? o.constant_ : o.terms_.begin()->second;
-  Dim r;
+  const Monomial divisor = o.is_constant() ? Monomial{} : o.terms().begin()->first;
+  const std::int64_t by = o.is_constant() ? o.constant_ : o.terms().begin()->second;
+  std::int64_t constant = 0;
+  Terms result;
   const auto divide = [&](const Monomial& m, std::int64_t coefficient) {
     if (coefficient % by != 0) return false;
     Monomial rest = m;
@@ -149,15 +158,15 @@ std::optional<Dim> Dim::exact_div(const Dim& o) const {
       rest.erase(at);
     }
     if (rest.empty())
-      r.constant_ += coefficient / by;
+      constant += coefficient / by;
     else
-      r.terms_[rest] += coefficient / by;
+      result[rest] += coefficient / by;
     return true;
   };
   if (constant_ != 0 && !divide({}, constant_)) return std::nullopt;
-  for (const auto& [m, c] : terms_)
+  for (const auto& [m, c] : terms())
     if (!divide(m, c)) return std::nullopt;
-  return r;
+  return Dim(constant, std::move(result));
 }
 
 bool Dim::provably_ge(const Dim& o) const {
@@ -165,7 +174,7 @@ bool Dim::provably_ge(const Dim& o) const {
   // sum of all coefficients suffice.
   const Dim difference = *this - o;
   std::int64_t sum = difference.constant_;
-  for (const auto& [m, c] : difference.terms_) {
+  for (const auto& [m, c] : difference.terms()) {
     if (c < 0) return false;
     sum = add(sum, c);
   }
@@ -174,7 +183,7 @@ bool Dim::provably_ge(const Dim& o) const {
 
 std::string Dim::str() const {
   std::string out;
-  for (const auto& [monomial, coefficient] : terms_) {
+  for (const auto& [monomial, coefficient] : terms()) {
     if (!out.empty() && coefficient > 0) out += '+';
     if (coefficient == -1)
       out += '-';

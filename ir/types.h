@@ -2,6 +2,7 @@
 // Element types, symbolic dimensions, shapes and tensor types. All are immutable values.
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,7 +28,7 @@ class Dim {
   Dim(std::int64_t constant = 0) : constant_(constant) {}  // NOLINT: implicit by intent
   static Dim symbol(std::string name);
 
-  bool is_constant() const { return terms_.empty(); }
+  bool is_constant() const { return terms_ == nullptr; }
   std::int64_t constant() const { return constant_; }  // the constant term
   /// The value of a constant dimension; an InternalError otherwise.
   std::int64_t value() const;
@@ -45,17 +46,25 @@ class Dim {
   std::optional<Dim> exact_div(const Dim& o) const;
   /// True when this >= o for all values >= 1 of the symbols (sound, not complete).
   bool provably_ge(const Dim& o) const;
-  bool operator==(const Dim&) const = default;
+  bool operator==(const Dim& o) const {
+    return constant_ == o.constant_ &&
+           (terms_ == o.terms_ || (terms_ && o.terms_ && *terms_ == *o.terms_));
+  }
 
   std::string str() const;  // "784", "N", "2*N+1"; parse_dim reads it back
 
   /// A monomial: the sorted symbols with repetition, e.g. {"N","T"}; never empty in terms().
   using Monomial = std::vector<std::string>;
-  const std::map<Monomial, std::int64_t>& terms() const { return terms_; }
+  using Terms = std::map<Monomial, std::int64_t>;  // no zero coefficients
+  const Terms& terms() const;
 
  private:
+  Dim(std::int64_t constant, Terms terms)
+      : constant_(constant),
+        terms_(terms.empty() ? nullptr : std::make_shared<const Terms>(std::move(terms))) {}
+
   std::int64_t constant_ = 0;
-  std::map<Monomial, std::int64_t> terms_;  // no zero coefficients
+  std::shared_ptr<const Terms> terms_;  // none: a constant; copies share them
 };
 
 std::optional<Dim> parse_dim(std::string_view text);

@@ -85,7 +85,7 @@ void check_column(const Module& m, const DataSplit& split, const std::string& na
     const std::int64_t row = split.first + k / std::max<std::int64_t>(1, t.size() / rows) + 1;
     throw UserError(fmt::format(
         "{}: row {}: `{}` is {:.0f}; the model tells {} apart, 0 to {} ({}:{}:{})", where, row,
-        name, v, bound.size, bound.size - 1, bound.loc.file, bound.loc.line, bound.loc.column));
+        name, v, bound.size, bound.size - 1, bound.loc.file(), bound.loc.line, bound.loc.column));
   }
 }
 

@@ -50,9 +50,9 @@ bool is_long(const loop::Program& p) { return p.kernels.size() > 300; }
 std::string made_at(const loop::Kernel& k) {
   if (k.locs.empty()) return "kernel " + k.name;
   const auto own = std::find_if(k.locs.begin(), k.locs.end(),
-                                [](const Loc& loc) { return !loc.file.starts_with("std/"); });
+                                [](const Loc& loc) { return !loc.file().starts_with("std/"); });
   const Loc& loc = own == k.locs.end() ? k.locs[0] : *own;
-  return fmt::format("{}:{}", loc.file, loc.line);
+  return fmt::format("{}:{}", loc.file(), loc.line);
 }
 
 /// A type whose symbols have their values.

@@ -152,7 +152,7 @@ std::string describe(const Compilation& c, const Node& n, int flag, const std::s
   std::string text = fmt::format("\n  the first value that is not finite is {} from {}, {}",
                                  name_of(flag), what, where);
   if (!n.loc.known()) return text;
-  text += fmt::format("\n  --> {}:{}:{}", n.loc.file, n.loc.line, n.loc.column);
+  text += fmt::format("\n  --> {}:{}:{}", n.loc.file(), n.loc.line, n.loc.column);
   const std::string_view line = c.sources().line(n.loc);
   return line.empty() ? text : text + fmt::format(": {}", line);
 }

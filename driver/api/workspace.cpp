@@ -98,7 +98,7 @@ void check_columns(const Module& m, const Graph& g, const DataSplit* split) {
     if (std::find(columns.begin(), columns.end(), name) != columns.end()) continue;
     const Node& n = g[g.find_input(name)->value];
     const std::string at =
-        n.loc.known() ? fmt::format("{}:{}:{}", n.loc.file, n.loc.line, n.loc.column) : m.file;
+        n.loc.known() ? fmt::format("{}:{}:{}", n.loc.file(), n.loc.line, n.loc.column) : m.file;
     const std::string input = fmt::format("{}: the model reads `{}` ({})", at, name, n.type.str());
     if (!split)
       throw UserError(fmt::format(

@@ -337,11 +337,11 @@ class GraphParser {
     }
     if (accept("kernel")) n.kernel = static_cast<int>(integer());
     if (accept("@")) {
-      n.loc.file = string();
+      const std::string file = string();
       expect(":");
-      n.loc.line = static_cast<int>(integer());
+      const auto line = static_cast<int>(integer());
       expect(":");
-      n.loc.column = static_cast<int>(integer());
+      n.loc = Loc(file, line, static_cast<int>(integer()));
     }
     check_type(g, n, start);
     if (!values_.emplace(std::move(v.key), id).second) {

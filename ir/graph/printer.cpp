@@ -134,7 +134,7 @@ std::string print(const Graph& g,
     const Loc& loc = g.nodes[id].loc;
     const std::string text = node_text(g, id, names, input_of[id]);
     if (loc.known())
-      out += fmt::format("  {:<72}  @ {}:{}:{}\n", text, quoted(loc.file), loc.line, loc.column);
+      out += fmt::format("  {:<72}  @ {}:{}:{}\n", text, quoted(loc.file()), loc.line, loc.column);
     else
       out += fmt::format("  {}\n", text);
   }

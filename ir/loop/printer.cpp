@@ -174,7 +174,7 @@ std::string_view name(ReduceKind k) { return kReduceNames[static_cast<std::size_
 std::string source_lines(const Kernel& k) {
   std::vector<std::string> lines;
   for (const Loc& l : k.locs) {
-    std::string line = fmt::format("{}:{}", l.file, l.line);
+    std::string line = fmt::format("{}:{}", l.file(), l.line);
     if (std::find(lines.begin(), lines.end(), line) == lines.end())
       lines.push_back(std::move(line));
   }

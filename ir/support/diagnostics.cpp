@@ -84,7 +84,7 @@ std::string render_one(const Diagnostic& d, const Sources& sources, bool color) 
   std::string out;
   if (d.span.known()) {
     const Loc loc = sources.loc(d.span);
-    out += fmt::format("{}:{}:{}: ", loc.file, loc.line, loc.column);
+    out += fmt::format("{}:{}:{}: ", loc.file(), loc.line, loc.column);
   }
   out += fmt::format("{}error:{} {} [{}]\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
                      d.message, diag_name(d.kind));
@@ -134,7 +134,7 @@ Loc Sources::loc(Span s) const {
 std::string_view Sources::line(const Loc& loc) const {
   for (const File& f : files_) {
     const auto index = static_cast<std::size_t>(loc.line - 1);
-    if (f.name != loc.file || index >= f.line_starts.size()) continue;
+    if (f.name != loc.file() || index >= f.line_starts.size()) continue;
     std::string_view text = std::string_view(f.text).substr(f.line_starts[index]);
     text = text.substr(0, text.find('\n'));
     const std::size_t first = text.find_first_not_of(" \t\r");

@@ -359,7 +359,7 @@ class Fusion {
   std::string label(Value v) const {
     const Node& n = g_[v];
     if (!n.name.empty()) return fmt::format("`{}`", n.name);
-    return n.loc.known() ? fmt::format("the {} of {}:{}", op_name(n.op), n.loc.file, n.loc.line)
+    return n.loc.known() ? fmt::format("the {} of {}:{}", op_name(n.op), n.loc.file(), n.loc.line)
                          : fmt::format("the {}", op_name(n.op));
   }
 
