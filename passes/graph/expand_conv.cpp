@@ -8,8 +8,8 @@
 //                             one for each remainder of a, of the taps whose turn it is; their
 //                             results are interleaved.
 //
-// Letters of extent 1 go, and neighbours that only ever occur together are one axis, so that a 1x1
-// convolution is a matmul.
+// Taps that only ever meet the frame go first. Letters of extent 1 go, and neighbours that only
+// ever occur together are one axis, so that a 1x1 convolution is a matmul.
 #include <algorithm>
 #include <numeric>
 
@@ -37,7 +37,12 @@ class Expansion {
     out_ = *parse_axis_indices(n.str_attr("out"));
   }
 
-  Value run() { return gathered(lhs_, rhs_, out_, shape_); }
+  Value run() {
+    const Shape whole = shape_;
+    Shape low(whole.size(), 0), high(whole.size(), 0);
+    drop_taps(low, high);
+    return b_.pad(gathered(lhs_, rhs_, out_, shape_), low, high);
+  }
 
  private:
   Shape shape_of(const Part& p) const { return b_.type(p.v).shape; }
@@ -57,6 +62,44 @@ class Expansion {
     steps[axis] = step;
     shape[axis] = extent;
     return b_.node(Op::slice, {v}, {{"begin", begins}, {"step", steps}, {"shape", shape}});
+  }
+
+  // ---- Taps that meet nothing but the frame ----
+
+  /// Of a kernel larger than the picture, the taps that no window has inside of it go; a gradient
+  /// with respect to them is zero: `low` and `high` are how many of a result's axes are left out.
+  void drop_taps(Shape& low, Shape& high) {
+    std::map<char, Dim> extents;
+    for (const Part& p : {lhs_, rhs_}) note_extents(p.axes, shape_of(p), extents);
+    note_extents(out_, shape_, extents);
+    for (auto [axes, shape] : {std::pair{&lhs_.axes, shape_of(lhs_)},
+                               std::pair{&rhs_.axes, shape_of(rhs_)}, std::pair{&out_, shape_}})
+      for (std::size_t k = 0; k < shape.size(); ++k) {
+        AxisIndex& window = (*axes)[k];
+        if (!window.is_window() || !shape[k].is_constant() ||
+            !extents.at(window.at).is_constant() || !extents.at(window.tap).is_constant())
+          continue;
+        const std::int64_t taps = extents.at(window.tap).value();
+        const auto is_met = [&](std::int64_t tap) {
+          const std::int64_t begin = window.dilation * tap + window.offset;
+          const std::int64_t first = begin >= 0 ? 0 : (-begin + window.step - 1) / window.step;
+          return first < extents.at(window.at).value() &&
+                 begin + first * window.step < shape[k].value();
+        };
+        std::int64_t from = 0, to = taps;
+        while (from < to && !is_met(from)) ++from;
+        while (from < to && !is_met(to - 1)) --to;
+        if (from == to || to - from == taps) continue;
+        window.offset += window.dilation * from;
+        for (Part* p : {&lhs_, &rhs_})
+          if (has(*p, window.tap))
+            p->v = slice(p->v, axis_of(p->axes, window.tap), from, 1, Dim(to - from));
+        if (const std::size_t axis = axis_of(out_, window.tap); axis < out_.size()) {
+          shape_[axis] = Dim(to - from);
+          low[axis] = Dim(from);
+          high[axis] = Dim(taps - to);
+        }
+      }
   }
 
   // ---- Windows in the result ----
@@ -236,7 +279,7 @@ class Expansion {
   }
 
   GraphBuilder& b_;
-  const Shape shape_;
+  Shape shape_;
   Part lhs_, rhs_;
   AxisIndices out_;
 };
