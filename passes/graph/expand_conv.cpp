@@ -15,6 +15,7 @@
 
 #include "ir/graph/rewriter.h"
 #include "ir/windows.h"
+#include "passes/graph/views.h"
 
 namespace dlc {
 
@@ -265,17 +266,11 @@ class Expansion {
       const bool first = letters[which].find(pair[0]) != std::string::npos,
                  second = letters[which].find(pair[1]) != std::string::npos;
       if (!first && !second) continue;
-      if (letters[which].find(pair) == std::string::npos || !is_plain(operands[which]))
+      if (letters[which].find(pair) == std::string::npos ||
+          !is_in_order(b_.graph(), operands[which]))
         return false;
     }
     return true;
-  }
-
-  /// No view whose rows overlap or leave gaps.
-  bool is_plain(Value v) const {
-    const Op op = b_.graph()[b_.graph().below_reshapes(v)].op;
-    return op != Op::window && op != Op::slice && op != Op::transpose && op != Op::broadcast &&
-           op != Op::reverse;
   }
 
   GraphBuilder& b_;

@@ -11,6 +11,7 @@
 
 #include "ir/graph/rewriter.h"
 #include "ir/op_def.h"
+#include "passes/graph/views.h"
 
 namespace dlc {
 
@@ -223,11 +224,7 @@ std::optional<std::vector<std::size_t>> axes_joined(const Shape& from, const Sha
 Value contract_of_flattened(const Here& h, std::size_t k) {
   const Value flat = h.operands[k], turned = h.in(flat), other = h.operands[1 - k];
   const auto counts = axes_joined(h.b.type(turned).shape, h.b.type(flat).shape);
-  const Op below = h.at(h.b.graph().below_reshapes(other)).op;
-  // A reshape of a view would be a copy.
-  const bool is_plain = below != Op::window && below != Op::slice && below != Op::transpose &&
-                        below != Op::broadcast && below != Op::reverse;
-  if (!counts || !is_plain) return kNone;
+  if (!counts || !is_in_order(h.b.graph(), other)) return kNone;
   const std::string* texts[3] = {&h.n.str_attr("lhs"), &h.n.str_attr("rhs"), &h.n.str_attr("out")};
   std::string unused;
   for (const char c : std::string("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
