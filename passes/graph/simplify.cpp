@@ -232,6 +232,7 @@ Value contract_of_flattened(const Here& h, std::size_t k) {
       unused += c;
   // Each letter's parts, and their extents.
   std::map<char, std::pair<std::string, Shape>> parts;
+  std::string in_order;
   const Shape& from = h.b.type(turned).shape;
   std::size_t at = 0;
   for (std::size_t a = 0; a < counts->size(); ++a) {
@@ -240,35 +241,34 @@ Value contract_of_flattened(const Here& h, std::size_t k) {
     if ((*counts)[a] > unused.size()) return kNone;
     letters += unused.substr(0, (*counts)[a] - 1);
     unused.erase(0, (*counts)[a] - 1);
+    in_order += letters;
     for (std::size_t c = 0; c < (*counts)[a]; ++c) extents.push_back(from[at++]);
   }
-  const auto split = [&](const std::string& text, const Shape& shape, Shape& now) {
-    std::string letters;
-    for (std::size_t a = 0; a < text.size(); ++a) {
-      const auto p = parts.find(text[a]);
-      letters += p == parts.end() ? std::string(1, text[a]) : p->second.first;
-      if (p == parts.end())
-        now.push_back(shape[a]);
-      else
-        now.insert(now.end(), p->second.second.begin(), p->second.second.end());
-    }
-    return letters;
+  const auto taken_apart = [&](const std::string& text) {
+    std::string all;
+    for (const char letter : text)
+      all += parts.contains(letter) ? parts.at(letter).first : std::string(1, letter);
+    return all;
   };
-  Shape whole, shape_of_other, shape_of_out;
-  const std::string in_order = split(*texts[k], h.b.type(flat).shape, whole),
-                    of_other = split(*texts[1 - k], h.b.type(other).shape, shape_of_other),
-                    of_out = split(*texts[2], h.n.type.shape, shape_of_out);
+  const std::string& of_other = *texts[1 - k];
+  Shape shape;  // of the other operand
+  for (std::size_t a = 0; a < of_other.size(); ++a) {
+    const auto p = parts.find(of_other[a]);
+    const Shape now = p == parts.end() ? Shape{h.b.type(other).shape[a]} : p->second.second;
+    shape.insert(shape.end(), now.begin(), now.end());
+  }
   const Ints perm = h.at(turned).ints_attr("perm");
   std::string letters[2];
   letters[k] = in_order;
   for (std::size_t a = 0; a < perm.size(); ++a)
     letters[k][static_cast<std::size_t>(perm[a])] = in_order[a];
-  letters[1 - k] = of_other;
+  letters[1 - k] = taken_apart(of_other);
   Value operands[2];
   operands[k] = h.in(turned);
-  operands[1 - k] = h.b.reshape(other, shape_of_other);
-  return h.b.reshape(h.b.contract(operands[0], operands[1], letters[0], letters[1], of_out),
-                     h.n.type.shape);
+  operands[1 - k] = h.b.reshape(other, shape);
+  return h.b.reshape(
+      h.b.contract(operands[0], operands[1], letters[0], letters[1], taken_apart(*texts[2])),
+      h.n.type.shape);
 }
 bool is_flattened(const Here& h, Value v) {
   return h.is(v, Op::reshape) && h.is(h.in(v), Op::transpose);
