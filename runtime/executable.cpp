@@ -20,6 +20,14 @@ std::int64_t evaluate(const dlc_dim& d, const std::vector<std::int64_t>& symbols
   return sum;
 }
 
+/// Compiled code above it cannot be unwound.
+void* scratch(std::int64_t bytes) noexcept {
+  thread_local Tensor memory;
+  if (memory.data() == nullptr || static_cast<std::int64_t>(memory.bytes()) < bytes)
+    memory = Tensor(DLC_U8, {bytes});
+  return memory.data();
+}
+
 }  // namespace
 
 int lone_symbol(const dlc_dim& d) {
@@ -39,7 +47,7 @@ Executable::Executable(const dlc_program* program, ThreadPool* pool)
   tables_.assign(static_cast<std::size_t>(program->table_entries), nullptr);
   symbols_.assign(static_cast<std::size_t>(program->num_symbols), 0);
   call_ = {pointers_.data(),         symbols_.data(), tables_.data(), pool_,
-           ThreadPool::parallel_for, nullptr,         nullptr};
+           ThreadPool::parallel_for, scratch,         nullptr,        nullptr};
   for (int b = 0; b < program->num_buffers; ++b)
     if (program->buffers[b].kind == DLC_CONSTANT)
       pointers_[static_cast<std::size_t>(b)] = const_cast<void*>(program->buffers[b].data);

@@ -42,13 +42,17 @@ typedef struct dlc_buffer {
 } dlc_buffer;
 
 /* One task of a kernel: points [begin, end) of its split axis. `buffers` is a table of the kernel's
- * own, valid until the kernel is done. */
+ * own, valid until the kernel is done; the last entry is the call's `scratch`. */
 typedef void (*dlc_kernel_fn)(void* const* buffers, const int64_t* dims, int64_t begin,
                               int64_t end);
 /* Runs fn over [0, count) in chunks of `grain` points, on any number of threads, and waits. The
  * chunks depend on count and grain alone. */
 typedef void (*dlc_parallel_for)(void* pool, dlc_kernel_fn fn, void* const* buffers,
                                  const int64_t* dims, int64_t count, int64_t grain);
+
+/* Working memory of the calling thread: `bytes` of it at least, aligned to 64. The next call on the
+ * same thread may give it out again. */
+typedef void* (*dlc_scratch)(int64_t bytes);
 
 /* Told when kernel number `kernel` is done. Called only by programs that are compiled for it. */
 typedef void (*dlc_kernel_hook)(void* data, int32_t kernel);
@@ -59,6 +63,7 @@ typedef struct dlc_call {
   void** tables;        /* table_entries pointers of working memory */
   void* pool;
   dlc_parallel_for parallel_for;
+  dlc_scratch scratch;
   dlc_kernel_hook on_kernel;
   void* hook_data;
 } dlc_call;
@@ -93,7 +98,7 @@ typedef struct dlc_program {
   void (*run_steps)(const dlc_call* call, dlc_steps* steps);
 } dlc_program;
 
-#define DLC_ABI_VERSION 2u
+#define DLC_ABI_VERSION 3u
 
 #ifdef __cplusplus
 }

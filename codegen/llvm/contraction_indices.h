@@ -22,11 +22,10 @@ class ContractionIndices : public ContractionBase {
   }
 
  protected:
-  /// Of a block of rows: a multiple of every height of a tile, and 120 KiB of sums that wait (150
-  /// where a panel has five vectors).
-  int block_rows() const { return 480 * std::max(1, 4 / s_.vectors); }
-  // So many k's ahead U is asked for, where hardware does not do so. Rows a power of two apart are
-  // in the same few places of the first cache: more of them would push each other out.
+  /// Of rows that go through several panels one after the other.
+  int rows_inside() const { return 8 * s_.rows; }
+  // So many k's ahead memory is asked for, where hardware does not do so. Rows a power of two apart
+  // are in the same few places of the first cache: more of them would push each other out.
   static constexpr std::int64_t kAhead = 8;
 
   // ---- Rows ----
@@ -63,10 +62,11 @@ class ContractionIndices : public ContractionBase {
   /// Offsets of a block's rows in U; and of a block's products in U and V, from its first one's.
   void make_tables() {
     blocks_ = k_blocks(r_, s_.k_block);
+    shape_ = block_shape(r_, scope_.unit, s_, blocks_);
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };
-    if (rows_.size() > 1) row_table_ = table(block_rows(), "rows");
+    if (rows_.size() > 1) row_table_ = table(shape_.rows, "rows");
     if (blocks_.inner.empty()) return;
     u_table_ = table(blocks_.products() + kAhead, "u");
     v_table_ = table(blocks_.products(), "v");
@@ -118,6 +118,7 @@ class ContractionIndices : public ContractionBase {
   const loop::ContractSchedule s_;
   std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
   KBlocks blocks_;
+  BlockShape shape_;
 
   /// The innermost of a block's k's.
   const ContractIndex& last_k() const {

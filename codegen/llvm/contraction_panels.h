@@ -17,6 +17,12 @@ class ContractionPanels : public ContractionIndices {
     Value* last_mask;  // the columns that exist in the last vector; null: all
   };
 
+  /// Panels side by side, which go through the same rows one after the other.
+  struct Group {
+    Panel first;
+    Value* panels;
+  };
+
   struct Block {
     Value *first, *last;                            // the rows
     Value *u = nullptr, *v = nullptr;               // offsets of the first product of row 0
@@ -69,27 +75,39 @@ class ContractionPanels : public ContractionIndices {
 
   // ---- Packing ----
 
-  /// Room for one panel, where the schedule packs.
-  void make_panel() {
-    if (!s_.packed) return;
-    llvm::Type* packed = r_.pairs ? b_.getInt32Ty() : type();
-    packed_ = array(
-        vector_of(packed, r_.lanes),
-        // Turned products come a vector at a time.
-        (r_.pairs ? (blocks_.chunk + 1) / 2 : blocks_.products() + (r_.turned ? r_.lanes : 0)) *
-            s_.vectors,
-        "packed");
+  /// A group's panels, where the schedule packs.
+  std::int64_t packed_vectors() const {
+    return s_.packed ? packed_rows() * shape_.panels * s_.vectors : 0;
   }
+  /// Of a panel. Turned products come a vector at a time.
+  std::int64_t packed_rows() const {
+    return r_.pairs ? (blocks_.chunk + 1) / 2 : blocks_.products() + (r_.turned ? r_.lanes : 0);
+  }
+  /// Where a panel begins among what is packed, and the step from product to product; in bytes.
+  Value* packed_line(const Panel& p, const Block& block) {
+    return b_.CreateMul(block.packed_row, number(line_bytes(p)));
+  }
+  std::int64_t line_bytes(const Panel& p) const {
+    return static_cast<std::int64_t>(p.vectors) * scope_.unit.bits / 8;
+  }
+  /// Vector s of the product that is j after the one at `line`. Not in bounds: what is asked for
+  /// ahead may lie behind the end.
+  Value* in_line(const Panel& p, Value* line, std::int64_t j, int s) {
+    Value* here = b_.CreateGEP(b_.getInt8Ty(), packed_, line);
+    return b_.CreateGEP(
+        b_.getInt8Ty(), here,
+        number(j * line_bytes(p) + static_cast<std::int64_t>(s) * scope_.unit.bits / 8));
+  }
+  /// Row by row of V through all panels of a group.
+  bool packs_by_rows() const { return s_.packed && !r_.turned && !r_.pairs; }
   Value* packed(llvm::Type* t, const Panel& p, const Block& block, Value* row, Value* s) {
-    if (block.packed_row) row = b_.CreateAdd(row, block.packed_row);
+    row = b_.CreateAdd(row, block.packed_row);
     return b_.CreateInBoundsGEP(t, packed_, b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), s));
   }
 
   void pack(const Panel& p, const Block& block) {
     if (r_.turned) return pack_turned(p, block);
     if (r_.pairs) return pack_pairs(p, block);
-    if (!s_.packed) return;
-    emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* k) { pack_row(p, block, k); });
   }
   void pack_row(const Panel& p, const Block& block, Value* k) {
     for (int s = 0; s < p.vectors; ++s)
@@ -97,6 +115,8 @@ class ContractionPanels : public ContractionIndices {
                      packed(vector(), p, block, k, number(s)));
   }
   llvm::Type* pairs() { return vector_of(b_.getInt32Ty(), r_.lanes); }
+
+  Value* packed_ = nullptr;  // null: nothing is packed
 
  private:
   /// V has a row of memory for each column of the panel: blocks of `lanes` of them are turned over
@@ -187,8 +207,6 @@ class ContractionPanels : public ContractionIndices {
       }
     });
   }
-
-  llvm::AllocaInst* packed_ = nullptr;
 };
 
 }  // namespace dlc

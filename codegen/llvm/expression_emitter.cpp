@@ -45,6 +45,14 @@ int ProgramScope::symbol_index(const std::string& name) const {
   return static_cast<int>(at - symbols.begin());
 }
 
+Value* ExpressionEmitter::scratch(std::int64_t bytes) {
+  Value* slot =
+      b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), buffers_, scope_.program.buffers.size());
+  Value* function = b_.CreateLoad(b_.getPtrTy(), slot, "scratch");
+  auto* type = llvm::FunctionType::get(b_.getPtrTy(), {b_.getInt64Ty()}, false);
+  return b_.CreateCall(type, function, {b_.getInt64(static_cast<std::uint64_t>(bytes))});
+}
+
 ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kernel& kernel,
                                      llvm::IRBuilder<>& b, Value* buffers, Value* dims)
     : scope_(scope), k_(kernel), b_(b), buffers_(buffers), dims_(dims) {

@@ -63,6 +63,8 @@ class ExpressionEmitter {
   // ---- Pieces for the loops ----
   llvm::Value* dim(const Dim& d);  // i64
   llvm::Value* buffer(loop::BufferId b);
+  /// So many bytes of the thread's own working memory, aligned to 64; one call in a function.
+  llvm::Value* scratch(std::int64_t bytes);
   static llvm::Align align(ElementType t) {
     return llvm::Align(static_cast<std::uint64_t>(size_in_bytes(t)));
   }

@@ -19,6 +19,12 @@ void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::
     if (first->getSExtValue() + step >= last->getSExtValue()) return body(begin);
     turns = (last->getSExtValue() - first->getSExtValue() + step - 1) / step;
   }
+  emit_loop(b, begin, end, b.getInt64(static_cast<std::uint64_t>(step)), name, body, turns);
+}
+
+void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, llvm::Value* step,
+               const char* name, const std::function<void(llvm::Value*)>& body,
+               std::int64_t turns) {
   llvm::Function* f = b.GetInsertBlock()->getParent();
   llvm::BasicBlock* before = b.GetInsertBlock();
   auto* header = llvm::BasicBlock::Create(b.getContext(), name, f);
@@ -37,8 +43,7 @@ void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::
   b.CreateCondBr(b.CreateICmpSLT(i, end), inside, after, weights);
   b.SetInsertPoint(inside);
   body(i);
-  i->addIncoming(b.CreateNSWAdd(i, b.getInt64(static_cast<std::uint64_t>(step))),
-                 b.GetInsertBlock());
+  i->addIncoming(b.CreateNSWAdd(i, step), b.GetInsertBlock());
   b.CreateBr(header);
   b.SetInsertPoint(after);
 }

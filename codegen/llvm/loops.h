@@ -11,6 +11,10 @@ namespace dlc {
 void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, std::int64_t step,
                const char* name, const std::function<void(llvm::Value* i)>& body,
                std::int64_t turns = 0);
+/// The same with a step that is known at run time alone.
+void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, llvm::Value* step,
+               const char* name, const std::function<void(llvm::Value* i)>& body,
+               std::int64_t turns = 0);
 /// if (condition) body()
 void emit_if(llvm::IRBuilder<>& b, llvm::Value* condition, const std::function<void()>& body);
 /// A variable of the function (an alloca in its entry block, promoted to a register later).

@@ -65,15 +65,18 @@ class FunctionEmitter {
     }
     return sum;
   }
-  /// Each kernel's table of the buffers that the call gives, in call.tables.
+  /// Each kernel's table of what the call gives, in call.tables.
   Value* fill_tables(const UniqueKernels& kernels) {
     Value* buffers = load_ptr(call_, offsetof(dlc_call, buffers), "buffers");
     Value* tables = load_ptr(call_, offsetof(dlc_call, tables), "tables");
+    Value* scratch = load_ptr(call_, offsetof(dlc_call, scratch), "scratch");
     std::size_t to = 0;
-    for (const UniqueKernels::Call& c : kernels.calls)
+    for (const UniqueKernels::Call& c : kernels.calls) {
       for (const loop::BufferId id : c.buffers)
         b_.CreateStore(load_ptr(buffers, static_cast<std::size_t>(id) * sizeof(void*)),
                        entry(tables, to++));
+      b_.CreateStore(scratch, entry(tables, to++));
+    }
     return tables;
   }
   void load_symbols() {
@@ -149,7 +152,7 @@ class KernelsEmitter : FunctionEmitter {
 
   void kernel(std::size_t number) {
     table_ = entry(tables_, first_);
-    first_ += kernels_.calls[number].buffers.size();
+    first_ += kernels_.calls[number].buffers.size() + 1;
     run(scope_.program.kernels[number], function_of_(number));
     if (!profile_) return;
     Value* hook = load_ptr(call_, offsetof(dlc_call, on_kernel));
@@ -280,11 +283,13 @@ class EntryEmitter : FunctionEmitter {
   /// Points the kernels' tables at the row numbers of a step.
   void move_rows(loop::BufferId rows, Value* to) {
     std::size_t at = 0;
-    for (const UniqueKernels::Call& c : kernels_.calls)
+    for (const UniqueKernels::Call& c : kernels_.calls) {
       for (const loop::BufferId id : c.buffers) {
         if (id == rows) b_.CreateStore(to, entry(tables_, at));
         ++at;
       }
+      ++at;  // the scratch memory
+    }
   }
 
   /// A scalar output's value in f64.

@@ -62,6 +62,16 @@ void run_here(void*, dlc_kernel_fn fn, void* const* buffers, const std::int64_t*
   fn(buffers, dims, 0, count);
 }
 
+void* scratch(std::int64_t bytes) {
+  thread_local std::unique_ptr<void, void (*)(void*)> memory(nullptr, std::free);
+  thread_local std::int64_t size = 0;
+  if (bytes > size) {
+    size = (bytes + 63) / 64 * 64;
+    memory.reset(std::aligned_alloc(64, static_cast<std::size_t>(size)));
+  }
+  return memory.get();
+}
+
 /// A program of one kernel, compiled, on memory of its own.
 class Trial {
  public:
@@ -71,7 +81,8 @@ class Trial {
     for (const std::string& s : p.symbols) dims_.push_back(extents.contains(s) ? extents.at(s) : 0);
     tables_.resize(static_cast<std::size_t>(code_->program()->table_entries));
     for (const loop::BufferId b : buffers_of(p.kernels[0])) bind(p, b, extents);
-    call_ = {pointers_.data(), dims_.data(), tables_.data(), nullptr, run_here, nullptr, nullptr};
+    call_ = {pointers_.data(), dims_.data(), tables_.data(), nullptr,
+             run_here,         scratch,      nullptr,        nullptr};
   }
 
   /// Of one call: a mean over about kRoundSeconds.

@@ -29,6 +29,8 @@ int any_length_block(const Core& core, bool far_rows) {
   return far_rows ? 128 : 256;
 }
 
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 double extent_of(const ContractIndex& i) {
   return static_cast<double>(std::max<std::int64_t>(i.extent.typical(), 1));
 }
@@ -265,12 +267,34 @@ KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
     take();
   }
   b.chunk = std::max<std::int64_t>(1, most / b.inner_products);
-  if (!b.split->extent.is_constant() || b.inner.empty()) return b;
-  // Blocks of equal length rather than a short last one.
+  if (!b.split->extent.is_constant()) return b;
+  // Blocks of equal length rather than a short last one; whole vectors where they are turned over.
   const std::int64_t extent = std::max<std::int64_t>(b.split->extent.value(), 1);
-  const std::int64_t blocks = (extent + b.chunk - 1) / b.chunk;
-  b.chunk = (extent + blocks - 1) / blocks;
+  const std::int64_t whole = b.inner.empty() && (r.turned || r.pairs) ? 2 * r.lanes : 1;
+  const std::int64_t blocks = ceil_div(extent, b.chunk);
+  b.chunk = ceil_div(ceil_div(extent, blocks), whole) * whole;
   return b;
+}
+
+BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit, const ContractSchedule& s,
+                       const KBlocks& blocks) {
+  // The rest is for U and what comes next.
+  constexpr std::int64_t kMostRoom = std::int64_t{768} << 10;
+  const std::int64_t room = std::min(unit.core.l2_size() / 3, kMostRoom);
+  const std::int64_t line = static_cast<std::int64_t>(s.vectors) * unit.bits / 8;
+  const std::int64_t panel = blocks.products() * line / (r.pairs ? 2 : 1);
+  constexpr std::int64_t kLeastRows = 240, kMostRows = 1920;
+  BlockShape shape;
+  shape.panels = std::clamp<std::int64_t>(room / std::max(panel, kLeastRows * line), 1, 64);
+  const std::int64_t width = static_cast<std::int64_t>(s.vectors) * r.lanes;
+  if (r.n->extent.is_constant()) {
+    // Groups of equal size.
+    const std::int64_t all = std::max<std::int64_t>(r.n->extent.value() / width, 1);
+    shape.panels = ceil_div(all, ceil_div(all, shape.panels));
+  }
+  const std::int64_t rows = std::min(room / (shape.panels * line), kMostRows);
+  shape.rows = std::max<std::int64_t>(rows / s.rows, 1) * s.rows;
+  return shape;
 }
 
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
@@ -371,16 +395,6 @@ bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const Con
          exceeds_cache(p, c, r.u_is_a, unit.core);
 }
 
-int panels_together(const loop::Program& p, const loop::Kernel& kernel, const ContractRoles& r,
-                    const VectorUnit& unit, int vectors) {
-  const bool plain = r.m.size() == 1 && r.k.size() == 1 && r.other.empty() &&
-                     r.n->extent.is_constant() && r.n->axis != kernel.outer[0];
-  if (!plain || r.pairs || !is_far(p, kernel.contraction[0], r, unit)) return 1;
-  for (const int panels : {4, 2})
-    if (r.n->extent.value() % (panels * vectors * r.lanes) == 0) return panels;
-  return 1;
-}
-
 std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
                                              const loop::Kernel& kernel, const VectorUnit& unit) {
   const ContractRoles r = contract_roles(program, kernel, unit);
@@ -402,7 +416,9 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
       add({rows, vectors, 0, false});
       continue;
     }
-    const int k_block = tables ? block_with_tables(r, unit.core, far) : r.pairs ? 1024 : 512;
+    const int k_block = tables                              ? block_with_tables(r, unit.core, far)
+                        : r.pairs || unit.core.wide_fma > 1 ? 1024
+                                                            : 512;
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
       // Where few rows share a panel it is not worth packing.
@@ -417,8 +433,12 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     const bool any_length =
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
-      add({rows, vectors, any_length_block(unit.core, far_rows), false});
-      if (p.v_stride % kMachine.line != 0) add({rows, vectors, k_block, true});
+      const int block = any_length_block(unit.core, far_rows);
+      // Two multiply-adds a cycle do not hide that such rows come from the second cache.
+      constexpr double kManyRows = 128;
+      const bool pays = far_rows && unit.core.wide_fma > 1 && p.m >= kManyRows;
+      if (!pays) add({rows, vectors, block, false});
+      if (pays || p.v_stride % kMachine.line != 0) add({rows, vectors, block, true});
       continue;
     }
     if (!r.pairs) add({rows, vectors, 0, false});
@@ -432,9 +452,8 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   });
   // A batch may be a few rows.
   if (!p.rows_known)
-    std::stable_partition(result.begin(), result.end(), [&](const ScheduleCost& s) {
-      return s.schedule.packed && panels_together(program, kernel, r, unit, s.schedule.vectors) > 1;
-    });
+    std::stable_partition(result.begin(), result.end(),
+                          [&](const ScheduleCost& s) { return s.schedule.packed && far; });
   return result;
 }
 

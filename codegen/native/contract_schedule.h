@@ -29,8 +29,8 @@
 //   caches    rows a power of two apart share a few of a cache's sets, which makes it smaller; many
 //             rows in pages of their own need more page translations than a core keeps
 //   packing   a copy of the panel for each pass over the rows
-// Symbolic sizes count as 256. Where the number of rows is not known, packed panels that go several
-// at a time come first.
+// Symbolic sizes count as 256. Where the number of rows is not known and V is far, packed panels
+// come first.
 #include <vector>
 
 #include "ir/loop/loop.h"
@@ -91,6 +91,14 @@ struct KBlocks {
 /// `r` has a k. A block has about `most` products.
 KBlocks k_blocks(const ContractRoles& r, std::int64_t most);
 
+/// The panels that rows go through one after the other in a block, and the most rows (whole tiles):
+/// a block of V and the sums that wait for the next one stay in the second cache.
+struct BlockShape {
+  std::int64_t panels = 1, rows = 0;
+};
+BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit,
+                       const loop::ContractSchedule& s, const KBlocks& blocks);
+
 /// `kernel` has a contraction; the pointers are into it.
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
                              const VectorUnit& unit);
@@ -103,10 +111,6 @@ bool is_u_strided(const ContractRoles& r);
 /// U does not stay in the second cache, and a line of it is used for few columns.
 bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
                    const VectorUnit& unit);
-/// How many panels of so many vectors a few rows go through at a time. A panel is a short piece of
-/// each row of V; where V comes from far, hardware brings longer pieces in several times as fast.
-int panels_together(const loop::Program& p, const loop::Kernel& kernel, const ContractRoles& r,
-                    const VectorUnit& unit, int vectors);
 
 struct ScheduleCost {
   loop::ContractSchedule schedule;

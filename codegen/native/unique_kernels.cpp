@@ -75,7 +75,7 @@ std::vector<loop::BufferId> buffers_of(const loop::Kernel& k) {
 
 std::int64_t table_entries(const loop::Program& p) {
   std::size_t sum = 0;
-  for (const loop::Kernel& k : p.kernels) sum += buffers_of(k).size();
+  for (const loop::Kernel& k : p.kernels) sum += buffers_of(k).size() + 1;
   return static_cast<std::int64_t>(sum);
 }
 

@@ -21,7 +21,7 @@ UniqueKernels unique_kernels(const loop::Program& p);
 
 /// The buffers that a kernel sees, in the order of its own numbers.
 std::vector<loop::BufferId> buffers_of(const loop::Kernel& k);
-/// The length of all kernels' tables of buffers, one after the other.
+/// The length of all kernels' tables, one after the other: of buffers, and dlc_call.scratch.
 std::int64_t table_entries(const loop::Program& p);
 
 /// Kernels dealt into groups of about equal cost to compile, the dearest kernels in the first ones;

@@ -89,6 +89,7 @@ TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's
       {"N", "530", "1280"},              // V from beyond the cache: several panels at a time
       {"130", "540", "1088"},            // a number of panels that has no divisor
       {"640", "N", "1024", "km", "kn"},  // a result that comes from there, too
+      {"500", "600", "1060"},            // groups of panels, blocks of rows and of k, and a rest
   };
   for (const Shape3& s : shapes) {
     const Graph g = graph_of_shape(s);

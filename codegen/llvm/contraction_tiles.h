@@ -1,0 +1,339 @@
+#pragma once
+// A tile of C: its sums in registers, the products that are added to them, what is asked for ahead
+// meanwhile, and the epilogue.
+#include <llvm/IR/IntrinsicsX86.h>
+
+#include <algorithm>
+
+#include "codegen/llvm/contraction_panels.h"
+
+namespace dlc {
+
+class ContractionTiles : public ContractionPanels {
+ public:
+  using ContractionPanels::ContractionPanels;
+
+ protected:
+  struct Tile {
+    Value* i;  // the first row; null without rows
+    int rows, vectors;
+    std::vector<llvm::AllocaInst*> sums;
+  };
+  llvm::AllocaInst* sum(const Tile& t, int r, int s) const {
+    return t.sums[static_cast<std::size_t>(r * t.vectors + s)];
+  }
+  Value* value(const Tile& t, int r, int s) { return b_.CreateLoad(vector(), sum(t, r, s)); }
+  void start(Tile& t, const std::function<Value*(int r, int s)>& from) {
+    for (int r = 0; r < t.rows; ++r)
+      for (int s = 0; s < t.vectors; ++s) {
+        t.sums.push_back(emit_variable(b_, vector(), "c"));
+        b_.CreateStore(from(r, s), t.sums.back());
+      }
+  }
+
+  /// The offset of the point of `other` in a or b.
+  Value* base(bool of_a) {
+    Value* sum = e_.dim(of_a ? c_.a_base : c_.b_base);
+    for (const ContractIndex* i : outer_)
+      sum = b_.CreateAdd(
+          sum, b_.CreateMul(e_.axis_index(i->axis), e_.dim(of_a ? i->a_stride : i->b_stride)));
+    return sum;
+  }
+  /// The address of the element of U for one k and a row of the tile.
+  using RowsOfU = std::function<Value*(int r)>;
+  RowsOfU rows_below(Value* first) {
+    return [this, first](int r) {
+      return address_of_u(r == 0 ? first
+                                 : b_.CreateAdd(first, b_.CreateMul(row_step(), number(r))));
+    };
+  }
+  Value* address_of_u(Value* offset) {
+    // Not in bounds: what is asked for ahead may lie behind the end.
+    return b_.CreateGEP(u_memory(), e_.buffer(u_buffer()), offset);
+  }
+  llvm::Type* u_memory() { return e_.memory_type(e_.element(u_buffer())); }
+
+  /// The vectors of V times row r's element of U.
+  void add_row(const Tile& t, int r, Value* u, const std::vector<Value*>& columns) {
+    const ElementType e = e_.element(u_buffer());
+    Value* x = e_.from_memory(e, b_.CreateAlignedLoad(u_memory(), u, align(e)));
+    Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), x);
+    for (int s = 0; s < t.vectors; ++s)
+      b_.CreateStore(fma(spread, columns[static_cast<std::size_t>(s)], value(t, r, s)),
+                     sum(t, r, s));
+  }
+  void step(const Tile& t, const RowsOfU& rows, const std::vector<Value*>& columns) {
+    for (int r = 0; r < t.rows; ++r) add_row(t, r, rows(r), columns);
+  }
+
+  /// Points the expressions at row i + r and vector s.
+  void go_to(const Panel& p, Value* i, int r, int s) {
+    if (i && s == 0) {
+      const std::vector<Value*> digits = digits_of_row(b_.CreateAdd(i, number(r)));
+      for (std::size_t m = 0; m < digits.size(); ++m) e_.set_axis(rows_[m]->axis, digits[m]);
+    }
+    if (r_.stack) {
+      e_.set_axis(r_.stack->axis, b_.CreateAdd(p.j, number(s)));
+      e_.set_axis(r_.n->axis, number(0));
+    } else {
+      e_.set_axis(r_.n->axis, b_.CreateAdd(p.j, number(s * r_.lanes)));
+    }
+  }
+
+  /// Loads of the epilogue from so large a buffer that it comes from beyond the second cache: the
+  /// parameter that a weight gradient changes.
+  std::vector<loop::ExprId> far_epilogue() const {
+    std::vector<loop::ExprId> loads;
+    if (r_.stack) return loads;
+    for (std::size_t id = 0; id < k_.exprs.size(); ++id) {
+      const loop::Expr& e = k_.exprs[id];
+      if (e.kind != loop::ExprKind::Load) continue;
+      Dim count(1);
+      for (const loop::AxisId a : k_.outer)
+        if (e_.depends(e.operands[0], a)) count = count * axis(a).extent;
+      const auto step = e_.coefficient(e.operands[0], r_.n->axis);
+      if (step && *step == Dim(1) && count.is_constant() &&
+          count.value() * size_in_bytes(e.type) > scope_.unit.core.l2_size())
+        loads.push_back(static_cast<loop::ExprId>(id));
+    }
+    return loads;
+  }
+  /// Its rows are far apart, so that hardware does not see them coming; while the sum runs, they
+  /// do.
+  void prefetch_epilogue(const Panel& p, Value* i, int rows) {
+    for (int r = 0; r < rows; ++r)
+      for (int s = 0; s < p.vectors; ++s) {
+        go_to(p, i, r, s);
+        e_.forget();
+        for (const loop::ExprId load : far_loads_) e_.prefetch(load, 1);
+      }
+    e_.forget();
+  }
+
+  /// The epilogue of row i + r and vector s.
+  void finish(const Panel& p, Value* i, int r, int s, Value* c) {
+    go_to(p, i, r, s);
+    e_.set_vector(r_.n->axis, r_.lanes, mask_of(p, s));
+    e_.set_accumulator(c);
+    epilogue();
+    e_.set_vector(-1, 1, nullptr);
+  }
+
+  // ---- Products of a block ----
+
+  /// How many k's one turn of a block's loop takes, for a step of so many multiply-adds. Each row
+  /// of a table is a pointer, and there are more than registers: within a run of the last k they
+  /// are fetched once for several.
+  std::int64_t products_of_turn(int step) {
+    constexpr int kMost = 64;
+    const ContractIndex& k = last_k();
+    if (!has_row_table() || !k.extent.is_constant()) return 1;
+    for (std::int64_t turn = std::min(8, kMost / step); turn > 1; --turn)
+      if (k.extent.value() % turn == 0 && blocks_.products() % turn == 0) return turn;
+    return 1;
+  }
+
+  /// A tile's rows in U for the k that is `at_k` from the block's first.
+  std::function<RowsOfU(Value* at_k)> rows_from(const Block& block, Value* i, int rows) {
+    if (!has_row_table()) {
+      // As a pointer, which the loop does not add to again.
+      Value* first = address_of_u(b_.CreateAdd(block.u, b_.CreateMul(i, row_step())));
+      return [this, first](Value* at_k) -> RowsOfU {
+        return [this, here = b_.CreateGEP(u_memory(), first, at_k)](int r) {
+          return r == 0 ? here
+                        : b_.CreateGEP(u_memory(), here, b_.CreateMul(row_step(), number(r)));
+        };
+      };
+    }
+    std::vector<Value*> begins;
+    for (int r = 0; r < rows; ++r) {
+      Value* place = b_.CreateAdd(b_.CreateSub(i, block.first), number(r));
+      begins.push_back(address_of_u(b_.CreateAdd(block.u, u_of_row(place))));
+    }
+    return [this, begins](Value* at_k) -> RowsOfU {
+      return [this, begins, at_k](int r) {
+        return b_.CreateGEP(u_memory(), begins[static_cast<std::size_t>(r)], at_k);
+      };
+    };
+  }
+
+  /// The first of the products of a turn, and where it is: in U and, unless packed, V from the
+  /// block's first; among what is packed, in bytes.
+  struct Turn {
+    Value *first, *u, *v, *line;
+  };
+  /// Offsets that are in no table grow from turn to turn.
+  void for_each_turn(const Panel& p, const Block& block, std::int64_t turn,
+                     const std::function<void(const Turn&)>& body) {
+    struct Growing {
+      llvm::AllocaInst* now;
+      Value* step;
+    };
+    std::vector<Growing> growing;
+    const auto grow = [&](Value* from, Value* step) {
+      growing.push_back({emit_variable(b_, b_.getInt64Ty(), "at"), step});
+      b_.CreateStore(from, growing.back().now);
+      return growing.back().now;
+    };
+    const auto along = [&](const Dim& stride) {
+      return grow(number(0), b_.CreateMul(number(turn), e_.dim(stride)));
+    };
+    const bool tables = has_product_tables();
+    llvm::AllocaInst *u = tables ? nullptr : along(r_.u_stride(last_k())),
+                     *v = tables || s_.packed ? nullptr : along(r_.v_stride(last_k())),
+                     *line = s_.packed ? grow(packed_line(p, block), number(turn * line_bytes(p)))
+                                       : nullptr;
+    const auto now = [&](llvm::AllocaInst* a) { return b_.CreateLoad(b_.getInt64Ty(), a); };
+    emit_loop(
+        b_, number(0), block.count, turn, "k",
+        [&](Value* first) {
+          body({first, u ? now(u) : u_of(first),
+                v           ? now(v)
+                : s_.packed ? nullptr
+                            : v_of(first),
+                line ? now(line) : nullptr});
+          for (const Growing& g : growing) b_.CreateStore(b_.CreateAdd(now(g.now), g.step), g.now);
+        },
+        blocks_.products() / turn);
+  }
+
+  /// A block's products of a turn.
+  void products(const Tile& t, const Panel& p, const Block& block, const Turn& at,
+                std::int64_t turn, const std::function<RowsOfU(Value*)>& rows_of_u) {
+    const auto columns = [&](std::int64_t j) {
+      std::vector<Value*> result;
+      for (int s = 0; s < p.vectors; ++s)
+        result.push_back(
+            s_.packed
+                ? b_.CreateAlignedLoad(vector(), in_line(p, at.line, j, s), llvm::Align(64))
+                : widened(read(p, block, stepped(at.v, j, r_.v_stride(last_k())), s, nullptr)));
+      return result;
+    };
+    const auto rows_at = [&](std::int64_t j) {
+      return rows_of_u(stepped(at.u, j, r_.u_stride(last_k())));
+    };
+    // Row by row where V's vectors of all of them fit beside the sums: each pointer is used up
+    // before the next one is fetched.
+    const int registers = scope_.unit.bits >= 512 ? 32 : 16;
+    if (turn == 1 || (turn + t.rows) * t.vectors + 1 > registers) {
+      for (std::int64_t j = 0; j < turn; ++j) step(t, rows_at(j), columns(j));
+      return;
+    }
+    std::vector<std::vector<Value*>> all;
+    for (std::int64_t j = 0; j < turn; ++j) all.push_back(columns(j));
+    for (int r = 0; r < t.rows; ++r)
+      for (std::int64_t j = 0; j < turn; ++j)
+        add_row(t, r, rows_at(j)(r), all[static_cast<std::size_t>(j)]);
+  }
+
+  /// A panel that does not stay in the first cache comes from the second one: in time, when it is
+  /// asked for ahead.
+  void prefetch_panel(const Panel& p, const Turn& at, std::int64_t turn) {
+    if (scope_.unit.core.wide_fma <= 1 || !s_.packed) return;
+    for (std::int64_t j = 0; j < turn; ++j)
+      for (int s = 0; s < p.vectors; ++s) e_.prefetch(in_line(p, at.line, j + kAhead, s));
+  }
+
+  /// Where U has a row of memory for each k, a tile uses a few elements of each, in one line or
+  /// two: hardware does not foresee such steps. Nor does it follow many rows of windows at once: a
+  /// line of each of those is asked for in the turn that comes to it.
+  void prefetch_u(int rows, const Turn& at, std::int64_t turn,
+                  const std::function<RowsOfU(Value*)>& rows_of_u) {
+    constexpr int kFollowed = 8, kLine = 16;
+    const auto ahead = [&](std::int64_t j) {
+      return has_product_tables() ? u_of(b_.CreateAdd(at.first, number(j + kAhead)))
+                                  : stepped(at.u, j + kAhead, r_.u_stride(last_k()));
+    };
+    if (is_u_strided(r_)) {
+      for (std::int64_t j = 0; j < turn; ++j) {
+        const RowsOfU next = rows_of_u(ahead(j));
+        e_.prefetch(next(0));
+        if (rows > 1) e_.prefetch(next(rows - 1));
+      }
+      if (!is_u_streamed(scope_.program, c_, r_, scope_.unit)) return;
+      // The next block's; earlier tiles have asked for all rows but the last.
+      Value* step = b_.CreateMul(number(blocks_.chunk), e_.dim(r_.u_stride(*blocks_.split)));
+      for (std::int64_t j = 0; j < turn; ++j) {
+        Value* next = b_.CreateAdd(step, stepped(at.u, j, r_.u_stride(last_k())));
+        e_.prefetch(rows_of_u(next)(rows - 1), ExpressionEmitter::Cache::Second);
+      }
+    } else if (has_row_table() && has_product_tables() && rows > kFollowed) {
+      Value* in_line = b_.CreateAnd(at.first, number(kLine - 1));
+      emit_if(b_, b_.CreateICmpSLT(in_line, number(turn)), [&] {
+        const RowsOfU next = rows_of_u(ahead(0));
+        for (int r = 0; r < rows; ++r) e_.prefetch(next(r));
+      });
+    }
+  }
+
+  // ---- Products two at a time ----
+
+  void sum_pairs(const Tile& t, const Panel& p, const Block& block,
+                 const std::function<RowsOfU(Value*)>& rows_of_u) {
+    Value* count = block.count;
+    Value* u_step = e_.dim(r_.u_stride(*r_.k.back()));
+    const bool adjacent = r_.u_stride(*r_.k.back()) == Dim(1);
+    llvm::Type *i16 = b_.getInt16Ty(), *i32 = b_.getInt32Ty();
+    llvm::Type* halves = vector_of(b_.getBFloatTy(), 2 * r_.lanes);
+    const auto element_at = [&](Value* address, llvm::Type* as) {
+      return b_.CreateAlignedLoad(as, address, llvm::Align(2));
+    };
+    const auto products = [&](Value* k, bool both) {
+      std::vector<Value*> columns;
+      for (int s = 0; s < p.vectors; ++s)
+        columns.push_back(b_.CreateBitCast(
+            b_.CreateLoad(pairs(), packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s))),
+            halves));
+      const RowsOfU here = rows_of_u(b_.CreateMul(k, u_step));
+      for (int r = 0; r < t.rows; ++r) {
+        Value* at = here(r);
+        Value* pair = nullptr;
+        if (both && adjacent) {
+          pair = element_at(at, i32);
+        } else {
+          pair = b_.CreateZExt(element_at(at, i16), i32);
+          if (both) {
+            Value* next =
+                b_.CreateZExt(element_at(b_.CreateInBoundsGEP(i16, at, u_step), i16), i32);
+            pair = b_.CreateOr(pair, b_.CreateShl(next, 16));
+          }
+        }
+        Value* spread =
+            b_.CreateBitCast(b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), pair), halves);
+        for (int s = 0; s < t.vectors; ++s)
+          b_.CreateStore(
+              b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {},
+                                 {value(t, r, s), spread, columns[static_cast<std::size_t>(s)]}),
+              sum(t, r, s));
+      }
+    };
+    Value* even = b_.CreateAnd(count, number(-2));
+    emit_loop(b_, number(0), even, 2, "k", [&](Value* k) { products(k, true); });
+    const Dim& extent = r_.k.back()->extent;
+    if (extent.is_constant() && extent.value() % 2 == 0) return;
+    emit_loop(b_, even, count, 2, "last", [&](Value* k) { products(k, false); });
+  }
+
+  /// Rows of V that are not packed, and of U where it has one for each k, are a step apart in
+  /// memory
+  // that hardware does not foresee in time.
+  void prefetch_far(Value* u, Value* v, int rows, int vectors) {
+    if (scope_.unit.core.wide_fma <= 1 || r_.k.empty()) return;
+    const auto ahead = [&](Value* from, const Dim& stride) {
+      return b_.CreateAdd(from, b_.CreateMul(number(kAhead), e_.dim(stride)));
+    };
+    if (is_u_strided(r_)) {
+      const RowsOfU next = rows_below(ahead(u, r_.u_stride(*r_.k.back())));
+      e_.prefetch(next(0));
+      if (rows > 1) e_.prefetch(next(rows - 1));
+    }
+    Value* next = ahead(v, r_.v_stride(*r_.k.back()));
+    for (int s = 0; s < vectors; ++s)
+      e_.prefetch(b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()),
+                               b_.CreateAdd(next, number(s * r_.lanes))));
+  }
+
+  const std::vector<loop::ExprId> far_loads_ = far_epilogue();
+};
+
+}  // namespace dlc
