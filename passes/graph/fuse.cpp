@@ -133,8 +133,9 @@ class StoredNodes {
       return;
     }
     if (is_strided_view(v)) return;
-    const Value below = below_views(v);
-    if (!(below == v) && !is_leaf(below)) {
+    // Below a reshape it may be made where another contraction writes it.
+    for (const Value below : {g_.below_reshapes(v), below_views(v)}) {
+      if (below == v || is_leaf(below)) continue;
       stored_[below.id] = true;
       if (is_strided_view(v)) return;
       stored_[below.id] = false;
