@@ -220,8 +220,7 @@ class ContractionEmitter : ContractionTiles {
       if (i && !r_.stack) prefetch_far(pu, pv, rows, p.vectors);
       step(t, rows_below(pu), columns);
     });
-    for (int r = 0; r < rows; ++r)
-      for (int s = 0; s < p.vectors; ++s) finish(p, i, r, s, value(t, r, s));
+    finish_all(p, t);
   }
 
   // ---- Blocks of k ----
@@ -311,9 +310,7 @@ class ContractionEmitter : ContractionTiles {
     return b_.CreateAlignedLoad(vector(), place, llvm::Align(64), /*isVolatile=*/true);
   }
 
-  Value* waiting(Value* at, int s) {
-    return b_.CreateInBoundsGEP(vector(), waiting_, b_.CreateAdd(at, number(s)));
-  }
+  Value* waiting(Value* at, Value* s) { return vector_at(waiting_, b_.CreateAdd(at, s)); }
 
   /// Rows [from, to) of a block.
   void tiles(const Panel& p, const Block& block, Value* from, Value* to) {
@@ -325,13 +322,13 @@ class ContractionEmitter : ContractionTiles {
       const auto each = [&](const std::function<void(int, int, Value*)>& body) {
         for (int r = 0; r < rows; ++r)
           for (int s = 0; s < p.vectors; ++s)
-            body(r, s, one ? nullptr : waiting(at, r * p.vectors + s));
+            body(r, s, one ? nullptr : waiting(at, number(r * p.vectors + s)));
       };
       if (!one)
         emit_if(b_, block.is_first,
                 [&] { each([&](int, int, Value* place) { b_.CreateStore(zeros(), place); }); });
       start(t, [&](int r, int s) {
-        return one ? zeros() : waiting_sum(waiting(at, r * p.vectors + s));
+        return one ? zeros() : waiting_sum(waiting(at, number(r * p.vectors + s)));
       });
       if (!far_loads_.empty()) emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
       const auto rows_of_u = rows_from(block, i, rows);
@@ -347,11 +344,10 @@ class ContractionEmitter : ContractionTiles {
           products(t, p, block, at, turn, rows_of_u);
         });
       }
-      if (one) return each([&](int r, int s, Value*) { finish(p, i, r, s, value(t, r, s)); });
+      if (one) return finish_all(p, t);
       each([&](int r, int s, Value* place) { b_.CreateStore(value(t, r, s), place); });
-      emit_if(b_, block.is_last, [&] {
-        each([&](int r, int s, Value* place) { finish(p, i, r, s, waiting_sum(place)); });
-      });
+      emit_if(b_, block.is_last,
+              [&] { finish_all(p, t, [&](Value* n) { return waiting_sum(waiting(at, n)); }); });
     });
   }
 

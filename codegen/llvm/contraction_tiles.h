@@ -119,6 +119,44 @@ class ContractionTiles : public ContractionPanels {
     e_.set_vector(-1, 1, nullptr);
   }
 
+  /// The epilogues of a tile that begins at row i. Long ones are emitted for one row and repeated,
+  /// with the sums in memory.
+  void finish_all(const Panel& p, const Tile& t) {
+    const bool repeats = has_long_epilogue() && t.rows > 1;
+    if (repeats && !finished_)
+      finished_ = array(vector(), static_cast<std::int64_t>(s_.rows) * s_.vectors, "finished");
+    for (int r = 0; r < t.rows; ++r)
+      for (int s = 0; s < t.vectors; ++s) {
+        if (repeats)
+          b_.CreateStore(value(t, r, s), vector_at(finished_, number(r * t.vectors + s)));
+        else
+          finish(p, t.i, r, s, value(t, r, s));
+      }
+    if (repeats)
+      finish_all(p, t,
+                 [&](Value* at) { return b_.CreateLoad(vector(), vector_at(finished_, at)); });
+  }
+  /// With the sums in memory, row by row.
+  void finish_all(const Panel& p, const Tile& t, const std::function<Value*(Value* at)>& sum_at) {
+    const auto row = [&](Value* i, int r, Value* first) {
+      for (int s = 0; s < t.vectors; ++s)
+        finish(p, i, r, s, sum_at(b_.CreateAdd(first, number(s))));
+    };
+    if (!has_long_epilogue() || t.rows == 1) {
+      for (int r = 0; r < t.rows; ++r) row(t.i, r, number(r * t.vectors));
+    } else {
+      emit_loop(b_, number(0), number(t.rows), 1, "finish", [&](Value* r) {
+        row(b_.CreateAdd(t.i, r), 0, b_.CreateMul(r, number(t.vectors)));
+      });
+    }
+  }
+  Value* vector_at(Value* first, Value* at) { return b_.CreateInBoundsGEP(vector(), first, at); }
+  bool has_long_epilogue() const {
+    return std::any_of(k_.exprs.begin(), k_.exprs.end(), [](const loop::Expr& e) {
+      return e.kind == loop::ExprKind::Scalar && is_long(e.op);
+    });
+  }
+
   // ---- Products of a block ----
 
   /// How many k's one turn of a block's loop takes, for a step of so many multiply-adds. Each row
@@ -333,6 +371,7 @@ class ContractionTiles : public ContractionPanels {
                                b_.CreateAdd(next, number(s * r_.lanes))));
   }
 
+  llvm::AllocaInst* finished_ = nullptr;
   const std::vector<loop::ExprId> far_loads_ = far_epilogue();
 };
 

@@ -14,6 +14,12 @@ namespace dlc {
 
 inline bool is_unsigned(ElementType t) { return t == ElementType::U8 || t == ElementType::Bool; }
 
+/// Many instructions: an elementary function, a random number.
+inline bool is_long(loop::ScalarOp op) {
+  using enum loop::ScalarOp;
+  return op == Pow || op == Rem || op == Threefry || (op >= Cbrt && op <= Erfc);
+}
+
 /// What a program's kernels share while they are emitted.
 struct ProgramScope {
   const loop::Program& program;

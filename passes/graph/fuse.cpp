@@ -68,6 +68,7 @@ class StoredNodes {
     const std::vector<bool> stretched = stretched_by_users();
     std::vector<bool> costly(g.nodes.size(), false);
     std::vector<InlineCost> cost(g.nodes.size());
+    const std::vector<bool> drawn = drawn_from_counter();
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
       const Node& n = g.nodes[id];
       if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatter>(n) || has_region(n) ||
@@ -82,7 +83,10 @@ class StoredNodes {
       const bool shared = uses_[id] > 1 || stretched[id];
       const bool large =
           cost[id].operations > kSharedLimit.operations || cost[id].loads > kSharedLimit.loads;
-      if (((costly[id] || large) && shared && n.op != Op::constant && n.op != Op::input) ||
+      // A mask is drawn again rather than stored.
+      const bool is_mask = drawn[id] && n.type.element == ElementType::Bool;
+      if (((costly[id] || large) && shared && n.op != Op::constant && n.op != Op::input &&
+           !is_mask) ||
           cost[id].operations > kOperationsLimit)
         stored_[below_views(Value{id}).id] = true;
       if (n.op == Op::contract)
@@ -161,6 +165,24 @@ class StoredNodes {
       sum.loads += cost[o.id].loads;
     }
     return sum;
+  }
+
+  /// Made of random numbers and constants alone.
+  std::vector<bool> drawn_from_counter() const {
+    std::vector<bool> drawn(g_.nodes.size(), false), fixed(g_.nodes.size(), false);
+    for (std::uint32_t id = 0; id < g_.nodes.size(); ++id) {
+      const Node& n = g_.nodes[id];
+      if (n.op != Op::constant && n.op != Op::random_uniform && n.operands.empty()) continue;
+      const auto all = [&](const auto& of) {
+        return std::all_of(n.operands.begin(), n.operands.end(), of);
+      };
+      const bool computes = is_elementwise(n.op) || n.op == Op::broadcast;
+      fixed[id] = n.op == Op::constant || (computes && all([&](Value o) { return fixed[o.id]; }));
+      drawn[id] =
+          n.op == Op::random_uniform ||
+          (computes && !fixed[id] && all([&](Value o) { return fixed[o.id] || drawn[o.id]; }));
+    }
+    return drawn;
   }
 
   /// Nodes that some user repeats along new elements.

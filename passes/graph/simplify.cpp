@@ -50,6 +50,43 @@ Ints identity(std::size_t rank) {
   return p;
 }
 
+// ---- Dropout ----
+
+/// `v` times or over a number that makes no element of it smaller: 1 / (1 - rate).
+bool is_enlarged(const Here& h, Value v) {
+  if (!h.is(v, Op::mul) && !h.is(v, Op::div)) return false;
+  const auto by = h.b.graph().splat(h.in(v, 1));
+  return by && (h.is(v, Op::mul) ? *by >= 1 && std::isfinite(*by) : *by > 0 && *by <= 1);
+}
+
+/// Where relu's result is what dropout scales or drops, it is above zero where dropout's is and the
+/// element is not dropped: neither it nor the mask is needed once that is known.
+///
+///   y = 0 if mask else s r       dr = 0 if mask else s dy       dx = dr if 0 < r else 0
+///   =>  dx = s dy if 0 < y else 0
+Value gradient_of_dropped_relu(const Here& h) {
+  const Value is_positive = h.a(), scaled = h.c();
+  if (!h.is_splat(h.operands[2], 0) || !h.is(is_positive, Op::lt) ||
+      !h.is_splat(h.in(is_positive), 0) || !is_enlarged(h, scaled))
+    return kNone;
+  const Value kept = h.in(scaled), r = h.in(is_positive, 1), by = h.in(scaled, 1);
+  if (!h.is(kept, Op::select) || !h.is_splat(h.in(kept, 1), 0)) return kNone;
+  const auto is_dropped_relu = [&](const Node& n) {
+    if (n.op != Op::select || !(n.operands[0] == h.in(kept)) || !h.is_splat(n.operands[1], 0))
+      return false;
+    const Node& s = h.at(n.operands[2]);
+    return s.op == h.at(scaled).op && s.operands[0] == r &&
+           h.b.graph().splat(s.operands[1]) == h.b.graph().splat(by);
+  };
+  const std::vector<Node>& nodes = h.b.graph().nodes;
+  const auto y = std::find_if(nodes.begin(), nodes.end(), is_dropped_relu);
+  if (y == nodes.end()) return kNone;
+  const Value dropped{static_cast<std::uint32_t>(y - nodes.begin())};
+  const Value d = h.in(kept, 2), zero = h.in(is_positive), none = h.operands[2];
+  const Value gradient = h.b.node(h.at(scaled).op, {d, by});
+  return h.b.select(h.b.node(Op::lt, {zero, dropped}), gradient, none);
+}
+
 // ---- Views ----
 
 Value compose_broadcasts(const Here& h) {
@@ -396,6 +433,7 @@ const Rule kRules[] = {
        const auto c = h.b.graph().splat(h.a());
        return c ? h.operands[*c != 0 ? 1 : 2] : kNone;
      }},
+    {Op::select, "the gradient of a relu whose elements are dropped", gradient_of_dropped_relu},
     {Op::select, "x if not c else y = y if c else x",
      [](const Here& h) {
        return h.is(h.a(), Op::logical_not) ? h.b.select(h.in(h.a()), h.operands[2], h.operands[1])
