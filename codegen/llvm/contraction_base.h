@@ -40,6 +40,8 @@ class ContractionBase {
   llvm::Type* vector() { return vector_of(type(), r_.lanes); }
   Value* zeros() { return llvm::Constant::getNullValue(vector()); }
 
+  static std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
+
   // ---- Memory ----
 
   loop::BufferId u_buffer() const { return r_.u_is_a ? c_.a : c_.b; }

@@ -26,7 +26,7 @@
 
 #include <algorithm>
 
-#include "codegen/llvm/contraction_tiles.h"
+#include "codegen/llvm/contraction_matrices.h"
 #include "codegen/llvm/dot_emitter.h"
 #include "ir/support/check.h"
 
@@ -38,11 +38,11 @@ namespace {
 // With fewer rows than this packing V costs more than it saves.
 constexpr int kLeastPackedRows = 48;
 
-class ContractionEmitter : ContractionTiles {
+class ContractionEmitter : ContractionMatrices {
  public:
   ContractionEmitter(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                      ExpressionEmitter& e, Value* begin, Value* end)
-      : ContractionTiles(scope, k, b, e, begin, end) {}
+      : ContractionMatrices(scope, k, b, e, begin, end) {}
 
   void emit() {
     DLC_CHECK(!r_.pairs || (s_.packed && s_.k_block % 2 == 0),
@@ -54,14 +54,20 @@ class ContractionEmitter : ContractionTiles {
       const std::int64_t vector_bytes = scope_.unit.bits / 8;
       const std::int64_t packed = packed_vectors() * vector_bytes;
       const std::int64_t waiting =
-          sums_wait() ? shape_.rows * shape_.panels * s_.vectors * vector_bytes : 0;
+          sums_wait() ? waiting_rows() * shape_.panels * s_.vectors * vector_bytes : 0;
       if (packed + waiting > 0) {
-        packed_ = e_.scratch(packed + waiting);
-        waiting_ = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), packed_,
-                                                 static_cast<std::uint64_t>(packed));
+        const auto after = [&](std::int64_t bytes) {
+          return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), packed_,
+                                               static_cast<std::uint64_t>(bytes));
+        };
+        packed_ = e_.scratch(packed + waiting + copied_bytes());
+        waiting_ = after(packed);
+        copied_ = after(packed + waiting);
       }
     }
+    if (r_.matrices) begin_matrices();
     others(0);
+    if (r_.matrices) end_matrices();
   }
 
  private:
@@ -260,7 +266,7 @@ class ContractionEmitter : ContractionTiles {
           const Panel p = panel_of(g, at);
           block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
           block.packed_row = b_.CreateMul(at, number(packed_rows()));
-          block.waiting_row = b_.CreateMul(at, number(shape_.rows));
+          block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
           if (is_far(scope_.program, c_, r_, scope_.unit)) block.next_v = next_block(g, block, k0);
           body(p);
         };
@@ -274,10 +280,16 @@ class ContractionEmitter : ContractionTiles {
         else
           each_panel([&](const Panel& p) { pack(p, block); });
         const auto through_panels = [&](Value* from, Value* to) {
-          each_panel([&](const Panel& p) { tiles(p, block, from, to); });
+          if (r_.matrices) copy_u(block, from, to);
+          each_panel([&](const Panel& p) {
+            if (r_.matrices)
+              matrices(p, block, from, to);
+            else
+              tiles(p, block, from, to);
+          });
         };
         // A few rows at a time through all panels: what they need of U stays near.
-        if (llvm::isa<llvm::ConstantInt>(g.panels))
+        if (llvm::isa<llvm::ConstantInt>(g.panels) && !r_.matrices)
           through_panels(first, last);
         else
           for_each_part(first, last, rows_inside(), "inside", through_panels);
@@ -302,8 +314,11 @@ class ContractionEmitter : ContractionTiles {
   }
   bool sums_wait() const {
     const Dim& extent = blocks_.split->extent;
-    return !blocks_.rest.empty() || !extent.is_constant() || extent.value() > blocks_.chunk;
+    return r_.matrices || !blocks_.rest.empty() || !extent.is_constant() ||
+           extent.value() > blocks_.chunk;
   }
+  /// Of a panel's sums: whole matrices may reach beyond the last row.
+  std::int64_t waiting_rows() const { return shape_.rows + (r_.matrices ? kTall : 0); }
   /// Read anew: a sum that lives in a register beyond its block's loop, on several ways, is one
   /// that may be spilled inside of it.
   Value* waiting_sum(Value* place) {
@@ -350,8 +365,6 @@ class ContractionEmitter : ContractionTiles {
               [&] { finish_all(p, t, [&](Value* n) { return waiting_sum(waiting(at, n)); }); });
     });
   }
-
-  Value* waiting_ = nullptr;
 };
 
 }  // namespace

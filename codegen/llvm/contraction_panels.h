@@ -81,7 +81,8 @@ class ContractionPanels : public ContractionIndices {
   }
   /// Of a panel. Turned products come a vector at a time.
   std::int64_t packed_rows() const {
-    return r_.pairs ? (blocks_.chunk + 1) / 2 : blocks_.products() + (r_.turned ? r_.lanes : 0);
+    return r_.pairs ? round_up(blocks_.chunk, 2 * r_.lanes) / 2
+                    : blocks_.products() + (r_.turned ? r_.lanes : 0);
   }
   /// Where a panel begins among what is packed, and the step from product to product; in bytes.
   Value* packed_line(const Panel& p, const Block& block) {
@@ -205,6 +206,15 @@ class ContractionPanels : public ContractionIndices {
         Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
         b_.CreateStore(both, packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s)));
       }
+    });
+    if (!r_.matrices) return;
+    // Whole matrices.
+    Value* first = b_.CreateLShr(b_.CreateAdd(block.count, number(1)), 1);
+    Value* last = b_.CreateAnd(b_.CreateAdd(first, number(r_.lanes - 1)), number(-r_.lanes));
+    emit_loop(b_, first, last, 1, "zeros", [&](Value* line) {
+      for (int s = 0; s < p.vectors; ++s)
+        b_.CreateStore(llvm::Constant::getNullValue(pairs()),
+                       packed(pairs(), p, block, line, number(s)));
     });
   }
 };

@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "codegen/native/host.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -87,9 +88,12 @@ Target host_target(int vector_bits) {
   builder.setCodeModel(llvm::CodeModel::Small);
   // Products and sums are fused only where the kernels say so.
   builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  const bool has_matrices =
+      builder.getFeatures().getString().find("+amx-bf16") != std::string::npos &&
+      may_use_matrices();
   const bool bf16_dot = builder.getFeatures().getString().find("+avx512bf16") != std::string::npos;
   return {checked(builder.createTargetMachine(), "the host's code generator"),
-          {bits, bf16_dot && bits >= 512, core}};
+          {bits, bf16_dot && bits >= 512, has_matrices && bits >= 512, core}};
 }
 
 std::unique_ptr<llvm::Module> make_module(const std::string& name, llvm::LLVMContext& context,

@@ -377,6 +377,10 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   const bool long_enough = !r.stack && !r.k.empty() && extent_of(*r.k.back()) >= 16;
   r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && !r.m.empty() &&
             (!r.turned || r.v_stride(*r.k.back()) == Dim(1));
+  // A matrix has 16 rows.
+  r.matrices = r.pairs && unit.bf16_matrices && r.m.size() == 1 && r.k.size() == 1 &&
+               extent_of(*r.m[0]) >= 16 &&
+               (r.u_stride(*r.k[0]) == Dim(1) || r.u_stride(*r.m[0]) == Dim(1));
   return r;
 }
 
@@ -402,6 +406,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
+  if (r.matrices) return {{{32, 2, 1024, true}, 0}};
   const bool tables = needs_tables(r), far = is_far(program, kernel.contraction[0], r, unit);
   for (int vectors = 1; vectors <= widest; ++vectors) {
     const bool one_row = r.m.empty();

@@ -49,8 +49,9 @@ struct Core {
 
 /// What the code for a contraction may use.
 struct VectorUnit {
-  int bits;               // of a vector: 128, 256 or 512
-  bool bf16_dot = false;  // sums of two products of bf16 in one instruction
+  int bits;                    // of a vector: 128, 256 or 512
+  bool bf16_dot = false;       // sums of two products of bf16 in one instruction
+  bool bf16_matrices = false;  // products of matrices of bf16 (AMX)
   Core core = {};
 };
 
@@ -68,9 +69,10 @@ struct ContractRoles {
   std::int64_t grid_sums = 0;  // the elements of C
   // Without n: an axis of C along which one operand has rows of a few elements side by side.
   const loop::ContractIndex* short_rows = nullptr;
-  bool u_is_a = true;   // and V is b; else the other way round
-  bool turned = false;  // V does not step by 1 along n; along the last k it does, if along any
-  bool pairs = false;   // products are taken two at a time (bf16)
+  bool u_is_a = true;     // and V is b; else the other way round
+  bool turned = false;    // V does not step by 1 along n; along the last k it does, if along any
+  bool pairs = false;     // products are taken two at a time (bf16)
+  bool matrices = false;  // and those by the unit for matrices
 
   const Dim& u_stride(const loop::ContractIndex& i) const {
     return u_is_a ? i.a_stride : i.b_stride;

@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace dlc {
@@ -22,8 +24,17 @@ void add(std::string& out, std::uint32_t v) {
 
 }  // namespace
 
+bool may_use_matrices() {
+  // Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA).
+  constexpr long kRequest = 0x1023, kTileData = 18;
+  static const bool may = syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  return may;
+}
+
 std::string host_fingerprint() {
   std::string out = "x86-64 ";
+  // What is compiled with these registers needs the permission in whichever process runs it.
+  out += may_use_matrices() ? 'm' : '-';
   struct Leaf {
     std::uint32_t leaf, part;
   };
@@ -50,6 +61,8 @@ std::string host_fingerprint() {
 }
 
 #else
+
+bool may_use_matrices() { return false; }
 
 std::string host_fingerprint() {
   std::ostringstream out;
