@@ -87,7 +87,7 @@ class ContractionEmitter : ContractionMatrices {
     const bool through_memory = s_.k_block > 0;
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
-    const bool always = rows_.size() > 1 || rows_known() || r_.pairs || r_.turned || !s_.packed ||
+    const bool always = !r_.even_rows || rows_known() || r_.pairs || r_.turned || !s_.packed ||
                         is_far(scope_.program, c_, r_, scope_.unit);
     if (always) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));

@@ -16,7 +16,7 @@ class ContractionIndices : public ContractionBase {
         outer_(r_.other),
         rows_(r_.m) {
     // Only a block's rows are joined.
-    if (s_.k_block > 0 || rows_.size() < 2) return;
+    if (s_.k_block > 0 || rows_.size() < 2 || r_.even_rows) return;
     outer_.insert(outer_.begin(), rows_.begin(), rows_.end() - 1);
     rows_ = {r_.m.back()};
   }
@@ -44,7 +44,7 @@ class ContractionIndices : public ContractionBase {
   }
   Value* first_row() { return b_.CreateMul(low(*rows_[0]), rows_of_first()); }
   Value* end_row() { return b_.CreateMul(high(*rows_[0]), rows_of_first()); }
-  /// The step of U from row to row, where the rows are one index.
+  /// The step of U from row to row, where it is the same for all.
   Value* row_step() { return e_.dim(r_.u_stride(*rows_.back())); }
   std::vector<Value*> digits_of_row(Value* i) {
     std::vector<Value*> digits(rows_.size());
@@ -66,7 +66,7 @@ class ContractionIndices : public ContractionBase {
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };
-    if (rows_.size() > 1) row_table_ = table(shape_.rows, "rows");
+    if (!r_.even_rows) row_table_ = table(shape_.rows, "rows");
     if (blocks_.inner.empty()) return;
     u_table_ = table(blocks_.products() + kAhead, "u");
     v_table_ = table(blocks_.products(), "v");

@@ -14,7 +14,7 @@ namespace {
 /// What present-day cores have in common, in cycles and bytes. The ratios matter, not the digits.
 struct Machine {
   double latency = 4;  // of a multiply-add
-  std::int64_t line = 64, page = 4096, tlb_pages = 2048;
+  std::int64_t line = 64, page = 4096, tlb_pages = 2048, first_tlb_pages = 64;
   double walk_bytes = 6;  // a cycle: when each row's page has to be looked up
   double pack_bytes = 5;  // a cycle, read and written
   double loop = 5;        // to begin and end one
@@ -167,7 +167,11 @@ double cost_of_panel(const Problem& p, const ContractSchedule& s) {
   const auto tiles_of = [&](double count, double rows) {
     if (count <= 0) return 0.0;
     const double loads = lines * vectors / p.per_cycle + rows / 2;
+    // Looking up each row's page beside two multiply-adds a cycle shows.
+    const bool looks_up = !s.packed && p.v_stride >= kMachine.page && p.per_cycle > 1 &&
+                          k_block > static_cast<double>(kMachine.first_tlb_pages);
     const double step = std::max({rows * vectors / p.per_cycle, loads, kMachine.latency}) +
+                        (looks_up ? 1 : 0) +
                         0.01 * loads;  // for equal ones: the one that loads less
     const double compute = (p.pairs ? p.k / 2 : p.k) * step;
     const double memory = p.k * memory_of_step(p, s, k_block, rows);
@@ -203,7 +207,7 @@ double cost(const Problem& p, const ContractSchedule& s) {
 bool needs_tables(const ContractRoles& r) {
   constexpr double kLongK = 64;
   if (r.m.empty() || r.k.empty()) return false;
-  return r.m.size() > 1 || (r.k.size() > 1 && extent_of(*r.k.back()) < kLongK);
+  return !r.even_rows || (r.k.size() > 1 && extent_of(*r.k.back()) < kLongK);
 }
 
 /// The products of a block. Where two multiply-adds a cycle want much of V, and U's elements (a
@@ -241,7 +245,8 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
     return stride.is_constant() ? stride.value() * static_cast<std::int64_t>(p.element_bytes) : 0;
   };
   if (!r.k.empty()) p.v_stride = bytes(r.v_stride(*r.k.back()));
-  if (r.m.size() == 1 && !(r.u_stride(*r.m[0]) == Dim(1))) p.u_stride = bytes(r.u_stride(*r.m[0]));
+  if (r.even_rows && !(r.u_stride(*r.m.back()) == Dim(1)))
+    p.u_stride = bytes(r.u_stride(*r.m.back()));
   p.lanes = r.lanes;
   p.per_cycle = unit.bits >= 512 ? unit.core.wide_fma : 2;
   p.core = unit.core;
@@ -357,6 +362,9 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   // The one that threads share out is the outermost.
   std::stable_partition(r.m.begin(), r.m.end(),
                         [&](const ContractIndex* i) { return i->axis == kernel.outer[0]; });
+  r.even_rows = !r.m.empty();
+  for (std::size_t k = 1; k < r.m.size(); ++k)
+    r.even_rows = r.even_rows && r.u_stride(*r.m[k - 1]) == r.u_stride(*r.m[k]) * r.m[k]->extent;
   const auto stacks = [&](const ContractIndex* i) {
     return is_own_axis(*i) && i->axis != kernel.outer[0] && i->extent.is_constant();
   };
@@ -378,9 +386,9 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && !r.m.empty() &&
             (!r.turned || r.v_stride(*r.k.back()) == Dim(1));
   // A matrix has 16 rows.
-  r.matrices = r.pairs && unit.bf16_matrices && r.m.size() == 1 && r.k.size() == 1 &&
-               extent_of(*r.m[0]) >= 16 &&
-               (r.u_stride(*r.k[0]) == Dim(1) || r.u_stride(*r.m[0]) == Dim(1));
+  r.matrices = r.pairs && unit.bf16_matrices && r.even_rows && r.k.size() == 1 &&
+               extent_of(*r.m.back()) >= 16 &&
+               (r.u_stride(*r.k[0]) == Dim(1) || r.u_stride(*r.m.back()) == Dim(1));
   return r;
 }
 
@@ -429,7 +437,7 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
       // Where few rows share a panel it is not worth packing.
       if (r.turned || r.pairs) continue;
       add({rows, vectors, k_block, false});
-      if (r.m.size() == 1) add({rows, vectors, 0, false});
+      if (r.even_rows) add({rows, vectors, 0, false});
       continue;
     }
     // A sum of any length (over the batch) whose operand has a far row of memory for each k, or
@@ -449,7 +457,9 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     if (!r.pairs) add({rows, vectors, 0, false});
     // Through memory in blocks: only rows that share a block pay for it.
     if (one_row || (p.rows_known && p.m < 4 * rows && !r.pairs)) continue;
-    if (p.k > k_block / 2 || r.pairs) add({rows, vectors, k_block, true});
+    const bool far_pages = unit.core.wide_fma > 1 && p.v_stride >= kMachine.page &&
+                           p.k > static_cast<double>(kMachine.first_tlb_pages);
+    if (p.k > k_block / 2 || far_pages || r.pairs) add({rows, vectors, k_block, true});
     if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
   }
   std::stable_sort(result.begin(), result.end(), [](const ScheduleCost& a, const ScheduleCost& b) {

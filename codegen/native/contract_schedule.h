@@ -18,8 +18,9 @@
 // Where n is shorter than a vector and V has a further axis of C, the vectors of a tile are rows of
 // that one: the stack (the last places of a picture of few channels, for several heights).
 //
-// Several m's or k's (the places and taps of a convolution) are one by way of tables: a block of
-// rows and a block of k's have the offsets of their elements in two short lists, and V is packed.
+// Several m's that are evenly spaced in U (sequences and their steps) are one. Else several m's or
+// k's (the places and taps of a convolution) are one by way of tables: a block of rows and a block
+// of k's have the offsets of their elements in two short lists, and V is packed.
 //
 // The cost model, in cycles of one core (Core; kMachine in contract_schedule.cpp):
 //   a tile    per k: the largest of its multiply-adds, its loads, the latency of one of its sums,
@@ -62,6 +63,7 @@ struct ContractRoles {
   const loop::ContractIndex* stack =
       nullptr;                                // along which the vectors of a tile lie, else along n
   std::vector<const loop::ContractIndex*> m;  // the rows, outermost first; may be none
+  bool even_rows = false;  // each row is one step of the last m from the one before, in U
   std::vector<const loop::ContractIndex*> other, k;
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors
   // Without n: short axes of C, one of each operand, whose dot products are summed at a time.
