@@ -137,14 +137,23 @@ class StoredNodes {
       return;
     }
     if (is_strided_view(v)) return;
-    // Below a reshape it may be made where another contraction writes it.
-    for (const Value below : {g_.below_reshapes(v), below_views(v)}) {
-      if (below == v || is_leaf(below)) continue;
+    const Value plain = g_.below_reshapes(v);
+    const Value below = is_epilogue(plain) ? plain : below_views(v);
+    if (!(below == v) && !is_leaf(below)) {
       stored_[below.id] = true;
       if (is_strided_view(v)) return;
       stored_[below.id] = false;
     }
     stored_[v.id] = true;
+  }
+
+  /// Made element by element of a contraction's result: at its points, in its kernel.
+  bool is_epilogue(Value v) const {
+    const Node& n = g_[v];
+    return is_elementwise(n.op) && std::any_of(n.operands.begin(), n.operands.end(), [&](Value o) {
+             return g_.type(o).shape == n.type.shape &&
+                    (g_[o].op == Op::contract || (!is_leaf(o) && is_epilogue(o)));
+           });
   }
 
   /// What a contraction reads through views is stored below them where it is a conversion: once for
