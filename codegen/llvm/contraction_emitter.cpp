@@ -60,7 +60,7 @@ class ContractionEmitter : ContractionMatrices {
           return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), packed_,
                                                static_cast<std::uint64_t>(bytes));
         };
-        packed_ = e_.scratch(packed + waiting + copied_bytes());
+        packed_ = e_.scratch(packed + waiting + copied_bytes() + copied_u_bytes());
         waiting_ = after(packed);
         copied_ = after(packed + waiting);
       }
@@ -281,6 +281,7 @@ class ContractionEmitter : ContractionMatrices {
           each_panel([&](const Panel& p) { pack(p, block); });
         const auto through_panels = [&](Value* from, Value* to) {
           if (r_.matrices) copy_u(block, from, to);
+          if (copies_u()) copy_columns(block, block.copied_from = from, to);
           each_panel([&](const Panel& p) {
             if (r_.matrices)
               matrices(p, block, from, to);
@@ -289,7 +290,7 @@ class ContractionEmitter : ContractionMatrices {
           });
         };
         // A few rows at a time through all panels: what they need of U stays near.
-        if (llvm::isa<llvm::ConstantInt>(g.panels) && !r_.matrices)
+        if (llvm::isa<llvm::ConstantInt>(g.panels) && !r_.matrices && !copies_u())
           through_panels(first, last);
         else
           for_each_part(first, last, rows_inside(), "inside", through_panels);
@@ -353,7 +354,7 @@ class ContractionEmitter : ContractionMatrices {
         const std::int64_t turn = products_of_turn(rows * p.vectors);
         Value* tile = b_.CreateUDiv(b_.CreateSub(i, block.first), number(s_.rows));
         for_each_turn(p, block, turn, [&](const Turn& at) {
-          prefetch_u(rows, at, turn, rows_of_u);
+          if (!block.copied_from) prefetch_u(rows, at, turn, rows_of_u);
           prefetch_panel(p, at, turn);
           prefetch_next(p, block, tile, at.first, turn);
           products(t, p, block, at, turn, rows_of_u);

@@ -71,9 +71,6 @@ class ContractionMatrices : public ContractionTiles {
     });
   }
 
-  Value* copied_ = nullptr;
-  Value* waiting_ = nullptr;  // sums between two blocks
-
  private:
   enum Register { kSums = 0, kOfU = 4, kOfV = 6 };
 

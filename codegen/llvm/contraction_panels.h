@@ -31,6 +31,7 @@ class ContractionPanels : public ContractionIndices {
     Value* next_v = nullptr;  // as v, of the block that comes after this one; null: V is near
     // Where the panel begins among what is packed, and its sums among those that wait, in rows.
     Value *packed_row = nullptr, *waiting_row = nullptr;
+    Value* copied_from = nullptr;  // the first of the rows of U that are copied; null: none
   };
 
   Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }

@@ -159,6 +159,39 @@ class ContractionTiles : public ContractionPanels {
 
   // ---- Products of a block ----
 
+  /// Where U has a row of memory for each product, rows of it that are powers of two apart push
+  /// each other out of the first cache: a part's rows are copied side by side for all its panels.
+  bool copies_u() const {
+    return s_.packed && !r_.pairs && r_.even_rows && blocks_.inner.empty() &&
+           scope_.unit.core.wide_fma > 1 && is_u_strided(r_) &&
+           r_.u_stride(*rows_.back()) == Dim(1) && e_.element(u_buffer()) == c_.type;
+  }
+  std::int64_t copied_width() const { return round_up(rows_inside(), r_.lanes); }
+  std::int64_t copied_u_bytes() const {
+    return copies_u() ? blocks_.products() * copied_width() * size_in_bytes(c_.type) : 0;
+  }
+  void copy_columns(const Block& block, Value* from, Value* to) {
+    std::vector<Value*> masks;
+    for (std::int64_t x = 0; x < copied_width(); x += r_.lanes)
+      masks.push_back(lanes_below(b_.CreateSub(b_.CreateSub(to, from), number(x))));
+    emit_loop(b_, number(0), block.count, 1, "copy", [&](Value* k) {
+      Value* u =
+          b_.CreateAdd(b_.CreateAdd(block.u, from), b_.CreateMul(k, e_.dim(r_.u_stride(last_k()))));
+      Value* line = b_.CreateMul(k, number(copied_width()));
+      for (std::size_t n = 0; n < masks.size(); ++n) {
+        Value* x = number(static_cast<std::int64_t>(n) * r_.lanes);
+        Value* v = b_.CreateMaskedLoad(vector(), address_of_u(b_.CreateAdd(u, x)), align(c_.type),
+                                       masks[n], zeros());
+        b_.CreateAlignedStore(v, b_.CreateGEP(type(), copied_, b_.CreateAdd(line, x)),
+                              llvm::Align(64));
+      }
+    });
+  }
+  /// From product to product.
+  Dim u_step(const Block& block) const {
+    return block.copied_from ? Dim(copied_width()) : r_.u_stride(last_k());
+  }
+
   /// How many k's one turn of a block's loop takes, for a step of so many multiply-adds. Each row
   /// of a table is a pointer, and there are more than registers: within a run of the last k they
   /// are fetched once for several.
@@ -175,7 +208,9 @@ class ContractionTiles : public ContractionPanels {
   std::function<RowsOfU(Value* at_k)> rows_from(const Block& block, Value* i, int rows) {
     if (!has_row_table()) {
       // As a pointer, which the loop does not add to again.
-      Value* first = address_of_u(b_.CreateAdd(block.u, b_.CreateMul(i, row_step())));
+      Value* first = block.copied_from
+                         ? b_.CreateGEP(type(), copied_, b_.CreateSub(i, block.copied_from))
+                         : address_of_u(b_.CreateAdd(block.u, b_.CreateMul(i, row_step())));
       return [this, first](Value* at_k) -> RowsOfU {
         return [this, here = b_.CreateGEP(u_memory(), first, at_k)](int r) {
           return r == 0 ? here
@@ -217,7 +252,7 @@ class ContractionTiles : public ContractionPanels {
       return grow(number(0), b_.CreateMul(number(turn), e_.dim(stride)));
     };
     const bool tables = has_product_tables();
-    llvm::AllocaInst *u = tables ? nullptr : along(r_.u_stride(last_k())),
+    llvm::AllocaInst *u = tables ? nullptr : along(u_step(block)),
                      *v = tables || s_.packed ? nullptr : along(r_.v_stride(last_k())),
                      *line = s_.packed ? grow(packed_line(p, block), number(turn * line_bytes(p)))
                                        : nullptr;
@@ -247,9 +282,7 @@ class ContractionTiles : public ContractionPanels {
                 : widened(read(p, block, stepped(at.v, j, r_.v_stride(last_k())), s, nullptr)));
       return result;
     };
-    const auto rows_at = [&](std::int64_t j) {
-      return rows_of_u(stepped(at.u, j, r_.u_stride(last_k())));
-    };
+    const auto rows_at = [&](std::int64_t j) { return rows_of_u(stepped(at.u, j, u_step(block))); };
     // Row by row where V's vectors of all of them fit beside the sums: each pointer is used up
     // before the next one is fetched.
     const int registers = scope_.unit.bits >= 512 ? 32 : 16;
@@ -371,6 +404,8 @@ class ContractionTiles : public ContractionPanels {
                                b_.CreateAdd(next, number(s * r_.lanes))));
   }
 
+  Value* copied_ = nullptr;   // of U
+  Value* waiting_ = nullptr;  // sums between two blocks
   llvm::AllocaInst* finished_ = nullptr;
   const std::vector<loop::ExprId> far_loads_ = far_epilogue();
 };
