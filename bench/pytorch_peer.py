@@ -4,8 +4,9 @@
     pytorch_peer.py serve THREADS       answers requests, see peer.py; values in seconds
         step MODEL BATCH [FORM]         one training step, its batch gathered from shuffled rows in memory; FORM: channels_last,
                                         or compiled by torch.compile
-        epoch MODEL BATCH               one epoch from u8 pictures: a shuffling DataLoader over a TensorDataset (no worker
-                                        processes); conversion and scaling in the step
+        epoch MODEL BATCH [FORM]        one epoch from u8 pictures: a shuffling DataLoader over a TensorDataset (no worker
+                                        processes); conversion and scaling in the step. FORM: items, over a data set that
+                                        converts each picture by itself
         predict MODEL                   one row of f32 through the model, without gradients
     pytorch_peer.py train MODEL BATCH   a whole process: reads the data, trains for an epoch, evaluates on the test rows
     pytorch_peer.py steps MODEL BATCH   a whole process: reads the data, makes three training steps
@@ -97,12 +98,30 @@ def train_on(net, loss_of, optimizer, batch):
     optimizer.step()
 
 
+class Items(torch.utils.data.Dataset):
+    """One picture after the other, each converted and scaled by itself: what torchvision's data sets with ToTensor do."""
+
+    def __init__(self, images, labels):
+        self.images, self.labels = images, labels.tolist()
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, row):
+        return self.images[row].float().div(255), self.labels[row]
+
+
+def cross_entropy_of_scaled(net, x, y):
+    return torch.nn.functional.cross_entropy(net(x), y)
+
+
 class Training:
     """A model with its data; steps and epochs go on where the last turn ended."""
 
     def __init__(self, model, batch, form=None):
         data, make, self.loss_of, lr = MODELS[model]
         self.columns, self.net, self.batch, self.at = data(), make(), batch, 0
+        self.by_item = form == "items"
         if form == "channels_last":
             self.net = self.net.to(memory_format=torch.channels_last)
         elif form == "compiled":
@@ -116,9 +135,10 @@ class Training:
         train_on(self.net, self.loss_of, self.optimizer, [c[rows] for c in self.columns])
 
     def epoch(self):
-        dataset = torch.utils.data.TensorDataset(*self.columns)
+        dataset = (Items if self.by_item else torch.utils.data.TensorDataset)(*self.columns)
+        loss_of = cross_entropy_of_scaled if self.by_item else self.loss_of
         for batch in torch.utils.data.DataLoader(dataset, self.batch, shuffle=True):
-            train_on(self.net, self.loss_of, self.optimizer, batch)
+            train_on(self.net, loss_of, self.optimizer, batch)
 
 
 trainings = {}

@@ -18,7 +18,7 @@ NETS = [("lenet", 256), ("vgg", 64), ("alexnet", 32), ("resnet18", 64), ("densen
 # The language models: bench/language_model.dl with these cells, and bench/transformer.dl.
 SEQUENCES = ["rnn", "gru", "lstm", "transformer"]
 IN_A_SECOND = {"us": 1e6, "ms": 1e3, "s": 1}
-EPOCHS = [STEPS[1], STEPS[2], STEPS[3]]
+EPOCHS = STEPS[1:]
 MLP = ROOT / "examples/mlp.dl"
 SOFTMAX = ROOT / "examples/softmax_regression.dl"
 
@@ -178,7 +178,9 @@ def epochs(suite):
     for model, file, batch, _ in EPOCHS[:1] if suite.quick else EPOCHS:
         case = f"{model}, batch {batch}"
         turns = {"dlc": lambda: dlc_epoch(file, batch)}
-        turns.update({name: lambda p=p: p.ask(what="epoch", model=model, batch=batch) for name, p in peers.items()})
+        for name, p in peers.items():
+            turns[name] = lambda p=p: p.ask(what="epoch", model=model, batch=batch)
+            turns[name + " by item"] = lambda p=p: p.ask(what="epoch", model=model, batch=batch, form="items")
         rows.append(row(case, "s", "lower", interleave(suite, "epochs", case, turns)))
     close(peers)
     return rows

@@ -390,6 +390,8 @@ class ContractionTiles : public ContractionPanels {
   // that hardware does not foresee in time.
   void prefetch_far(Value* u, Value* v, int rows, int vectors) {
     if (scope_.unit.core.wide_fma <= 1 || r_.k.empty()) return;
+    const Dim& products = r_.k.back()->extent;
+    if (products.is_constant() && products.value() < 2 * kAhead) return;
     const auto ahead = [&](Value* from, const Dim& stride) {
       return b_.CreateAdd(from, b_.CreateMul(number(kAhead), e_.dim(stride)));
     };
