@@ -60,7 +60,7 @@ class ContractionEmitter : ContractionMatrices {
           return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), packed_,
                                                static_cast<std::uint64_t>(bytes));
         };
-        packed_ = e_.scratch(packed + waiting + copied_bytes() + copied_u_bytes());
+        packed_ = e_.scratch(packed + waiting + matrices_bytes() + columns_bytes());
         waiting_ = after(packed);
         copied_ = after(packed + waiting);
       }
@@ -280,7 +280,7 @@ class ContractionEmitter : ContractionMatrices {
         else
           each_panel([&](const Panel& p) { pack(p, block); });
         const auto through_panels = [&](Value* from, Value* to) {
-          if (r_.matrices) copy_u(block, from, to);
+          if (r_.matrices) copy_for_matrices(block, from, to);
           if (copies_u()) copy_columns(block, block.copied_from = from, to);
           each_panel([&](const Panel& p) {
             if (r_.matrices)

@@ -20,8 +20,8 @@ class ContractionMatrices : public ContractionTiles {
   static constexpr std::int64_t kRows = 16, kRowBytes = 64, kProducts = 32;  // of a matrix
   static constexpr std::int64_t kTall = 2 * kRows;  // rows of C at a time, and two matrices wide
 
-  /// The rows of U that are copied at a time, in bytes.
-  std::int64_t copied_bytes() const {
+  /// Of the rows of U that are copied at a time.
+  std::int64_t matrices_bytes() const {
     return r_.matrices ? round_up(rows_inside(), kTall) * copied_row_bytes() : 0;
   }
 
@@ -44,7 +44,7 @@ class ContractionMatrices : public ContractionTiles {
   void end_matrices() { unit(llvm::Intrinsic::x86_tilerelease, {}); }
 
   /// Rows [from, to) of U for a block's products.
-  void copy_u(const Block& block, Value* from, Value* to) {
+  void copy_for_matrices(const Block& block, Value* from, Value* to) {
     Value* rows = b_.CreateSub(to, from);
     if (r_.u_stride(last_k()) == Dim(1))
       copy_rows(block, from, rows);

@@ -166,8 +166,9 @@ class ContractionTiles : public ContractionPanels {
            scope_.unit.core.wide_fma > 1 && is_u_strided(r_) &&
            r_.u_stride(*rows_.back()) == Dim(1) && e_.element(u_buffer()) == c_.type;
   }
+  /// Of a copied row of memory, in elements: the most rows of a part.
   std::int64_t copied_width() const { return round_up(rows_inside(), r_.lanes); }
-  std::int64_t copied_u_bytes() const {
+  std::int64_t columns_bytes() const {
     return copies_u() ? blocks_.products() * copied_width() * size_in_bytes(c_.type) : 0;
   }
   void copy_columns(const Block& block, Value* from, Value* to) {
