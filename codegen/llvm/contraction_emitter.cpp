@@ -88,7 +88,7 @@ class ContractionEmitter : ContractionMatrices {
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
     const bool always = !r_.even_rows || rows_known() || r_.pairs || r_.turned || !s_.packed ||
-                        is_far(scope_.program, c_, r_, scope_.unit);
+                        comes_from_far(scope_.program, c_, r_, scope_.unit);
     if (always) return blocked(from, to);
     Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });

@@ -397,6 +397,11 @@ bool is_far(const loop::Program& p, const loop::Contraction& c, const ContractRo
   return !r.turned && !r.stack && exceeds_cache(p, c, !r.u_is_a, unit.core);
 }
 
+bool comes_from_far(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
+                    const VectorUnit& unit) {
+  return r.other.empty() && is_far(p, c, r, unit);
+}
+
 bool is_u_strided(const ContractRoles& r) { return !(r.u_stride(*r.k.back()) == Dim(1)); }
 
 bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
@@ -466,9 +471,10 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
     return a.cycles < b.cycles;
   });
   // A batch may be a few rows.
+  const bool whole_far = comes_from_far(program, kernel.contraction[0], r, unit);
   if (!p.rows_known)
     std::stable_partition(result.begin(), result.end(),
-                          [&](const ScheduleCost& s) { return s.schedule.packed && far; });
+                          [&](const ScheduleCost& s) { return s.schedule.packed && whole_far; });
   return result;
 }
 

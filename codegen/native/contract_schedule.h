@@ -110,6 +110,9 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
 /// V does not stay in the second cache: every block of every panel comes from beyond.
 bool is_far(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
             const VectorUnit& unit);
+/// And it is one matrix: not many small ones, each of which few rows meet.
+bool comes_from_far(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
+                    const VectorUnit& unit);
 /// U has a row of memory for each product: a tile uses a few elements of each.
 bool is_u_strided(const ContractRoles& r);
 /// U does not stay in the second cache, and a line of it is used for few columns.
