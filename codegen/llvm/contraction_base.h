@@ -41,6 +41,9 @@ class ContractionBase {
   Value* zeros() { return llvm::Constant::getNullValue(vector()); }
 
   static std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
+  Value* rounded_up(Value* x, std::int64_t to) {
+    return b_.CreateMul(b_.CreateUDiv(b_.CreateAdd(x, number(to - 1)), number(to)), number(to));
+  }
 
   // ---- Memory ----
 

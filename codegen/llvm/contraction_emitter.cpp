@@ -17,9 +17,9 @@
 // Where V is larger than a cache keeps, the tiles of a block ask ahead for the next one, and a tile
 // for what its epilogue reads of a large buffer.
 //
-// Several m's are one row number that is taken apart where it matters: at the epilogue, and for the
-// offsets in U of a block's rows, which are computed once. Several k's are a list of offsets in U
-// and V, the same for every block but for where it begins.
+// Several m's are one row number that is taken apart where it matters: at the epilogue, and, unless
+// they are evenly spaced, for the offsets in U of a block's rows, which are computed once. Several
+// k's are a list of offsets in U and V, the same for every block but for where it begins.
 //
 // Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp.
 #include "codegen/llvm/contraction_emitter.h"
@@ -109,7 +109,7 @@ class ContractionEmitter : ContractionMatrices {
   Value* vector_step() { return r_.stack ? e_.dim(r_.v_stride(*r_.stack)) : number(r_.lanes); }
   void for_each_panel(const std::function<void(const Panel&)>& body) {
     if (r_.stack) return for_each_stack(body);
-    for_each_group(1, [&](const Group& g) { body(panel_of(g, nullptr)); });
+    for_each_group(1, [&](const Group& g) { body(g.first); });
   }
   /// Panels of one width side by side, `most` at a time; and what is left.
   void for_each_group(std::int64_t most, const std::function<void(const Group&)>& body) {
@@ -134,12 +134,11 @@ class ContractionEmitter : ContractionMatrices {
       body({{j, 1, lanes_below(b_.CreateSub(to, j))}, number(1)});
     });
   }
-  /// Panel number `at` of a group; null: the first.
+  /// Panel number `at` of a group.
   Panel panel_of(const Group& g, Value* at) {
     Panel p = g.first;
-    if (at)
-      p.j = b_.CreateAdd(p.j,
-                         b_.CreateMul(at, number(static_cast<std::int64_t>(p.vectors) * r_.lanes)));
+    p.j = b_.CreateAdd(p.j,
+                       b_.CreateMul(at, number(static_cast<std::int64_t>(p.vectors) * r_.lanes)));
     return p;
   }
 
@@ -152,8 +151,7 @@ class ContractionEmitter : ContractionMatrices {
     };
     Value* parts = divided_up(rows, number(most));
     parts = b_.CreateSelect(b_.CreateICmpSGT(parts, number(1)), parts, number(1));
-    Value* step =
-        b_.CreateMul(divided_up(divided_up(rows, parts), number(s_.rows)), number(s_.rows));
+    Value* step = rounded_up(divided_up(rows, parts), s_.rows);
     emit_loop(b_, from, to, step, name,
               [&](Value* first) { body(first, smaller(b_.CreateAdd(first, step), to)); });
   }
@@ -325,8 +323,6 @@ class ContractionEmitter : ContractionMatrices {
   Value* waiting_sum(Value* place) {
     return b_.CreateAlignedLoad(vector(), place, llvm::Align(64), /*isVolatile=*/true);
   }
-
-  Value* waiting(Value* at, Value* s) { return vector_at(waiting_, b_.CreateAdd(at, s)); }
 
   /// Rows [from, to) of a block.
   void tiles(const Panel& p, const Block& block, Value* from, Value* to) {

@@ -15,7 +15,7 @@ class ContractionIndices : public ContractionBase {
         s_(contract_schedule(scope.program, k, scope.unit)),
         outer_(r_.other),
         rows_(r_.m) {
-    // Only a block's rows are joined.
+    // Rows that are not evenly spaced are joined in blocks only.
     if (s_.k_block > 0 || rows_.size() < 2 || r_.even_rows) return;
     outer_.insert(outer_.begin(), rows_.begin(), rows_.end() - 1);
     rows_ = {r_.m.back()};

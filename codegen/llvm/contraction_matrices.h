@@ -82,7 +82,7 @@ class ContractionMatrices : public ContractionTiles {
     return b_.CreateGEP(b_.getInt8Ty(), pointer, offset);
   }
   Value* sum_at(const Panel& p, Value* row, int s) {
-    return vector_at(waiting_, b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), number(s)));
+    return waiting(b_.CreateMul(row, number(p.vectors)), number(s));
   }
   std::int64_t copied_row_bytes() const { return 2 * round_up(blocks_.products(), kProducts); }
 
@@ -140,9 +140,6 @@ class ContractionMatrices : public ContractionTiles {
   Value* copied_at(Value* row, Value* k) {
     return bytes_from(copied_, b_.CreateAdd(b_.CreateMul(row, number(copied_row_bytes())),
                                             b_.CreateMul(k, number(2))));
-  }
-  Value* rounded_up(Value* x, std::int64_t to) {
-    return b_.CreateMul(b_.CreateUDiv(b_.CreateAdd(x, number(to - 1)), number(to)), number(to));
   }
 
   /// U's rows follow the sum.

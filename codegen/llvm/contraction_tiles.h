@@ -150,6 +150,8 @@ class ContractionTiles : public ContractionPanels {
       });
     }
   }
+  /// A sum that waits for the next block.
+  Value* waiting(Value* at, Value* s) { return vector_at(waiting_, b_.CreateAdd(at, s)); }
   Value* vector_at(Value* first, Value* at) { return b_.CreateInBoundsGEP(vector(), first, at); }
   bool has_long_epilogue() const {
     return std::any_of(k_.exprs.begin(), k_.exprs.end(), [](const loop::Expr& e) {
@@ -306,6 +308,12 @@ class ContractionTiles : public ContractionPanels {
       for (int s = 0; s < p.vectors; ++s) e_.prefetch(in_line(p, at.line, j + kAhead, s));
   }
 
+  /// The elements of a tile's rows lie side by side, in one line or two.
+  void prefetch_ends(const RowsOfU& elements, int rows) {
+    e_.prefetch(elements(0));
+    if (rows > 1) e_.prefetch(elements(rows - 1));
+  }
+
   /// Where U has a row of memory for each k, a tile uses a few elements of each, in one line or
   /// two: hardware does not foresee such steps. Nor does it follow many rows of windows at once: a
   /// line of each of those is asked for in the turn that comes to it.
@@ -317,11 +325,7 @@ class ContractionTiles : public ContractionPanels {
                                   : stepped(at.u, j + kAhead, r_.u_stride(last_k()));
     };
     if (is_u_strided(r_)) {
-      for (std::int64_t j = 0; j < turn; ++j) {
-        const RowsOfU next = rows_of_u(ahead(j));
-        e_.prefetch(next(0));
-        if (rows > 1) e_.prefetch(next(rows - 1));
-      }
+      for (std::int64_t j = 0; j < turn; ++j) prefetch_ends(rows_of_u(ahead(j)), rows);
       if (!is_u_streamed(scope_.program, c_, r_, scope_.unit)) return;
       // The next block's; earlier tiles have asked for all rows but the last.
       Value* step = b_.CreateMul(number(blocks_.chunk), e_.dim(r_.u_stride(*blocks_.split)));
@@ -387,8 +391,7 @@ class ContractionTiles : public ContractionPanels {
   }
 
   /// Rows of V that are not packed, and of U where it has one for each k, are a step apart in
-  /// memory
-  // that hardware does not foresee in time.
+  /// memory that hardware does not foresee in time.
   void prefetch_far(Value* u, Value* v, int rows, int vectors) {
     if (scope_.unit.core.wide_fma <= 1 || r_.k.empty()) return;
     const Dim& products = r_.k.back()->extent;
@@ -397,9 +400,7 @@ class ContractionTiles : public ContractionPanels {
       return b_.CreateAdd(from, b_.CreateMul(number(kAhead), e_.dim(stride)));
     };
     if (is_u_strided(r_)) {
-      const RowsOfU next = rows_below(ahead(u, r_.u_stride(*r_.k.back())));
-      e_.prefetch(next(0));
-      if (rows > 1) e_.prefetch(next(rows - 1));
+      prefetch_ends(rows_below(ahead(u, r_.u_stride(*r_.k.back()))), rows);
     }
     Value* next = ahead(v, r_.v_stride(*r_.k.back()));
     for (int s = 0; s < vectors; ++s)
