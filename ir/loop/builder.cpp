@@ -134,22 +134,25 @@ ExprId KernelBuilder::linear_offset(std::vector<ExprId> index, Shape shape) {
       shape.insert(shape.begin() + at, joined.shape.begin(), joined.shape.end());
       break;
     }
+  // And axes that were taken apart are one again.
+  std::vector<ExprId> of = index;
+  Shape extents = shape;
+  for (const Linear& d : delinearized_) {
+    const auto at = std::search(of.begin(), of.end(), d.index.begin(), d.index.end());
+    const auto place = at - of.begin(), count = std::ssize(d.index);
+    if (count < 2 || at == of.end() ||
+        !std::equal(d.shape.begin(), d.shape.end(), extents.begin() + place))
+      continue;
+    of.erase(at + 1, at + count);
+    extents.erase(extents.begin() + place + 1, extents.begin() + place + count);
+    of[static_cast<std::size_t>(place)] = d.offset;
+    extents[static_cast<std::size_t>(place)] = element_count(d.shape);
+  }
   ExprId offset = integer(0);
   Dim stride = 1;
-  std::size_t k = shape.size();
-  for (const Linear& d : delinearized_) {
-    if (d.shape.size() < 2 || d.shape.size() > shape.size() ||
-        !std::equal(d.shape.rbegin(), d.shape.rend(), shape.rbegin()) ||
-        !std::equal(d.index.rbegin(), d.index.rend(), index.rbegin()))
-      continue;
-    offset = d.offset;
-    stride = element_count(d.shape);
-    k = shape.size() - d.shape.size();
-    break;
-  }
-  while (k-- > 0) {
-    offset = add(mul(index[k], dim(stride)), offset);
-    stride = stride * shape[k];
+  for (std::size_t k = of.size(); k-- > 0;) {
+    offset = add(mul(of[k], dim(stride)), offset);
+    stride = stride * extents[k];
   }
   linear_.push_back({std::move(index), std::move(shape), offset});
   return offset;

@@ -94,7 +94,12 @@ class StoredNodes {
       if (n.op == Op::contract || has_region(n))
         for (const Value o : n.operands) store_operand(o);
       if (lowers_as<LowerScatter>(n)) store_operands_of_scatter(n, costly, cost);
+      if (is_written_in_parts(n) && is_made_in_place(n)) stored_[id] = true;
     }
+    for (std::uint32_t id = 0; id < g.nodes.size(); ++id)
+      if (stored_[id] && is_written_in_parts(g.nodes[id]))
+        for (const Value o : g.nodes[id].operands)
+          if (const Value part = g.below_reshapes(o); is_epilogue(part)) stored_[part.id] = true;
   }
 
   bool is_stored(Value v) const { return stored_[v.id]; }
@@ -147,13 +152,23 @@ class StoredNodes {
     stored_[v.id] = true;
   }
 
-  /// Made element by element of a contraction's result: at its points, in its kernel.
+  /// Made element by element of what a contraction or a reduction computes: at its points, in its
+  /// kernel.
   bool is_epilogue(Value v) const {
     const Node& n = g_[v];
     return is_elementwise(n.op) && std::any_of(n.operands.begin(), n.operands.end(), [&](Value o) {
              return g_.type(o).shape == n.type.shape &&
-                    (g_[o].op == Op::contract || (!is_leaf(o) && is_epilogue(o)));
+                    (g_[o].op == Op::contract || is_reduction(g_[o]) ||
+                     (!is_leaf(o) && is_epilogue(o)));
            });
+  }
+
+  /// Each part of a concat is stored in any case: nothing is to be copied.
+  bool is_made_in_place(const Node& concat) const {
+    return std::all_of(concat.operands.begin(), concat.operands.end(), [&](Value o) {
+      const Value part = g_.below_reshapes(o);
+      return stored_[part.id] || is_epilogue(part);
+    });
   }
 
   /// What a contraction reads through views is stored below them where it is a conversion: once for

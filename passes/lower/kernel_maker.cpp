@@ -35,15 +35,6 @@ std::vector<std::int64_t> reduced_axes(const Node& n) {
   return {n.int_attr("axis")};
 }
 
-/// base + sum of index[k] * strides[k]
-ExprId offset_at(KernelBuilder& b, const MemoryView& p, const Index& index, const Shape& shape) {
-  if (!p.strides) return b.add(b.dim(p.base), b.linear_offset(index, shape));
-  ExprId offset = b.dim(p.base);
-  for (std::size_t k = 0; k < index.size(); ++k)
-    offset = b.add(offset, b.mul(index[k], b.dim((*p.strides)[k])));
-  return offset;
-}
-
 /// Where an item is computed.
 struct Item {
   Value value;
@@ -363,37 +354,6 @@ class KernelMaker {
 
 }  // namespace
 
-ExprId Storage::offset(KernelBuilder& b, Value v, const Index& index) const {
-  return offset_at(b, place(v), index, g.type(v).shape);
-}
-
-MemoryView Storage::strided(Value v) const {
-  Kernel scratch;
-  KernelBuilder b(scratch);
-  Index index;
-  std::vector<AxisId> axes;
-  for (const Dim& d : g.type(v).shape) {
-    axes.push_back(b.axis("i", d));
-    index.push_back(b.axis_value(axes.back()));
-  }
-  MemoryView result;
-  result.strides.emplace(axes.size(), 0);
-  Expressions e(
-      g, b, [&](Value x) { return is_leaf(x); },
-      [&](Value x, const Index& at) {
-        result.buffer = buffer(x);
-        const auto affine = as_affine(scratch, offset(b, x, at));
-        DLC_CHECK(affine, "an operand of a contraction or scan is no strided view");
-        result.base = affine->base;
-        for (std::size_t k = 0; k < axes.size(); ++k)
-          if (const auto s = affine->strides.find(axes[k]); s != affine->strides.end())
-            (*result.strides)[k] = s->second;
-        return b.load(0, g.type(x).element, b.integer(0));
-      });
-  e.element(v, index);
-  return result;
-}
-
 Value stored_as(const Graph& g, const GraphOutput& out) {
   const Value v = g.below_reshapes(out.value);
   const Op op = g[v].op;
@@ -410,7 +370,7 @@ Kernel make_kernel(const Storage& storage, const std::vector<Value>& items,
 
 bool is_written_in_parts(const Node& n) { return n.op == Op::concat && n.int_attr("axis") > 0; }
 
-Kernel make_concat(const Storage& s, Value node) {
+std::optional<Kernel> make_concat(const Storage& s, Value node) {
   const Node& n = s.g[node];
   const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
   Kernel k;
@@ -428,6 +388,14 @@ Kernel make_concat(const Storage& s, Value node) {
   Dim start = 0;
   for (std::size_t part = 0; part < n.operands.size(); ++part) {
     const Shape& shape = s.g.type(n.operands[part]).shape;
+    if (const Value source = s.g.below_reshapes(n.operands[part]); s.is_leaf(source)) {
+      const std::optional<MemoryView> there = place_of_part(s, node, part);
+      const MemoryView here = s.place(source);
+      if (there && here.buffer == there->buffer && here.base == there->base) {
+        start = start + shape[axis];
+        continue;
+      }
+    }
     loop::Stage stage;
     Index from = outer;
     for (std::size_t a = axis; a < shape.size(); ++a) {
@@ -441,6 +409,7 @@ Kernel make_concat(const Storage& s, Value node) {
     k.stages.push_back(std::move(stage));
     start = start + shape[axis];
   }
+  if (k.stages.empty()) return std::nullopt;
   return k;
 }
 

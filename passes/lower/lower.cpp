@@ -150,6 +150,7 @@ class Lowerer {
       kernels.resize(std::max(kernels.size(), static_cast<std::size_t>(k) + 1));
       kernels[static_cast<std::size_t>(k)].push_back(Value{id});
     }
+    place_parts(r);
     for (std::size_t k = 0; k < kernels.size(); ++k) {
       const std::vector<Value>& items = kernels[k];
       DLC_CHECK(!items.empty(), "kernel {} has no nodes", k);
@@ -160,12 +161,60 @@ class Lowerer {
         for (Kernel& kernel : make_scatter(r.storage, items[0], reads_base))
           add_kernel(std::move(kernel));
       } else if (is_written_in_parts(r.g[items[0]])) {
-        add_kernel(make_concat(r.storage, items[0]));
+        if (std::optional<Kernel> k = make_concat(r.storage, items[0])) add_kernel(*std::move(k));
       } else {
         add_kernel(make_kernel(r.storage, items, [&](Value v) { return elsewhere[v.id]; }));
       }
     }
   }
+  // ---- Parts of concats ----
+
+  /// What is a part of a stored concat is written into it by the kernel that computes it. A concat
+  /// may be a part itself: the outer one, which comes later, is placed first.
+  void place_parts(Region& r) {
+    std::set<Value> apart;
+    std::vector<Value> placed;
+    const auto is_whole = [&](Value v) {
+      const Node& n = r.g[v];
+      return n.kernel >= 0 && n.op != Op::part && !has_region(n) && !r.places[v.id] &&
+             !std::holds_alternative<LowerScatter>(op_def(n.op).lowering) && !apart.contains(v);
+    };
+    bool again = true;
+    while (again) {
+      for (const Value v : placed) r.places[v.id].reset();
+      placed.clear();
+      for (auto id = static_cast<std::uint32_t>(r.g.nodes.size()); id-- > 0;) {
+        const Node& n = r.g.nodes[id];
+        if (n.kernel < 0 || !is_written_in_parts(n)) continue;
+        const loop::BufferId whole = r.storage.buffer(Value{id});
+        // An update's memory is its parameter's, which others still read.
+        if (p_.buffers[static_cast<std::size_t>(whole)].alias >= 0) continue;
+        for (std::size_t part = 0; part < n.operands.size(); ++part) {
+          const Value source = r.g.below_reshapes(n.operands[part]);
+          if (!is_whole(source)) continue;
+          r.places[source.id] = place_of_part(r.storage, Value{id}, part);
+          if (r.places[source.id]) placed.push_back(source);
+        }
+      }
+      again = !placed.empty() && keep_apart(r, apart);
+    }
+  }
+  /// Notes the parts that some contraction or loop could not read by strides; whether there are any
+  /// more of them.
+  static bool keep_apart(const Region& r, std::set<Value>& apart) {
+    const std::size_t before = apart.size();
+    for (const Node& n : r.g.nodes) {
+      if (n.kernel < 0 || (n.op != Op::contract && !has_region(n))) continue;
+      for (const Value o : n.operands) {
+        if (r.storage.view_of(o)) continue;
+        Value leaf = o;
+        while (!r.storage.is_leaf(leaf)) leaf = r.g[leaf].operands[0];
+        apart.insert(leaf);
+      }
+    }
+    return apart.size() > before;
+  }
+
   /// Whether a scatter is read anywhere else than at the places where it has put something.
   static bool reads_beside(const Graph& g, Value scatter) {
     const auto is_scatter = [&](Value v) { return v == scatter; };
