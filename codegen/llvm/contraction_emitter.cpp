@@ -28,6 +28,7 @@
 
 #include "codegen/llvm/contraction_matrices.h"
 #include "codegen/llvm/dot_emitter.h"
+#include "codegen/llvm/fold_emitter.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -368,13 +369,16 @@ class ContractionEmitter : ContractionMatrices {
 
 void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                       ExpressionEmitter& e, Value* begin, Value* end) {
-  if (contract_roles(scope.program, k, scope.unit).n)
+  if (!k.contraction[0].frames.empty())
+    emit_fold(scope, k, b, e, begin, end);
+  else if (contract_roles(scope.program, k, scope.unit).n)
     ContractionEmitter(scope, k, b, e, begin, end).emit();
   else
     emit_dot(scope, k, b, e, begin, end);
 }
 
 int contraction_rows(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit) {
+  if (!k.contraction[0].frames.empty()) return 1;
   const ContractRoles r = contract_roles(p, k, unit);
   if (!r.n) return r.short_rows && r.short_rows->axis == k.outer[0] ? r.lanes : 1;
   const loop::ContractSchedule s = contract_schedule(p, k, unit);

@@ -94,15 +94,6 @@ bool is_longer(const ContractIndex& a, const ContractIndex& b) {
   return extent_of(a) > extent_of(b);
 }
 
-/// Registers hold the sums, a row of V, and one element of U: 32 of 512 bits, else 16.
-int most_rows(int vectors, int bits) {
-  if (bits >= 512) {
-    static constexpr int kRows[] = {0, 12, 12, 8, 6, 5};
-    return vectors < static_cast<int>(std::size(kRows)) ? kRows[vectors] : 1;
-  }
-  return vectors == 1 ? 10 : vectors == 2 ? 6 : 1;
-}
-
 /// Rows `stride` bytes apart begin in this many places of a cache's way.
 std::int64_t places(std::int64_t stride, std::int64_t way) { return way / std::gcd(stride, way); }
 
@@ -255,6 +246,14 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
 }
 
 }  // namespace
+
+int most_rows(int vectors, int bits) {
+  if (bits >= 512) {
+    static constexpr int kRows[] = {0, 12, 12, 8, 6, 5};
+    return vectors < static_cast<int>(std::size(kRows)) ? kRows[vectors] : 1;
+  }
+  return vectors == 1 ? 10 : vectors == 2 ? 6 : 1;
+}
 
 KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
   KBlocks b;

@@ -119,6 +119,10 @@ bool is_u_strided(const ContractRoles& r);
 bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
                    const VectorUnit& unit);
 
+/// Of a tile of so many vectors: registers hold the sums, a row of V, and one element of U: 32 of
+/// 512 bits, else 16. 1 where not even two rows fit.
+int most_rows(int vectors, int bits);
+
 struct ScheduleCost {
   loop::ContractSchedule schedule;
   double cycles;

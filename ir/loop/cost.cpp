@@ -71,9 +71,37 @@ class Counter {
       if (i.in_a) a = a * i.extent;
       if (i.in_b) b = b * i.extent;
     }
+    for (const Frame& f : c.frames) {
+      const auto extent_of = [&](char letter) {
+        return std::find_if(c.indices.begin(), c.indices.end(),
+                            [&](const ContractIndex& i) { return i.letter == letter; })
+            ->extent.value();
+      };
+      products = scaled(products, met(f, extent_of(f.at), extent_of(f.tap)),
+                        extent_of(f.at) * extent_of(f.tap));
+    }
     result_.flops = result_.flops + products;
     touch(read_, c.a, a);
     touch(read_, c.b, b);
+  }
+
+  /// So many pairs of a place and a tap are inside of a frame.
+  static std::int64_t met(const Frame& f, std::int64_t places, std::int64_t taps) {
+    std::int64_t count = 0;
+    for (std::int64_t at = 0; at < places; ++at)
+      for (std::int64_t tap = 0; tap < taps; ++tap)
+        count += 0 <= at + tap + f.begin && at + tap + f.begin < f.extent;
+    return count;
+  }
+  /// Term by term: each is a multiple of `from`.
+  static Dim scaled(const Dim& d, std::int64_t to, std::int64_t from) {
+    Dim result = d.constant() / from * to;
+    for (const auto& [monomial, coefficient] : d.terms()) {
+      Dim term = coefficient / from * to;
+      for (const std::string& s : monomial) term = term * Dim::symbol(s);
+      result = result + term;
+    }
+    return result;
   }
 
   /// Everything that `id` needs and that has not been counted yet.

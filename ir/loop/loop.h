@@ -125,6 +125,12 @@ struct ContractSchedule {
   bool packed = false;        // each block of V is first copied to where it is contiguous
   bool operator==(const ContractSchedule&) const = default;
 };
+/// A frame of zeros around an axis of operand a, which is in no memory: the index of a along it is
+/// at + tap + begin (two of the indices), and what is not in [0, extent) is zero.
+struct Frame {
+  char at, tap;
+  std::int64_t begin, extent;
+};
 struct Contraction {
   BufferId a, b;
   ElementType type;  // of the accumulator: f32 or f64. a and b have this type, or both are bf16 or
@@ -132,6 +138,7 @@ struct Contraction {
   std::vector<ContractIndex> indices;
   Dim a_base, b_base;  // the element offset of the first product's operands
   ContractSchedule schedule;
+  std::vector<Frame> frames = {};
 };
 
 /// A kernel that stores at places that data gives, in order at each of its points: each value is

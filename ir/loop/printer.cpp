@@ -79,6 +79,8 @@ class KernelPrinter {
     for (const ContractIndex& i : c.indices)
       out += fmt::format("  {}[{}: {}, {}]", i.letter, i.extent.str(),
                          i.in_a ? i.a_stride.str() : "-", i.in_b ? i.b_stride.str() : "-");
+    for (const Frame& f : c.frames)
+      out += fmt::format("  {}+{}{:+} in 0..{}", f.at, f.tap, f.begin, f.extent);
     return out + "\n";
   }
 

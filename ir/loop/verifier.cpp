@@ -157,6 +157,12 @@ void verify_kernel(const Program& p, const Kernel& k) {
     DLC_CHECK(a == b && accumulator_type(a) == c.type, "kernel {}: {} of {} times {} of {} in {}",
               k.name, buffer_at(p, k, c.a).name, dlc::name(a), buffer_at(p, k, c.b).name,
               dlc::name(b), dlc::name(c.type));
+    for (const Frame& f : c.frames)
+      for (const char letter : {f.at, f.tap})
+        DLC_CHECK(std::any_of(c.indices.begin(), c.indices.end(),
+                              [&](const ContractIndex& i) { return i.letter == letter && i.in_a; }),
+                  "kernel {}: a frame along {}, which is no index of {}", k.name, letter,
+                  buffer_at(p, k, c.a).name);
   }
 }
 

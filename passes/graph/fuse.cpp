@@ -22,6 +22,7 @@
 #include "ir/op_def.h"
 #include "passes/graph/costly.h"
 #include "passes/lower/expressions.h"
+#include "passes/lower/framed.h"
 #include "passes/lower/kernel_maker.h"
 
 namespace dlc {
@@ -92,7 +93,15 @@ class StoredNodes {
       if (n.op == Op::contract)
         for (const Value o : n.operands) store_conversion(o);
       if (n.op == Op::contract || has_region(n))
-        for (const Value o : n.operands) store_operand(o);
+        for (const Value o : n.operands) {
+          const auto framed = framed_operand(g, n);
+          const bool is_own = framed && o == n.operands[0] && uses_[o.id] == 1 &&
+                              uses_[framed->window.id] == 1 && uses_[framed->pad.id] == 1;
+          if (is_own)
+            store_operand(below_transposes(framed->inside));
+          else
+            store_operand(o);
+        }
       if (lowers_as<LowerScatter>(n)) store_operands_of_scatter(n, costly, cost);
       if (is_written_in_parts(n) && is_made_in_place(n)) stored_[id] = true;
     }
@@ -150,6 +159,11 @@ class StoredNodes {
       stored_[below.id] = false;
     }
     stored_[v.id] = true;
+  }
+
+  Value below_transposes(Value v) const {
+    while (g_[v].op == Op::transpose) v = g_[v].operands[0];
+    return v;
   }
 
   /// Made element by element of what a contraction or a reduction computes: at its points, in its

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "ir/op_def.h"
+#include "passes/lower/framed.h"
 
 namespace dlc {
 
@@ -259,13 +260,22 @@ class KernelMaker {
     c.type = n.type.element;
     std::map<char, Dim> extents, strides[2];
     for (int o = 0; o < 2; ++o) {
-      const Value operand = n.operands[static_cast<std::size_t>(o)];
-      const MemoryView place = s_.strided(operand);
+      Value operand = n.operands[static_cast<std::size_t>(o)];
+      std::string names = *letters[o];
+      const std::optional<Framed> framed = o == 0 ? framed_operand(g_, n) : std::nullopt;
+      const bool in_frame = framed && g_[framed->pad].kernel < 0;
+      if (in_frame) {
+        operand = framed->window;
+        names = framed->letters;
+        c.frames = frames_of(*framed);
+      }
+      const MemoryView place = in_frame ? windows_inside(*framed) : s_.strided(operand);
       (o == 0 ? c.a : c.b) = place.buffer;
       (o == 0 ? c.a_base : c.b_base) = place.base;
-      for (std::size_t a = 0; a < letters[o]->size(); ++a) {
-        extents[(*letters[o])[a]] = g_.type(operand).shape[a];
-        Dim& stride = strides[o][(*letters[o])[a]];
+      for (std::size_t a = 0; a < names.size(); ++a) {
+        if (names[a] == kNoLetter) continue;
+        extents[names[a]] = g_.type(operand).shape[a];
+        Dim& stride = strides[o][names[a]];
         stride = stride + (*place.strides)[a];
       }
     }
@@ -302,9 +312,33 @@ class KernelMaker {
       c.indices.push_back(std::move(i));
     }
     if (points.is_constant()) k_.flops_per_point = points.value();
-    merge_sums(c);
+    if (c.frames.empty()) merge_sums(c);
     k_.contraction.push_back(std::move(c));
     split_the_longer_axis();
+  }
+
+  /// The windows of a framed operand as views of what is inside: from where the first place of the
+  /// frame would be.
+  MemoryView windows_inside(const Framed& f) const {
+    MemoryView view = s_.strided(f.inside);
+    const Shape& low = g_[f.pad].shape_attr("low");
+    for (std::size_t k = 0; k < low.size(); ++k)
+      view.base = view.base - low[k] * (*view.strides)[k];
+    for (const std::int64_t axis : g_[f.window].ints_attr("axes"))
+      view.strides->push_back((*view.strides)[static_cast<std::size_t>(axis)]);
+    return view;
+  }
+  std::vector<loop::Frame> frames_of(const Framed& f) const {
+    std::vector<loop::Frame> frames;
+    const Shape &inside = g_.type(f.inside).shape, &low = g_[f.pad].shape_attr("low");
+    const std::vector<std::int64_t>& axes = g_[f.window].ints_attr("axes");
+    for (std::size_t k = 0; k < axes.size(); ++k) {
+      const auto a = static_cast<std::size_t>(axes[k]);
+      if (inside[a] == g_.type(f.pad).shape[a]) continue;
+      frames.push_back(
+          {f.letters[a], f.letters[inside.size() + k], -low[a].value(), inside[a].value()});
+    }
+    return frames;
   }
 
   /// Summed indices of which one goes on in memory where the other ends, in both operands, are one.

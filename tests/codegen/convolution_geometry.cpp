@@ -2,6 +2,8 @@
 // interpreter, and the interpreter's gradients against finite differences.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
 #include <random>
 
 #include "ir/graph/builder.h"
@@ -10,6 +12,7 @@
 #include "tests/support/compiled.h"
 #include "tests/support/finite_difference.h"
 #include "tests/support/samples.h"
+#include "tests/support/text.h"
 
 using namespace dlc;
 
@@ -148,6 +151,61 @@ TEST_CASE("convolutions of named geometries") {
       {2, 2, 2, {{3, 2, 1, 0, 0, 1}, {3, 2, 1, 0, 0, 1}, {3, 2, 1, 0, 0, 1}}},
   };
   for (const Geometry& s : cases) check(s);
+}
+
+TEST_CASE("input gradients of few channels are folded") {
+  const std::vector<Geometry> cases{
+      {1, 6, 16, {{14, 5, 1, 0, 0, 1}, {14, 5, 1, 0, 0, 1}}},  // LeNet
+      {1, 6, 16, {{6, 3, 1, 1, 1, 1}, {24, 5, 1, 0, 0, 1}}},   // places in several tiles
+      {1, 6, 16, {{6, 3, 1, 1, 1, 1}, {20, 5, 1, 1, 0, 1}}},   // frames of different widths
+      {1, 7, 16, {{5, 3, 1, 2, 1, 1}, {6, 3, 1, 1, 1, 1}}},    // three vectors of 8
+      {1, 3, 32, {{1, 1, 1, 0, 0, 1}, {4, 4, 1, 0, 0, 1}}},    // one place
+      {1, 5, 40, {{12, 6, 1, 1, 3, 1}}},                       // one axis
+  };
+  for (const Geometry& s : cases) {
+    check(s);
+    for (const ElementType element : {ElementType::F32, ElementType::F64})
+      for (const int bits : {0, 256, 128}) {
+        const Graph g = with_gradients(convolution(s, element));
+        int folds = 0;
+        const Compiled c(g, bits, [&](const loop::Program& p) {
+          for (const loop::Kernel& k : p.kernels)
+            for (const loop::Contraction& sum : k.contraction) folds += !sum.frames.empty();
+        });
+        CHECK(folds == 1);
+        const double bound = element == ElementType::F64 ? 1e-13 : 1e-5;
+        CHECK(compiled_distance(c, sample_values(g, -2, 2, s.rows, 3), 2) <= bound);
+      }
+  }
+}
+
+TEST_CASE("what is infinite at the edge of a folded gradient stays with its own taps") {
+  const Graph g = graph_of(R"(
+    graph g {
+      %dy: f32[N, 16, 10] = input input
+      %w: f32[5, 6, 16] = input param
+      %zero: f32[] = constant 0.0
+      %framed: f32[N, 16, 22] = pad %dy, %zero {high = (0, 0, 7), low = (0, 0, 5)}
+      %windows: f32[N, 16, 18, 5] = window %framed {axes = [2], dilation = [1], shape = (N, 16, 18, 5), stride = [1]}
+      %dx: f32[N, 6, 18] = contract %windows, %w {lhs = "nowj", out = "ncw", rhs = "jco"}
+      output output "dx" = %dx
+    })");
+  auto inputs = sample_values(g, 1, 2, 2, 5);
+  for (const std::int64_t place : {0, 9, 10 * 16 - 1}) {
+    auto infinite = inputs;
+    infinite.at("dy").f[static_cast<std::size_t>(place)] = std::numeric_limits<double>::infinity();
+    for (const int bits : {0, 256, 128}) {
+      const std::vector<Tensor> results = Compiled(g, bits).run(infinite);
+      const Tensor& dx = results[0];
+      const std::int64_t at = place % 10;
+      for (std::int64_t k = 0; k < 2 * 6 * 18; ++k) {
+        const std::int64_t w = k % 18;
+        const bool reached = k < 6 * 18 && at - 4 <= w - 5 && w - 5 <= at;
+        CHECK(std::isinf(dx.as<float>()[k]) == reached);
+        CHECK(!std::isnan(dx.as<float>()[k]));
+      }
+    }
+  }
 }
 
 TEST_CASE("convolutions of random geometries") {

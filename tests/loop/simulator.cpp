@@ -209,13 +209,23 @@ class Simulator {
     std::vector<const ContractIndex*> indices;
     for (const ContractIndex& i : c.indices)
       if (a ? i.in_a : i.in_b) indices.push_back(&i);
+    std::map<char, std::int64_t> now;
+    const auto in_frames = [&] {
+      return !a || std::all_of(c.frames.begin(), c.frames.end(), [&](const Frame& f) {
+        const std::int64_t at = now[f.at] + now[f.tap] + f.begin;
+        return 0 <= at && at < f.extent;
+      });
+    };
     const std::function<void(std::size_t, std::int64_t)> visit = [&](std::size_t at,
                                                                      std::int64_t offset) {
+      if (at == indices.size() && !in_frames()) return;
       if (at == indices.size())
         return each(b, offset, [&](std::int64_t k) { loads_.push_back({{b, k}, kAnyTime}); });
       const std::int64_t step = value(a ? indices[at]->a_stride : indices[at]->b_stride);
-      for (std::int64_t i = 0, n = value(indices[at]->extent); i < n; ++i)
+      for (std::int64_t i = 0, n = value(indices[at]->extent); i < n; ++i) {
+        now[indices[at]->letter] = i;
         visit(at + 1, offset + i * step);
+      }
     };
     visit(0, value(a ? c.a_base : c.b_base));
   }
