@@ -25,6 +25,7 @@
 #include "codegen/llvm/contraction_emitter.h"
 
 #include <algorithm>
+#include <map>
 
 #include "codegen/llvm/contraction_matrices.h"
 #include "codegen/llvm/dot_emitter.h"
@@ -233,7 +234,13 @@ class ContractionEmitter : ContractionMatrices {
   void blocked(Value* from, Value* to) {
     for_each_part(from, to, shape_.rows, "block", [&](Value* first, Value* last) {
       fill_row_table(first, last);
-      for_each_group(shape_.panels, [&](const Group& g) { blocks(g, first, last); });
+      if (r_.skips) note_places(first, last);
+      for_each_group(shape_.panels, [&](const Group& g) {
+        if (r_.skips)
+          blocks_of_taps(g, first, last);
+        else
+          blocks(g, first, last);
+      });
     });
   }
 
@@ -261,23 +268,15 @@ class ContractionEmitter : ContractionMatrices {
                                    number(blocks_.inner_products));
         block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
         Value* v0 = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
-        const auto panel = [&](Value* at, const std::function<void(const Panel&)>& body) {
-          const Panel p = panel_of(g, at);
-          block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
-          block.packed_row = b_.CreateMul(at, number(packed_rows()));
-          block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
-          if (is_far(scope_.program, c_, r_, scope_.unit)) block.next_v = next_block(g, block, k0);
-          body(p);
-        };
-        const auto each_panel = [&](const std::function<void(const Panel&)>& body) {
-          emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) { panel(at, body); });
-        };
-        if (packs_by_rows())
-          emit_loop(b_, number(0), block.count, 1, "pack", [&](Value* row) {
-            each_panel([&](const Panel& p) { pack_row(p, block, row); });
+        const EachPanel each_panel = [&](const std::function<void(const Panel&)>& body) {
+          emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
+            const Panel p = enter(g, at, block, v0);
+            if (is_far(scope_.program, c_, r_, scope_.unit))
+              block.next_v = next_block(g, block, k0);
+            body(p);
           });
-        else
-          each_panel([&](const Panel& p) { pack(p, block); });
+        };
+        pack_panels(block, each_panel);
         const auto through_panels = [&](Value* from, Value* to) {
           if (r_.matrices) copy_for_matrices(block, from, to);
           if (copies_u()) copy_columns(block, block.copied_from = from, to);
@@ -297,6 +296,118 @@ class ContractionEmitter : ContractionMatrices {
     });
   }
 
+  /// Panel number `at` of a group, and a block's places there; V's first product is at v0.
+  Panel enter(const Group& g, Value* at, Block& block, Value* v0) {
+    const Panel p = panel_of(g, at);
+    block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
+    block.packed_row = b_.CreateMul(at, number(packed_rows()));
+    block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
+    return p;
+  }
+  using EachPanel = std::function<void(const std::function<void(const Panel&)>&)>;
+  void pack_panels(const Block& block, const EachPanel& each_panel) {
+    if (packs_by_rows())
+      emit_loop(b_, number(0), block.count, 1, "pack",
+                [&](Value* row) { each_panel([&](const Panel& p) { pack_row(p, block, row); }); });
+    else
+      each_panel([&](const Panel& p) { pack(p, block); });
+  }
+
+  // ---- Blocks of taps that meet a frame ----
+
+  /// Each block is of one tap, and takes the rows that it finds inside of the frames; the sums of
+  /// all rows wait from the first to the last one.
+  void blocks_of_taps(const Group& g, Value* first, Value* last) {
+    const auto each_panel = [&](const std::function<void(const Panel&, Value* waiting)>& body) {
+      emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
+        body(panel_of(g, at), b_.CreateMul(at, number(waiting_rows())));
+      });
+    };
+    Value* vectors =
+        b_.CreateMul(b_.CreateMul(g.panels, number(waiting_rows())), number(g.first.vectors));
+    emit_loop(b_, number(0), vectors, 1, "zeros", [&](Value* at) {
+      b_.CreateAlignedStore(zeros(), vector_at(waiting_, at), llvm::Align(64));
+    });
+    std::map<char, Value*> taps;
+    each_tap(0, base(r_.u_is_a), base(!r_.u_is_a), taps, [&](Value* u, Value* v) {
+      Block block{number(0), choose_rows(taps, b_.CreateSub(last, first))};
+      block_of_tap(g, block, u, v);
+    });
+    each_panel([&](const Panel& p, Value* waiting_row) {
+      emit_loop(b_, first, last, 1, "finish", [&](Value* i) {
+        Value* place = b_.CreateAdd(b_.CreateSub(i, first), waiting_row);
+        for (int s = 0; s < p.vectors; ++s)
+          finish(
+              p, i, 0, s,
+              b_.CreateLoad(vector(), waiting(b_.CreateMul(place, number(p.vectors)), number(s))));
+      });
+    });
+  }
+
+  /// Loops over `rest`, whose indices are noted by their letters.
+  void each_tap(std::size_t at, Value* u, Value* v, std::map<char, Value*>& taps,
+                const std::function<void(Value*, Value*)>& body) {
+    if (at == blocks_.rest.size()) return body(u, v);
+    const ContractIndex& k = *blocks_.rest[at];
+    emit_loop(b_, number(0), e_.dim(k.extent), 1, "tap", [&](Value* i) {
+      taps[k.letter] = i;
+      each_tap(at + 1, b_.CreateAdd(u, b_.CreateMul(i, e_.dim(r_.u_stride(k)))),
+               b_.CreateAdd(v, b_.CreateMul(i, e_.dim(r_.v_stride(k)))), taps, body);
+    });
+  }
+
+  /// All products of a tap, whose operands begin at `u` and `v`, for the rows that are chosen.
+  void block_of_tap(const Group& g, Block& block, Value* u, Value* v) {
+    const ContractIndex& k = *blocks_.split;
+    Value* extent = e_.dim(k.extent);
+    emit_loop(b_, number(0), extent, blocks_.chunk, "kblock", [&](Value* k0) {
+      block.count = smaller(b_.CreateSub(extent, k0), number(blocks_.chunk));
+      block.u = b_.CreateAdd(u, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
+      Value* v0 = b_.CreateAdd(v, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
+      const EachPanel each_panel = [&](const std::function<void(const Panel&)>& body) {
+        emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
+          const Panel p = enter(g, at, block, v0);
+          if (is_far(scope_.program, c_, r_, scope_.unit))
+            block.next_v =
+                b_.CreateAdd(block.v, b_.CreateMul(number(blocks_.chunk), e_.dim(r_.v_stride(k))));
+          body(p);
+        });
+      };
+      pack_panels(block, each_panel);
+      // Whole tiles: the last one is filled up.
+      emit_loop(b_, number(0), block.last, rows_inside(), "inside", [&](Value* from) {
+        Value* to = smaller(b_.CreateAdd(from, number(rows_inside())), block.last);
+        each_panel([&](const Panel& p) {
+          emit_loop(b_, from, to, s_.rows, "rows", [&](Value* t) { tile_of_chosen(p, block, t); });
+        });
+      });
+    });
+  }
+
+  /// A tile of the rows from number t of the chosen ones on.
+  void tile_of_chosen(const Panel& p, const Block& block, Value* t) {
+    Tile tile{t, s_.rows, p.vectors, {}};
+    std::vector<Value*> sums;
+    for (int r = 0; r < s_.rows; ++r) {
+      Value* place = b_.CreateAdd(place_of_chosen(b_.CreateAdd(t, number(r))), block.waiting_row);
+      sums.push_back(b_.CreateMul(place, number(p.vectors)));
+    }
+    start(tile, [&](int r, int s) {
+      return waiting_sum(waiting(sums[static_cast<std::size_t>(r)], number(s)));
+    });
+    const auto rows_of_u = rows_from(block, t, s_.rows);
+    const std::int64_t turn = products_of_turn(s_.rows * p.vectors);
+    for_each_turn(p, block, turn, [&](const Turn& at) {
+      prefetch_u(s_.rows, at, turn, rows_of_u);
+      prefetch_panel(p, at, turn);
+      prefetch_next(p, block, b_.CreateUDiv(t, number(s_.rows)), at.first, turn);
+      products(tile, p, block, at, turn, rows_of_u);
+    });
+    for (int r = 0; r < s_.rows; ++r)
+      for (int s = 0; s < p.vectors; ++s)
+        b_.CreateStore(value(tile, r, s), waiting(sums[static_cast<std::size_t>(r)], number(s)));
+  }
+
   /// Where V goes on after the block from k0: what follows it in the sum, where that is one index
   /// or several that are one in memory; then the next group of panels.
   Value* next_block(const Group& g, const Block& block, Value* k0) {
@@ -314,11 +425,14 @@ class ContractionEmitter : ContractionMatrices {
   }
   bool sums_wait() const {
     const Dim& extent = blocks_.split->extent;
-    return r_.matrices || !blocks_.rest.empty() || !extent.is_constant() ||
+    return r_.matrices || r_.skips || !blocks_.rest.empty() || !extent.is_constant() ||
            extent.value() > blocks_.chunk;
   }
-  /// Of a panel's sums: whole matrices may reach beyond the last row.
-  std::int64_t waiting_rows() const { return shape_.rows + (r_.matrices ? kTall : 0); }
+  /// Of a panel's sums: whole matrices may reach beyond the last row, and what fills a tile up has
+  /// one for all.
+  std::int64_t waiting_rows() const {
+    return shape_.rows + (r_.matrices ? kTall : r_.skips ? 1 : 0);
+  }
   /// Read anew: a sum that lives in a register beyond its block's loop, on several ways, is one
   /// that may be spilled inside of it.
   Value* waiting_sum(Value* place) {
@@ -343,7 +457,7 @@ class ContractionEmitter : ContractionMatrices {
       start(t, [&](int r, int s) {
         return one ? zeros() : waiting_sum(waiting(at, number(r * p.vectors + s)));
       });
-      if (!far_loads_.empty()) emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
+      if (asks_for_epilogue()) emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
       const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
         sum_pairs(t, p, block, rows_of_u);
@@ -369,7 +483,7 @@ class ContractionEmitter : ContractionMatrices {
 
 void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IRBuilder<>& b,
                       ExpressionEmitter& e, Value* begin, Value* end) {
-  if (!k.contraction[0].frames.empty())
+  if (k.contraction[0].folded)
     emit_fold(scope, k, b, e, begin, end);
   else if (contract_roles(scope.program, k, scope.unit).n)
     ContractionEmitter(scope, k, b, e, begin, end).emit();
@@ -378,7 +492,7 @@ void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IR
 }
 
 int contraction_rows(const loop::Program& p, const loop::Kernel& k, const VectorUnit& unit) {
-  if (!k.contraction[0].frames.empty()) return 1;
+  if (k.contraction[0].folded) return 1;
   const ContractRoles r = contract_roles(p, k, unit);
   if (!r.n) return r.short_rows && r.short_rows->axis == k.outer[0] ? r.lanes : 1;
   const loop::ContractSchedule s = contract_schedule(p, k, unit);

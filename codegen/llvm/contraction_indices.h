@@ -2,6 +2,7 @@
 // The rows and the products of a contraction as numbers, where each is made of several indices: a
 // row is taken apart where it matters, and a block's offsets in U and V are in tables.
 #include <algorithm>
+#include <map>
 
 #include "codegen/llvm/contraction_base.h"
 
@@ -68,7 +69,13 @@ class ContractionIndices : public ContractionBase {
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };
-    if (!r_.even_rows) row_table_ = table(shape_.rows, "rows");
+    if (!r_.even_rows) row_table_ = table(shape_.rows + s_.rows, "rows");
+    if (r_.skips) {
+      all_rows_ = table(shape_.rows, "all");
+      chosen_ = table(shape_.rows + s_.rows, "chosen");
+      for (std::size_t f = 0; f < c_.frames.size(); ++f)
+        places_.push_back(table(shape_.rows, "places"));
+    }
     if (blocks_.inner.empty()) return;
     u_table_ = table(blocks_.products() + kAhead, "u");
     v_table_ = table(blocks_.products(), "v");
@@ -107,6 +114,48 @@ class ContractionIndices : public ContractionBase {
       b_.CreateStore(offset, entry(row_table_, b_.CreateSub(i, first)));
     });
   }
+  /// Where each row of a block is, in U and along the frames.
+  void note_places(Value* first, Value* last) {
+    emit_loop(b_, first, last, 1, "table", [&](Value* i) {
+      Value* row = b_.CreateSub(i, first);
+      b_.CreateStore(looked_up(row_table_, row), entry(all_rows_, row));
+      const std::vector<Value*> digits = digits_of_row(i);
+      for (std::size_t f = 0; f < c_.frames.size(); ++f)
+        for (std::size_t m = 0; m < digits.size(); ++m)
+          if (rows_[m]->letter == c_.frames[f].at)
+            b_.CreateStore(b_.CreateAdd(b_.CreateMul(digits[m], number(c_.frames[f].step)),
+                                        number(c_.frames[f].begin)),
+                           entry(places_[f], row));
+    });
+  }
+  /// The rows of a block that are inside of the frames for these taps become those of the table;
+  /// repeated up to whole tiles, whose sums nobody reads. Their number.
+  Value* choose_rows(const std::map<char, Value*>& taps, Value* rows) {
+    llvm::AllocaInst* count = emit_variable(b_, b_.getInt64Ty(), "count");
+    const auto now = [&] { return b_.CreateLoad(b_.getInt64Ty(), count); };
+    b_.CreateStore(number(0), count);
+    std::vector<Value*> steps;
+    for (const loop::Frame& f : c_.frames)
+      steps.push_back(b_.CreateMul(taps.at(f.tap), number(f.dilation)));
+    emit_loop(b_, number(0), rows, 1, "choose", [&](Value* row) {
+      Value* is_inside = b_.getTrue();
+      for (std::size_t f = 0; f < steps.size(); ++f) {
+        Value* place = b_.CreateAdd(looked_up(places_[f], row), steps[f]);
+        is_inside = b_.CreateAnd(is_inside, b_.CreateICmpULT(place, number(c_.frames[f].extent)));
+      }
+      b_.CreateStore(looked_up(all_rows_, row), entry(row_table_, now()));
+      b_.CreateStore(row, entry(chosen_, now()));
+      b_.CreateStore(b_.CreateAdd(now(), b_.CreateZExt(is_inside, b_.getInt64Ty())), count);
+    });
+    Value *chosen = now(), *whole = rounded_up(chosen, s_.rows);
+    emit_loop(b_, chosen, whole, 1, "fill", [&](Value* at) {
+      b_.CreateStore(looked_up(row_table_, number(0)), entry(row_table_, at));
+      b_.CreateStore(number(shape_.rows), entry(chosen_, at));
+    });
+    return whole;
+  }
+  /// Of a chosen row, its place in the block.
+  Value* place_of_chosen(Value* at) { return looked_up(chosen_, at); }
   /// Of a row by its place in the block.
   Value* u_of_row(Value* place) { return looked_up(row_table_, place); }
   /// From the first product of a block to its k-th.
@@ -131,6 +180,9 @@ class ContractionIndices : public ContractionBase {
 
  private:
   llvm::AllocaInst *row_table_ = nullptr, *u_table_ = nullptr, *v_table_ = nullptr;
+  // Where rows are chosen: all of a block, which of them are, and the places along each frame.
+  llvm::AllocaInst *all_rows_ = nullptr, *chosen_ = nullptr;
+  std::vector<llvm::AllocaInst*> places_;
 };
 
 }  // namespace dlc

@@ -98,6 +98,19 @@ class ContractionTiles : public ContractionPanels {
     }
     return loads;
   }
+  /// Stores to rows that are apart in memory (a part of a concat).
+  std::vector<const loop::Store*> stores_to_rows_apart() const {
+    std::vector<const loop::Store*> stores;
+    if (r_.stack || rows_.empty() || scope_.unit.core.wide_fma <= 1) return stores;
+    for (const loop::Stage& stage : k_.stages)
+      for (const loop::Store& s : stage.stores) {
+        const auto step = e_.coefficient(s.offset, r_.n->axis),
+                   row = e_.coefficient(s.offset, rows_.back()->axis);
+        if (step && *step == Dim(1) && row && !(*row == r_.n->extent)) stores.push_back(&s);
+      }
+    return stores;
+  }
+  bool asks_for_epilogue() const { return !far_loads_.empty() || !far_stores_.empty(); }
   /// Its rows are far apart, so that hardware does not see them coming; while the sum runs, they
   /// do.
   void prefetch_epilogue(const Panel& p, Value* i, int rows) {
@@ -106,6 +119,7 @@ class ContractionTiles : public ContractionPanels {
         go_to(p, i, r, s);
         e_.forget();
         for (const loop::ExprId load : far_loads_) e_.prefetch(load, 1);
+        for (const loop::Store* store : far_stores_) e_.prefetch(*store);
       }
     e_.forget();
   }
@@ -412,6 +426,7 @@ class ContractionTiles : public ContractionPanels {
   Value* waiting_ = nullptr;  // sums between two blocks
   llvm::AllocaInst* finished_ = nullptr;
   const std::vector<loop::ExprId> far_loads_ = far_epilogue();
+  const std::vector<const loop::Store*> far_stores_ = stores_to_rows_apart();
 };
 
 }  // namespace dlc

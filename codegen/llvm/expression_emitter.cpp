@@ -297,11 +297,18 @@ void ExpressionEmitter::prefetch(ExprId id, std::int64_t bytes) {
   if (bytes > size) skip(bytes / size - 1);  // it may begin anywhere in a line
 }
 
-void ExpressionEmitter::prefetch(Value* at, Cache into) {
-  enum { kRead, kData = 1 };
-  b_.CreateIntrinsic(
-      llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-      {at, b_.getInt32(kRead), b_.getInt32(into == Cache::First ? 3 : 2), b_.getInt32(kData)});
+void ExpressionEmitter::prefetch(Value* at, Cache into, bool to_write) {
+  enum { kRead, kWrite, kData = 1 };
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                     {at, b_.getInt32(to_write ? kWrite : kRead),
+                      b_.getInt32(into == Cache::First ? 3 : 2), b_.getInt32(kData)});
+}
+
+void ExpressionEmitter::prefetch(const loop::Store& s) {
+  llvm::Type* memory =
+      memory_type(scope_.program.buffers[static_cast<std::size_t>(s.buffer)].type.element);
+  prefetch(b_.CreateGEP(memory, pointers_.at(s.buffer), evaluate_at(s.offset, false)), Cache::First,
+           true);
 }
 
 void ExpressionEmitter::store_all(const std::vector<loop::Store>& stores, bool accumulate) {

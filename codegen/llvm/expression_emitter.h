@@ -60,7 +60,9 @@ class ExpressionEmitter {
   /// Asks for `bytes` of memory from where load `e` reads at the current point.
   void prefetch(loop::ExprId e, std::int64_t bytes);
   enum class Cache { First, Second };
-  void prefetch(llvm::Value* address, Cache into = Cache::First);
+  void prefetch(llvm::Value* address, Cache into = Cache::First, bool to_write = false);
+  /// Asks for the line that is stored to at the current point.
+  void prefetch(const loop::Store& s);
   /// Elements so far apart are loaded with what lies between them; others one by one.
   static constexpr std::int64_t kFewApart = 4;
   /// All values are computed before any is stored: one store may replace what another value reads.

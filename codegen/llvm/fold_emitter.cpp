@@ -189,6 +189,7 @@ class FoldEmitter : ContractionBase {
     Value *from = number(0), *to = e_.dim(s.extent);
     for (const loop::Frame& f : c_.frames) {
       if (f.tap != s.letter) continue;
+      DLC_CHECK(f.step == 1 && f.dilation == 1, "{}: a fold of steps", k_.name);
       // 0 <= h + i + begin < extent
       Value* here = b_.CreateAdd(e_.axis_index(index(f.at).axis), number(f.begin));
       from = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, from, b_.CreateNeg(here));

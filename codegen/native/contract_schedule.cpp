@@ -264,7 +264,7 @@ KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
   };
   take();
   // Products two at a time, and a single k, are not joined with others.
-  while (!r.pairs && !b.rest.empty() && b.split->extent.is_constant() &&
+  while (!r.pairs && !r.skips && !b.rest.empty() && b.split->extent.is_constant() &&
          b.split->extent.value() * b.inner_products * 2 <= most) {
     b.inner.insert(b.inner.begin(), b.split);
     b.inner_products *= b.split->extent.value();
@@ -361,14 +361,16 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   // The one that threads share out is the outermost.
   std::stable_partition(r.m.begin(), r.m.end(),
                         [&](const ContractIndex* i) { return i->axis == kernel.outer[0]; });
-  r.even_rows = !r.m.empty();
+  // Which rows a tap skips is in a table of them.
+  r.skips = !c.frames.empty();
+  r.even_rows = !r.m.empty() && !r.skips;
   for (std::size_t k = 1; k < r.m.size(); ++k)
     r.even_rows = r.even_rows && r.u_stride(*r.m[k - 1]) == r.u_stride(*r.m[k]) * r.m[k]->extent;
   const auto stacks = [&](const ContractIndex* i) {
     return is_own_axis(*i) && i->axis != kernel.outer[0] && i->extent.is_constant();
   };
   const bool is_short = r.n->extent.is_constant() && r.n->extent.value() <= r.lanes;
-  if (is_short && !r.turned && r.m.size() <= 1)
+  if (is_short && !r.turned && r.m.size() <= 1 && !r.skips)
     if (const auto at = std::find_if(r.other.rbegin(), r.other.rend(), stacks);
         at != r.other.rend()) {
       r.stack = *at;

@@ -63,6 +63,7 @@ struct ContractRoles {
   const loop::ContractIndex* stack =
       nullptr;                                // along which the vectors of a tile lie, else along n
   std::vector<const loop::ContractIndex*> m;  // the rows, outermost first; may be none
+  bool skips = false;      // rows that meet a frame at a tap are left out of its block
   bool even_rows = false;  // each row is one step of the last m from the one before, in U
   std::vector<const loop::ContractIndex*> other, k;
   const loop::ContractIndex* dot = nullptr;  // without n: of k, the one that runs in vectors

@@ -89,8 +89,7 @@ class Counter {
   static std::int64_t met(const Frame& f, std::int64_t places, std::int64_t taps) {
     std::int64_t count = 0;
     for (std::int64_t at = 0; at < places; ++at)
-      for (std::int64_t tap = 0; tap < taps; ++tap)
-        count += 0 <= at + tap + f.begin && at + tap + f.begin < f.extent;
+      for (std::int64_t tap = 0; tap < taps; ++tap) count += is_inside(f, at, tap);
     return count;
   }
   /// Term by term: each is a multiple of `from`.

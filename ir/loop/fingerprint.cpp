@@ -73,12 +73,13 @@ class Writer {
     add(rows), add(vectors), add(k_block), add(packed);
   }
   void add(const Contraction& c) {
-    const auto& [a, b, type, indices, a_base, b_base, schedule, frames] = c;
-    add(a), add(b), add(type), add(indices), add(a_base), add(b_base), add(schedule), add(frames);
+    const auto& [a, b, type, indices, a_base, b_base, schedule, frames, folded] = c;
+    add(a), add(b), add(type), add(indices), add(a_base), add(b_base), add(schedule), add(frames),
+        add(folded);
   }
   void add(const Frame& f) {
-    const auto& [at, tap, begin, extent] = f;
-    add(at), add(tap), add(begin), add(extent);
+    const auto& [at, tap, step, dilation, begin, extent] = f;
+    add(at), add(tap), add(step), add(dilation), add(begin), add(extent);
   }
   void add(const Kernel& k) {
     const auto& [name, locs, axes, outer, stages, exprs, contraction, scatter, flops] = k;

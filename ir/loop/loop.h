@@ -125,12 +125,18 @@ struct ContractSchedule {
   bool packed = false;        // each block of V is first copied to where it is contiguous
   bool operator==(const ContractSchedule&) const = default;
 };
-/// A frame of zeros around an axis of operand a, which is in no memory: the index of a along it is
-/// at + tap + begin (two of the indices), and what is not in [0, extent) is zero.
+/// A frame of zeros around an axis of operand a, which need not be in memory: the index of a along
+/// it is step * at + dilation * tap + begin (two of the indices), and what is not in [0, extent) is
+/// zero.
 struct Frame {
   char at, tap;
-  std::int64_t begin, extent;
+  std::int64_t step, dilation, begin, extent;
 };
+/// Whether a place and a tap are inside of a frame.
+inline bool is_inside(const Frame& f, std::int64_t at, std::int64_t tap) {
+  const std::int64_t place = f.step * at + f.dilation * tap + f.begin;
+  return 0 <= place && place < f.extent;
+}
 struct Contraction {
   BufferId a, b;
   ElementType type;  // of the accumulator: f32 or f64. a and b have this type, or both are bf16 or
@@ -139,6 +145,7 @@ struct Contraction {
   Dim a_base, b_base;  // the element offset of the first product's operands
   ContractSchedule schedule;
   std::vector<Frame> frames = {};
+  bool folded = false;  // along the last frame (codegen/llvm/fold_emitter.cpp)
 };
 
 /// A kernel that stores at places that data gives, in order at each of its points: each value is

@@ -80,8 +80,14 @@ class KernelPrinter {
       out += fmt::format("  {}[{}: {}, {}]", i.letter, i.extent.str(),
                          i.in_a ? i.a_stride.str() : "-", i.in_b ? i.b_stride.str() : "-");
     for (const Frame& f : c.frames)
-      out += fmt::format("  {}+{}{:+} in 0..{}", f.at, f.tap, f.begin, f.extent);
+      out += fmt::format("  {}+{}{:+} in 0..{}", scaled(f.step, f.at), scaled(f.dilation, f.tap),
+                         f.begin, f.extent);
+    if (c.folded) out += ", folded";
     return out + "\n";
+  }
+
+  static std::string scaled(std::int64_t by, char letter) {
+    return by == 1 ? std::string(1, letter) : fmt::format("{}{}", by, letter);
   }
 
   std::string stage(std::size_t s, std::string indent) {

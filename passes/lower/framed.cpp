@@ -6,17 +6,74 @@
 
 namespace dlc {
 
+std::vector<loop::Frame> frames_of(const Graph& g, const Framed& f) {
+  std::vector<loop::Frame> frames;
+  const Node& window = g[f.window];
+  const Shape &inside = g.type(f.inside).shape, &low = g[f.pad].shape_attr("low");
+  const std::vector<std::int64_t>& axes = window.ints_attr("axes");
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    const auto a = static_cast<std::size_t>(axes[k]);
+    if (inside[a] == g.type(f.pad).shape[a]) continue;
+    frames.push_back({f.letters[a], f.letters[inside.size() + k], window.ints_attr("stride")[k],
+                      window.ints_attr("dilation")[k], -low[a].value(), inside[a].value()});
+  }
+  return frames;
+}
+
 namespace {
 
 constexpr std::int64_t kLanes = 16;          // the arithmetic is compared for vectors of that many
 constexpr std::int64_t kMostPlaces = 32;     // of a row, inside the frame and outside
 constexpr std::int64_t kMostColumns = 48;    // channels times taps
+constexpr std::int64_t kLeastChannels = 64;  // in a block of a tap
+constexpr std::int64_t kLeastColumns = 64;   // that share the choice of rows
+constexpr double kLeastSkipped = 0.12;       // of all products
 constexpr std::int64_t kLeastProducts = 32;  // of an element: adding up costs some of them
 
 std::int64_t vectors(std::int64_t elements) { return (elements + kLanes - 1) / kLanes; }
 
 bool contains(const std::string& letters, char letter) {
   return letters.find(letter) != std::string::npos;
+}
+
+/// Places and taps of a window, by their letters.
+std::int64_t extent_of(const Graph& g, const Framed& f, char letter) {
+  return g.type(f.window).shape[f.letters.find(letter)].value();
+}
+
+/// Whether the products with a frame are a good part of all.
+bool skips_enough(const Graph& g, const Framed& f) {
+  double kept = 1;
+  for (const loop::Frame& frame : frames_of(g, f)) {
+    const std::int64_t places = extent_of(g, f, frame.at), taps = extent_of(g, f, frame.tap);
+    std::int64_t met = 0;
+    for (std::int64_t at = 0; at < places; ++at)
+      for (std::int64_t tap = 0; tap < taps; ++tap) met += loop::is_inside(frame, at, tap);
+    kept *= static_cast<double>(met) / static_cast<double>(places * taps);
+  }
+  return kept < 1 - kLeastSkipped;
+}
+
+/// Whether adding products up where they belong is less work than vectors along the last axis.
+bool fold_pays(const Graph& g, const Framed& f, const std::string& out,
+               const std::map<char, Dim>& extents, char column) {
+  const std::vector<loop::Frame> frames = frames_of(g, f);
+  if (frames.empty() || frames.back().at != out.back()) return false;
+  for (const loop::Frame& frame : frames)
+    if (frame.step != 1 || frame.dilation != 1) return false;
+  const char tap = frames.back().tap;
+  Dim products = 1;
+  for (const auto& [letter, extent] : extents)
+    if (!contains(out, letter) && letter != tap) products = products * extent;
+  const Dim& columns = extents.at(column);
+  if (!products.is_constant() || !columns.is_constant()) return false;
+  const std::int64_t places = frames.back().extent, width = extent_of(g, f, out.back()),
+                     side_by_side = columns.value() * extent_of(g, f, tap);
+  if (places > kMostPlaces || width > kMostPlaces || side_by_side > kMostColumns ||
+      side_by_side == columns.value() || products.value() < kLeastProducts)
+    return false;
+  const std::int64_t folded = places * vectors(side_by_side), plain = side_by_side * vectors(width);
+  return 4 * folded <= 3 * plain;
 }
 
 }  // namespace
@@ -46,18 +103,14 @@ std::optional<Framed> framed_operand(const Graph& g, const Node& contract) {
   const ElementType element = pad.type.element;
   if (element != ElementType::F32 && element != ElementType::F64) return std::nullopt;
 
-  const auto all_ones = [](const std::vector<std::int64_t>& v) {
-    return std::all_of(v.begin(), v.end(), [](std::int64_t x) { return x == 1; });
-  };
   const std::vector<std::int64_t>& axes = window.ints_attr("axes");
-  if (!all_ones(window.ints_attr("stride")) || !all_ones(window.ints_attr("dilation")))
-    return std::nullopt;
   std::map<char, Dim> extents;
   for (std::size_t k = 0; k < lhs.size(); ++k) extents[lhs[k]] = shape[k];
   for (std::size_t k = 0; k < rhs.size(); ++k)
     extents[rhs[k]] = g.type(contract.operands[1]).shape[k];
   if (extents.size() != lhs.size() + 1) return std::nullopt;  // rhs has one letter more
 
+  std::string taps;
   // Frames stand around windows, which run along axes of the result; their taps are summed.
   const std::size_t rank = pad.type.shape.size();
   const auto is_of = [](char letter, const std::string& letters) {
@@ -71,33 +124,23 @@ std::optional<Framed> framed_operand(const Graph& g, const Node& contract) {
     if (!is_of(f.letters[k], out) || is_of(f.letters[k], rhs) || is_of(tap, out) ||
         !is_of(tap, rhs))
       return std::nullopt;
+    taps += tap;
   }
   char column = 0;
   for (const char letter : out) {
     if (contains(rhs, letter) && contains(lhs, letter)) return std::nullopt;
     if (contains(rhs, letter)) column = letter;
   }
-  // The last one is folded.
-  const auto last_axis = static_cast<std::size_t>(axes.back());
-  const char last = f.letters[last_axis], tap = f.letters.back();
-  if (!column || last == kNoLetter || tap == kNoLetter || out.back() != last ||
-      g.type(f.inside).shape[last_axis] == pad.type.shape[last_axis])
-    return std::nullopt;
-
-  const Dim &places = g.type(f.inside).shape[last_axis], &width = extents[last],
-            &columns = extents[column], &taps = extents[tap];
-  Dim products = 1;
+  if (!column) return std::nullopt;
+  Dim channels = 1;
   for (const auto& [letter, extent] : extents)
-    if (!contains(out, letter) && letter != tap) products = products * extent;
-  for (const Dim& d : {places, width, columns, taps, products})
-    if (!d.is_constant()) return std::nullopt;
-  const std::int64_t side_by_side = columns.value() * taps.value();
-  if (places.value() > kMostPlaces || width.value() > kMostPlaces || side_by_side > kMostColumns ||
-      taps.value() < 2 || products.value() < kLeastProducts)
-    return std::nullopt;
-  const std::int64_t folded = places.value() * vectors(side_by_side),
-                     plain = side_by_side * vectors(width.value());
-  if (4 * folded > 3 * plain) return std::nullopt;
+    if (!contains(out, letter) && !contains(taps, letter)) channels = channels * extent;
+  if (!channels.is_constant()) return std::nullopt;
+  f.folded = out.back() != column;
+  const bool pays = f.folded ? fold_pays(g, f, out, extents, column)
+                             : out.back() == column && channels.value() >= kLeastChannels &&
+                                   extents[column].typical() >= kLeastColumns && skips_enough(g, f);
+  if (!pays) return std::nullopt;
   return f;
 }
 

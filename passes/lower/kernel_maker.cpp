@@ -263,13 +263,14 @@ class KernelMaker {
       Value operand = n.operands[static_cast<std::size_t>(o)];
       std::string names = *letters[o];
       const std::optional<Framed> framed = o == 0 ? framed_operand(g_, n) : std::nullopt;
-      const bool in_frame = framed && g_[framed->pad].kernel < 0;
-      if (in_frame) {
+      const bool is_stored = framed && g_[framed->pad].kernel >= 0;
+      if (framed && !(is_stored && framed->folded)) {
         operand = framed->window;
         names = framed->letters;
-        c.frames = frames_of(*framed);
+        c.frames = frames_of(g_, *framed);
+        c.folded = framed->folded;
       }
-      const MemoryView place = in_frame ? windows_inside(*framed) : s_.strided(operand);
+      const MemoryView place = framed && !is_stored ? windows_inside(*framed) : s_.strided(operand);
       (o == 0 ? c.a : c.b) = place.buffer;
       (o == 0 ? c.a_base : c.b_base) = place.base;
       for (std::size_t a = 0; a < names.size(); ++a) {
@@ -324,23 +325,16 @@ class KernelMaker {
     const Shape& low = g_[f.pad].shape_attr("low");
     for (std::size_t k = 0; k < low.size(); ++k)
       view.base = view.base - low[k] * (*view.strides)[k];
-    for (const std::int64_t axis : g_[f.window].ints_attr("axes"))
-      view.strides->push_back((*view.strides)[static_cast<std::size_t>(axis)]);
+    const Node& window = g_[f.window];
+    const std::vector<std::int64_t>& axes = window.ints_attr("axes");
+    for (std::size_t k = 0; k < axes.size(); ++k) {
+      const Dim stride = (*view.strides)[static_cast<std::size_t>(axes[k])];
+      view.strides->push_back(Dim(window.ints_attr("dilation")[k]) * stride);
+      (*view.strides)[static_cast<std::size_t>(axes[k])] =
+          Dim(window.ints_attr("stride")[k]) * stride;
+    }
     return view;
   }
-  std::vector<loop::Frame> frames_of(const Framed& f) const {
-    std::vector<loop::Frame> frames;
-    const Shape &inside = g_.type(f.inside).shape, &low = g_[f.pad].shape_attr("low");
-    const std::vector<std::int64_t>& axes = g_[f.window].ints_attr("axes");
-    for (std::size_t k = 0; k < axes.size(); ++k) {
-      const auto a = static_cast<std::size_t>(axes[k]);
-      if (inside[a] == g_.type(f.pad).shape[a]) continue;
-      frames.push_back(
-          {f.letters[a], f.letters[inside.size() + k], -low[a].value(), inside[a].value()});
-    }
-    return frames;
-  }
-
   /// Summed indices of which one goes on in memory where the other ends, in both operands, are one.
   static void merge_sums(loop::Contraction& c) {
     for (std::size_t k = 0; k + 1 < c.indices.size();) {

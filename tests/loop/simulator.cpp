@@ -211,10 +211,8 @@ class Simulator {
       if (a ? i.in_a : i.in_b) indices.push_back(&i);
     std::map<char, std::int64_t> now;
     const auto in_frames = [&] {
-      return !a || std::all_of(c.frames.begin(), c.frames.end(), [&](const Frame& f) {
-        const std::int64_t at = now[f.at] + now[f.tap] + f.begin;
-        return 0 <= at && at < f.extent;
-      });
+      return !a || std::all_of(c.frames.begin(), c.frames.end(),
+                               [&](const Frame& f) { return is_inside(f, now[f.at], now[f.tap]); });
     };
     const std::function<void(std::size_t, std::int64_t)> visit = [&](std::size_t at,
                                                                      std::int64_t offset) {

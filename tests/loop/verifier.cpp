@@ -132,7 +132,8 @@ TEST_CASE("a contraction is summed in the type of its operands, or f32") {
   p.kernels[0].contraction[0].b = 0;
   complains(p, "a of bf16 times in of f32");
   p = sound();
-  p.kernels[0].contraction.push_back({0, 0, ElementType::F32, {}, 0, 0, {}, {{'h', 'i', -1, 4}}});
+  p.kernels[0].contraction.push_back(
+      {0, 0, ElementType::F32, {}, 0, 0, {}, {{'h', 'i', 1, 1, -1, 4}}});
   complains(p, "a frame along h, which is no index of in");
 }
 
