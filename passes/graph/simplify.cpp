@@ -223,6 +223,24 @@ Value merge_sums(const Here& h) {
   return h.b.reduce(Op::reduce_sum, h.in(h.a()), axes);
 }
 
+/// The sums of a concat along its other axes are those of its parts. Where a part is a concat
+/// itself, its sums are most likely taken elsewhere as well (each layer of a DenseNet's block
+/// normalises all channels before it).
+Value sum_of_concat(const Here& h) {
+  if (!h.is(h.a(), Op::concat)) return kNone;
+  const Node& concat = h.at(h.a());
+  const std::int64_t axis = concat.int_attr("axis");
+  const Ints axes = h.n.ints_attr("axes");
+  const bool nested = std::any_of(concat.operands.begin(), concat.operands.end(),
+                                  [&](Value part) { return h.is(part, Op::concat); });
+  if (!nested || std::find(axes.begin(), axes.end(), axis) != axes.end()) return kNone;
+  const std::vector<Value> parts = concat.operands;
+  std::vector<Value> sums;
+  for (const Value part : parts) sums.push_back(h.b.reduce(Op::reduce_sum, part, axes));
+  const auto before = std::count_if(axes.begin(), axes.end(), [&](auto a) { return a < axis; });
+  return h.b.node(Op::concat, sums, {{"axis", axis - static_cast<std::int64_t>(before)}});
+}
+
 // ---- Contractions ----
 
 /// A transposed operand is the operand with its letters in another order.
@@ -495,6 +513,7 @@ const Rule kRules[] = {
     {Op::reduce_min, "over axes of 1", reduce_of_ones},
     {Op::reduce_prod, "over axes of 1", reduce_of_ones},
     {Op::reduce_sum, "of what stands at the place of the largest", sum_at_argmax},
+    {Op::reduce_sum, "of a concat of concats", sum_of_concat},
     {Op::reduce_sum, "of a sum",
      [](const Here& h) {
        return h.is(h.a(), Op::reduce_sum) && h.only_use() ? merge_sums(h) : kNone;

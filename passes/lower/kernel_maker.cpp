@@ -335,6 +335,7 @@ class KernelMaker {
     }
     return view;
   }
+
   /// Summed indices of which one goes on in memory where the other ends, in both operands, are one.
   static void merge_sums(loop::Contraction& c) {
     for (std::size_t k = 0; k + 1 < c.indices.size();) {

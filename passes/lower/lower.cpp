@@ -12,6 +12,7 @@
 #include "ir/graph/scan.h"
 #include "ir/op_def.h"
 #include "ir/support/float16.h"
+#include "passes/lower/framed.h"
 #include "passes/lower/kernel_maker.h"
 
 namespace dlc {
@@ -167,6 +168,7 @@ class Lowerer {
       }
     }
   }
+
   // ---- Parts of concats ----
 
   /// What is a part of a stored concat is written into it by the kernel that computes it. A concat
@@ -205,8 +207,10 @@ class Lowerer {
     const std::size_t before = apart.size();
     for (const Node& n : r.g.nodes) {
       if (n.kernel < 0 || (n.op != Op::contract && !has_region(n))) continue;
+      const std::optional<Framed> framed = framed_operand(r.g, n);
       for (const Value o : n.operands) {
-        if (r.storage.view_of(o)) continue;
+        const bool in_frame = framed && o == n.operands[0] && r.g[framed->pad].kernel < 0;
+        if (r.storage.view_of(in_frame ? framed->inside : o)) continue;
         Value leaf = o;
         while (!r.storage.is_leaf(leaf)) leaf = r.g[leaf].operands[0];
         apart.insert(leaf);
@@ -214,6 +218,8 @@ class Lowerer {
     }
     return apart.size() > before;
   }
+
+  // ---- Kernels ----
 
   /// Whether a scatter is read anywhere else than at the places where it has put something.
   static bool reads_beside(const Graph& g, Value scatter) {
