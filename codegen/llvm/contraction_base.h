@@ -1,6 +1,7 @@
 #pragma once
 // What the two ways to emit a contraction have in common: contraction_emitter.cpp and
 // dot_emitter.cpp.
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -76,6 +77,21 @@ class ContractionBase {
   }
 
   // ---- Loops ----
+
+  /// Loops over C but for the axes `without`.
+  void outer_loops(std::size_t at, const std::vector<AxisId>& without,
+                   const std::function<void()>& body) {
+    if (at == k_.outer.size()) return body();
+    const AxisId a = k_.outer[at];
+    if (std::find(without.begin(), without.end(), a) != without.end())
+      return outer_loops(at + 1, without, body);
+    Value* from = at == 0 ? begin_ : number(0);
+    Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
+    emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
+      e_.set_axis(a, i);
+      outer_loops(at + 1, without, body);
+    });
+  }
 
   /// Loops over summed indices; the body gets two offsets, which step by the strides in a and b.
   void sum_loops(const std::vector<const ContractIndex*>& indices, std::size_t at, Value* a,

@@ -268,14 +268,7 @@ class ContractionEmitter : ContractionMatrices {
                                    number(blocks_.inner_products));
         block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
         Value* v0 = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
-        const EachPanel each_panel = [&](const std::function<void(const Panel&)>& body) {
-          emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
-            const Panel p = enter(g, at, block, v0);
-            if (is_far(scope_.program, c_, r_, scope_.unit))
-              block.next_v = next_block(g, block, k0);
-            body(p);
-          });
-        };
+        const EachPanel each_panel = panels_of(g, block, v0, k0);
         pack_panels(block, each_panel);
         const auto through_panels = [&](Value* from, Value* to) {
           if (r_.matrices) copy_for_matrices(block, from, to);
@@ -296,15 +289,21 @@ class ContractionEmitter : ContractionMatrices {
     });
   }
 
-  /// Panel number `at` of a group, and a block's places there; V's first product is at v0.
-  Panel enter(const Group& g, Value* at, Block& block, Value* v0) {
-    const Panel p = panel_of(g, at);
-    block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
-    block.packed_row = b_.CreateMul(at, number(packed_rows()));
-    block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
-    return p;
-  }
   using EachPanel = std::function<void(const std::function<void(const Panel&)>&)>;
+  /// A loop over a group's panels, with the block's places in each; V's first product for the k's
+  /// from k0 on is at v0.
+  EachPanel panels_of(const Group& g, Block& block, Value* v0, Value* k0) {
+    return [this, &g, &block, v0, k0](const std::function<void(const Panel&)>& body) {
+      emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
+        const Panel p = panel_of(g, at);
+        block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
+        block.packed_row = b_.CreateMul(at, number(packed_rows()));
+        block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
+        if (is_far(scope_.program, c_, r_, scope_.unit)) block.next_v = next_block(g, block, k0);
+        body(p);
+      });
+    };
+  }
   void pack_panels(const Block& block, const EachPanel& each_panel) {
     if (packs_by_rows())
       emit_loop(b_, number(0), block.count, 1, "pack",
@@ -364,15 +363,7 @@ class ContractionEmitter : ContractionMatrices {
       block.count = smaller(b_.CreateSub(extent, k0), number(blocks_.chunk));
       block.u = b_.CreateAdd(u, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
       Value* v0 = b_.CreateAdd(v, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
-      const EachPanel each_panel = [&](const std::function<void(const Panel&)>& body) {
-        emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
-          const Panel p = enter(g, at, block, v0);
-          if (is_far(scope_.program, c_, r_, scope_.unit))
-            block.next_v =
-                b_.CreateAdd(block.v, b_.CreateMul(number(blocks_.chunk), e_.dim(r_.v_stride(k))));
-          body(p);
-        });
-      };
+      const EachPanel each_panel = panels_of(g, block, v0, k0);
       pack_panels(block, each_panel);
       // Whole tiles: the last one is filled up.
       emit_loop(b_, number(0), block.last, rows_inside(), "inside", [&](Value* from) {

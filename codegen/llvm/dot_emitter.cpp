@@ -38,21 +38,6 @@ class DotEmitter : ContractionBase {
     return offset;
   }
 
-  /// Loops over C but for the axes `without`.
-  void outer_loops(std::size_t at, const std::vector<AxisId>& without,
-                   const std::function<void()>& body) {
-    if (at == k_.outer.size()) return body();
-    const AxisId a = k_.outer[at];
-    if (std::find(without.begin(), without.end(), a) != without.end())
-      return outer_loops(at + 1, without, body);
-    Value* from = at == 0 ? begin_ : number(0);
-    Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
-    emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
-      e_.set_axis(a, i);
-      outer_loops(at + 1, without, body);
-    });
-  }
-
   void one_sum() {
     Value *a = offset_here(e_.dim(c_.a_base), &ContractIndex::a_stride),
           *b = offset_here(e_.dim(c_.b_base), &ContractIndex::b_stride);

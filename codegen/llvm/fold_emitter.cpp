@@ -37,7 +37,6 @@ class FoldEmitter : ContractionBase {
       if (i.axis < 0 && &i != &j_) sums_.push_back(&i);
     }
     DLC_CHECK(column_, "{}: a fold has no columns", k_.name);
-    lanes_ = scope.unit.bits / (c_.type == ElementType::F64 ? 64 : 32);
     columns_ = column_->extent.value();
     taps_ = j_.extent.value();
     width_ = w_.extent.value();
@@ -57,9 +56,9 @@ class FoldEmitter : ContractionBase {
     pack(0, packed_row(number(0)), e_.dim(c_.b_base));
     rows_ = array(type(), taps_ * row_length_, "rows");
     emit_loop(b_, number(0), number(taps_ * row_length_), lanes_, "zeros",
-              [&](Value* at) { b_.CreateStore(zeros_vector(), in_rows(at)); });
+              [&](Value* at) { b_.CreateStore(zeros(), in_rows(at)); });
     summed_ = array(type(), round_up(width_ * columns_, lanes_), "summed");
-    others(0);
+    outer_loops(0, {w_.axis, column_->axis}, [&] { row(); });
   }
 
  private:
@@ -67,8 +66,6 @@ class FoldEmitter : ContractionBase {
     return *std::find_if(c_.indices.begin(), c_.indices.end(),
                          [&](const ContractIndex& i) { return i.letter == letter; });
   }
-  llvm::FixedVectorType* vector_type() { return vector_of(type(), static_cast<int>(lanes_)); }
-  Value* zeros_vector() { return llvm::Constant::getNullValue(vector_type()); }
   std::int64_t element_bytes() const { return size_in_bytes(c_.type); }
   std::int64_t line_bytes() const { return vectors_ * lanes_ * element_bytes(); }
 
@@ -96,7 +93,7 @@ class FoldEmitter : ContractionBase {
   }
   void pack_line(Value* line, Value* b) {
     for (std::int64_t v = 0; v < vectors_; ++v)
-      b_.CreateAlignedStore(zeros_vector(),
+      b_.CreateAlignedStore(zeros(),
                             in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
                             llvm::Align(64));
     Value* to = in_packed(line);
@@ -111,18 +108,6 @@ class FoldEmitter : ContractionBase {
   }
 
   // ---- Loops over C ----
-
-  void others(std::size_t at) {
-    if (at == k_.outer.size()) return row();
-    const AxisId a = k_.outer[at];
-    if (a == w_.axis || a == column_->axis) return others(at + 1);
-    Value* from = at == 0 ? begin_ : number(0);
-    Value* to = at == 0 ? end_ : e_.dim(axis(a).extent);
-    emit_loop(b_, from, to, 1, axis(a).name.c_str(), [&](Value* i) {
-      e_.set_axis(a, i);
-      others(at + 1);
-    });
-  }
 
   /// All columns of all places along w.
   void row() {
@@ -146,35 +131,33 @@ class FoldEmitter : ContractionBase {
   void tile(Value* a, std::int64_t from, std::int64_t to) {
     std::vector<llvm::AllocaInst*> sums;
     for (std::int64_t k = 0; k < (to - from) * vectors_; ++k) {
-      sums.push_back(emit_variable(b_, vector_type(), "p"));
-      b_.CreateStore(zeros_vector(), sums.back());
+      sums.push_back(emit_variable(b_, vector(), "p"));
+      b_.CreateStore(zeros(), sums.back());
     }
     sum(0, b_.CreateAdd(a, b_.CreateMul(number(from), e_.dim(w_.a_stride))), packed_row(number(0)),
         [&](Value* first, Value* line) {
           std::vector<Value*> columns;
           for (std::int64_t v = 0; v < vectors_; ++v)
             columns.push_back(b_.CreateAlignedLoad(
-                vector_type(), in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
+                vector(), in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
                 llvm::Align(64)));
           for (std::int64_t x = 0; x < to - from; ++x) {
             Value* element = load(c_.a, stepped(first, x, w_.a_stride), 0);
             Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), element);
             for (std::int64_t v = 0; v < vectors_; ++v) {
               llvm::AllocaInst* s = sums[static_cast<std::size_t>(x * vectors_ + v)];
-              b_.CreateStore(fma(spread, columns[static_cast<std::size_t>(v)],
-                                 b_.CreateLoad(vector_type(), s)),
-                             s);
+              b_.CreateStore(
+                  fma(spread, columns[static_cast<std::size_t>(v)], b_.CreateLoad(vector(), s)), s);
             }
           }
         });
     for (std::int64_t x = from; x < to; ++x)
       for (std::int64_t v = 0; v < vectors_; ++v) {
         Value* p =
-            b_.CreateLoad(vector_type(), sums[static_cast<std::size_t>((x - from) * vectors_ + v)]);
+            b_.CreateLoad(vector(), sums[static_cast<std::size_t>((x - from) * vectors_ + v)]);
         // Infinity times the zeros that fill the last vector up is none.
         if (const std::int64_t rest = columns_ * taps_ - v * lanes_; rest < lanes_)
-          p = b_.CreateSelect(e_.lanes_below(number(rest), static_cast<int>(lanes_)), p,
-                              zeros_vector());
+          p = b_.CreateSelect(lanes_below(number(rest)), p, zeros());
         b_.CreateAlignedStore(
             p, in_rows(number(x % taps_ * row_length_ + zeros_before_ + x * columns_ + v * lanes_)),
             e_.align(c_.type));
@@ -212,7 +195,7 @@ class FoldEmitter : ContractionBase {
       Value* sum = nullptr;
       for (std::int64_t q = 0; q < std::min(taps_, fold_.extent); ++q) {
         Value* part = b_.CreateAlignedLoad(
-            vector_type(), in_rows(number(q * row_length_ + out_begin_ + at)), e_.align(c_.type));
+            vector(), in_rows(number(q * row_length_ + out_begin_ + at)), e_.align(c_.type));
         sum = sum ? b_.CreateFAdd(sum, part) : part;
       }
       b_.CreateAlignedStore(sum, b_.CreateGEP(type(), summed_, number(at)), llvm::Align(64));
@@ -226,9 +209,8 @@ class FoldEmitter : ContractionBase {
       for (std::int64_t w = 0; w < width_; w += lanes_) {
         const std::int64_t count = std::min(lanes_, width_ - w);
         e_.set_axis(w_.axis, number(w));
-        e_.set_vector(
-            w_.axis, static_cast<int>(lanes_),
-            count < lanes_ ? e_.lanes_below(number(count), static_cast<int>(lanes_)) : nullptr);
+        e_.set_vector(w_.axis, static_cast<int>(lanes_),
+                      count < lanes_ ? lanes_below(number(count)) : nullptr);
         e_.set_accumulator(every_nth(w * columns_ + c, count));
         epilogue();
         e_.set_vector(-1, 1, nullptr);
@@ -237,7 +219,7 @@ class FoldEmitter : ContractionBase {
   }
   /// Elements first, first + columns, ..., `count` of them, of what is summed.
   Value* every_nth(std::int64_t first, std::int64_t count) {
-    Value* result = llvm::PoisonValue::get(vector_type());
+    Value* result = llvm::PoisonValue::get(vector());
     for (std::int64_t v = first / lanes_; v <= (first + (count - 1) * columns_) / lanes_; ++v) {
       std::vector<int> lanes(static_cast<std::size_t>(lanes_), llvm::PoisonMaskElem);
       for (std::int64_t r = 0; r < count; ++r) {
@@ -247,7 +229,7 @@ class FoldEmitter : ContractionBase {
           lanes[static_cast<std::size_t>(r)] = static_cast<int>(lanes_ + at % lanes_);
       }
       Value* part = b_.CreateAlignedLoad(
-          vector_type(), b_.CreateGEP(type(), summed_, number(v * lanes_)), llvm::Align(64));
+          vector(), b_.CreateGEP(type(), summed_, number(v * lanes_)), llvm::Align(64));
       result = b_.CreateShuffleVector(result, part, lanes);
     }
     return result;
@@ -257,7 +239,8 @@ class FoldEmitter : ContractionBase {
   const ContractIndex &w_, &j_;
   const ContractIndex* column_ = nullptr;
   std::vector<const ContractIndex*> sums_;
-  std::int64_t lanes_ = 0, columns_ = 0, taps_ = 0, width_ = 0, vectors_ = 0;
+  const std::int64_t lanes_ = r_.lanes;
+  std::int64_t columns_ = 0, taps_ = 0, width_ = 0, vectors_ = 0;
   // In elements: where C begins in a row, behind so many zeros, and its length.
   std::int64_t zeros_before_ = 0, out_begin_ = 0, row_length_ = 0;
   Value* packed_ = nullptr;

@@ -77,7 +77,7 @@ class Counter {
                             [&](const ContractIndex& i) { return i.letter == letter; })
             ->extent.value();
       };
-      products = scaled(products, met(f, extent_of(f.at), extent_of(f.tap)),
+      products = scaled(products, count_inside(f, extent_of(f.at), extent_of(f.tap)),
                         extent_of(f.at) * extent_of(f.tap));
     }
     result_.flops = result_.flops + products;
@@ -85,13 +85,6 @@ class Counter {
     touch(read_, c.b, b);
   }
 
-  /// So many pairs of a place and a tap are inside of a frame.
-  static std::int64_t met(const Frame& f, std::int64_t places, std::int64_t taps) {
-    std::int64_t count = 0;
-    for (std::int64_t at = 0; at < places; ++at)
-      for (std::int64_t tap = 0; tap < taps; ++tap) count += is_inside(f, at, tap);
-    return count;
-  }
   /// Term by term: each is a multiple of `from`.
   static Dim scaled(const Dim& d, std::int64_t to, std::int64_t from) {
     Dim result = d.constant() / from * to;

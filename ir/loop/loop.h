@@ -137,6 +137,13 @@ inline bool is_inside(const Frame& f, std::int64_t at, std::int64_t tap) {
   const std::int64_t place = f.step * at + f.dilation * tap + f.begin;
   return 0 <= place && place < f.extent;
 }
+/// So many pairs of one of `places` and one of `taps` are.
+inline std::int64_t count_inside(const Frame& f, std::int64_t places, std::int64_t taps) {
+  std::int64_t count = 0;
+  for (std::int64_t at = 0; at < places; ++at)
+    for (std::int64_t tap = 0; tap < taps; ++tap) count += is_inside(f, at, tap);
+  return count;
+}
 struct Contraction {
   BufferId a, b;
   ElementType type;  // of the accumulator: f32 or f64. a and b have this type, or both are bf16 or

@@ -92,9 +92,9 @@ class StoredNodes {
         stored_[below_views(Value{id}).id] = true;
       if (n.op == Op::contract)
         for (const Value o : n.operands) store_conversion(o);
+      const auto framed = framed_operand(g, n);
       if (n.op == Op::contract || has_region(n))
         for (const Value o : n.operands) {
-          const auto framed = framed_operand(g, n);
           const bool is_own = framed && o == n.operands[0] && uses_[o.id] == 1 &&
                               uses_[framed->window.id] == 1 && uses_[framed->pad.id] == 1;
           if (is_own)

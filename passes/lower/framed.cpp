@@ -46,10 +46,8 @@ bool skips_enough(const Graph& g, const Framed& f) {
   double kept = 1;
   for (const loop::Frame& frame : frames_of(g, f)) {
     const std::int64_t places = extent_of(g, f, frame.at), taps = extent_of(g, f, frame.tap);
-    std::int64_t met = 0;
-    for (std::int64_t at = 0; at < places; ++at)
-      for (std::int64_t tap = 0; tap < taps; ++tap) met += loop::is_inside(frame, at, tap);
-    kept *= static_cast<double>(met) / static_cast<double>(places * taps);
+    kept *= static_cast<double>(loop::count_inside(frame, places, taps)) /
+            static_cast<double>(places * taps);
   }
   return kept < 1 - kLeastSkipped;
 }

@@ -113,12 +113,7 @@ std::optional<std::vector<Dim>> strides_below_reshape(const Shape& shape,
 std::optional<MemoryView> place_of_part(const Storage& s, Value concat, std::size_t part) {
   const Node& n = s.g[concat];
   const auto axis = static_cast<std::size_t>(n.int_attr("axis"));
-  MemoryView view = s.place(concat);
-  if (!view.strides) {
-    view.strides.emplace(n.type.shape.size(), 1);
-    for (std::size_t k = n.type.shape.size() - 1; k-- > 0;)
-      (*view.strides)[k] = (*view.strides)[k + 1] * n.type.shape[k + 1];
-  }
+  MemoryView view = s.strided(concat);
   for (std::size_t k = 0; k < part; ++k)
     view.base = view.base + s.g.type(n.operands[k]).shape[axis] * (*view.strides)[axis];
   const Value operand = n.operands[part];
