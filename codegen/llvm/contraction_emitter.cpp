@@ -86,13 +86,17 @@ class ContractionEmitter : ContractionMatrices {
 
   /// With many rows as the schedule says; what a few rows need instead is known when they are few.
   void passes() {
+    tile_rows_ = s_.rows;
     const bool through_memory = s_.k_block > 0;
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
     const bool always = !r_.even_rows || rows_known() || r_.pairs || r_.turned || !s_.packed ||
-                        comes_from_far(scope_.program, c_, r_, scope_.unit);
+                        (!r_.matrices && comes_from_far(scope_.program, c_, r_, scope_.unit));
     if (always) return blocked(from, to);
-    Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
+    // Matrices give other bits: the rows of all threads decide.
+    Value* rows = r_.matrices ? b_.CreateMul(e_.dim(rows_[0]->extent), rows_of_first())
+                              : b_.CreateSub(to, from);
+    Value* many = b_.CreateICmpSGE(rows, number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
   }
@@ -136,11 +140,23 @@ class ContractionEmitter : ContractionMatrices {
       body({{j, 1, lanes_below(b_.CreateSub(to, j))}, number(1)});
     });
   }
+  /// The same for matrices: the last panel is filled up.
+  void for_each_filled_group(const std::function<void(const Group&)>& body) {
+    const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
+    emit_loop(b_, low(*r_.n), high(*r_.n), shape_.panels * width, "panel", [&](Value* j) {
+      Value* left = rounded_up(b_.CreateSub(high(*r_.n), j), width);
+      body({{j, s_.vectors, nullptr},
+            smaller(b_.CreateUDiv(left, number(width)), number(shape_.panels))});
+    });
+  }
   /// Panel number `at` of a group.
   Panel panel_of(const Group& g, Value* at) {
     Panel p = g.first;
-    p.j = b_.CreateAdd(p.j,
-                       b_.CreateMul(at, number(static_cast<std::int64_t>(p.vectors) * r_.lanes)));
+    const std::int64_t width = static_cast<std::int64_t>(p.vectors) * r_.lanes;
+    p.j = b_.CreateAdd(p.j, b_.CreateMul(at, number(width)));
+    const Dim& columns = r_.n->extent;
+    if (r_.matrices && !(columns.is_constant() && columns.value() % width == 0))
+      p.columns = b_.CreateSub(high(*r_.n), p.j);
     return p;
   }
 
@@ -168,7 +184,7 @@ class ContractionEmitter : ContractionMatrices {
           rows_inside() / height);
       return end;
     };
-    const int tall = s_.rows;
+    const int tall = tile_rows_;
     Value* length = b_.CreateSub(to, from);
     Value* whole = b_.CreateUDiv(length, number(tall));
     const bool known = std::all_of(rows_.begin(), rows_.end(),
@@ -192,6 +208,7 @@ class ContractionEmitter : ContractionMatrices {
   }
 
   void unblocked() {
+    tile_rows_ = std::min(s_.rows, most_rows(s_.vectors, scope_.unit.bits));
     const auto panels = [&](Value* from, Value* to) {
       for_each_panel([&](const Panel& p) {
         const auto tile = [&](Value* i, int rows) { whole_sum(p, i, rows); };
@@ -235,12 +252,13 @@ class ContractionEmitter : ContractionMatrices {
     for_each_part(from, to, shape_.rows, "block", [&](Value* first, Value* last) {
       fill_row_table(first, last);
       if (r_.skips) note_places(first, last);
-      for_each_group(shape_.panels, [&](const Group& g) {
-        if (r_.skips)
+      const auto group = [&](const Group& g) {
+        if (r_.skips && !r_.matrices)
           blocks_of_taps(g, first, last);
         else
           blocks(g, first, last);
-      });
+      };
+      r_.matrices ? for_each_filled_group(group) : for_each_group(shape_.panels, group);
     });
   }
 
@@ -256,7 +274,7 @@ class ContractionEmitter : ContractionMatrices {
     for (const ContractIndex* i : rest) count = b_.CreateMul(count, e_.dim(i->extent));
     Value* last_block = b_.CreateSub(count, number(1));
     Value *u = base(r_.u_is_a), *v = base(!r_.u_is_a);
-    sum_loops(rest, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
+    const auto products = [&](Value* pu, Value* pv) {
       Value* extent = e_.dim(k.extent);
       emit_loop(b_, number(0), extent, chunk, "kblock", [&](Value* k0) {
         Value* here = b_.CreateLoad(b_.getInt64Ty(), number_of_block);
@@ -266,30 +284,33 @@ class ContractionEmitter : ContractionMatrices {
         block.is_last = b_.CreateICmpEQ(here, last_block);
         block.count = b_.CreateMul(smaller(b_.CreateSub(extent, k0), number(chunk)),
                                    number(blocks_.inner_products));
-        block.u = b_.CreateAdd(r_.u_is_a ? pa : pb, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
-        Value* v0 = b_.CreateAdd(r_.u_is_a ? pb : pa, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
+        block.u = b_.CreateAdd(pu, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
+        Value* v0 = b_.CreateAdd(pv, b_.CreateMul(k0, e_.dim(r_.v_stride(k))));
         const EachPanel each_panel = panels_of(g, block, v0, k0);
         pack_panels(block, each_panel);
+        if (r_.matrices) return multiply_block(block, each_panel, g.panels);
         const auto through_panels = [&](Value* from, Value* to) {
-          if (r_.matrices) copy_for_matrices(block, from, to);
           if (copies_u()) copy_columns(block, block.copied_from = from, to);
-          each_panel([&](const Panel& p) {
-            if (r_.matrices)
-              matrices(p, block, from, to);
-            else
-              tiles(p, block, from, to);
-          });
+          each_panel([&](const Panel& p) { tiles(p, block, from, to); });
         };
         // A few rows at a time through all panels: what they need of U stays near.
-        if (llvm::isa<llvm::ConstantInt>(g.panels) && !r_.matrices && !copies_u())
+        if (llvm::isa<llvm::ConstantInt>(g.panels) && !copies_u())
           through_panels(first, last);
         else
           for_each_part(first, last, rows_inside(), "inside", through_panels);
       });
+    };
+    if (!r_.skips)
+      return sum_loops(rest, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
+        r_.u_is_a ? products(pa, pb) : products(pb, pa);
+      });
+    std::map<char, Value*> taps;
+    each_tap(0, u, v, taps, [&](Value* pu, Value* pv) {
+      note_inside(taps, b_.CreateSub(last, first));
+      products(pu, pv);
     });
   }
 
-  using EachPanel = std::function<void(const std::function<void(const Panel&)>&)>;
   /// A loop over a group's panels, with the block's places in each; V's first product for the k's
   /// from k0 on is at v0.
   EachPanel panels_of(const Group& g, Block& block, Value* v0, Value* k0) {
@@ -297,6 +318,7 @@ class ContractionEmitter : ContractionMatrices {
       emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
         const Panel p = panel_of(g, at);
         block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
+        block.panel = at;
         block.packed_row = b_.CreateMul(at, number(packed_rows()));
         block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
         if (is_far(scope_.program, c_, r_, scope_.unit)) block.next_v = next_block(g, block, k0);
@@ -308,6 +330,8 @@ class ContractionEmitter : ContractionMatrices {
     if (packs_by_rows())
       emit_loop(b_, number(0), block.count, 1, "pack",
                 [&](Value* row) { each_panel([&](const Panel& p) { pack_row(p, block, row); }); });
+    else if (r_.matrices)
+      pack_matrices(block, each_panel);
     else
       each_panel([&](const Panel& p) { pack(p, block); });
   }
@@ -468,6 +492,8 @@ class ContractionEmitter : ContractionMatrices {
               [&] { finish_all(p, t, [&](Value* n) { return waiting_sum(waiting(at, n)); }); });
     });
   }
+
+  int tile_rows_ = 0;
 };
 
 }  // namespace

@@ -25,7 +25,8 @@ class ContractionIndices : public ContractionBase {
  protected:
   /// Of rows that go through several panels one after the other.
   int rows_inside() const {
-    return static_cast<int>(round_up(std::max(48, (r_.matrices ? 2 : 8) * s_.rows), s_.rows));
+    if (r_.matrices) return 2 * kMatrixRows;
+    return static_cast<int>(round_up(std::max(48, 8 * s_.rows), s_.rows));
   }
   // So many k's ahead memory is asked for, where hardware does not do so. Rows a power of two apart
   // are in the same few places of the first cache: more of them would push each other out.
@@ -134,15 +135,7 @@ class ContractionIndices : public ContractionBase {
     llvm::AllocaInst* count = emit_variable(b_, b_.getInt64Ty(), "count");
     const auto now = [&] { return b_.CreateLoad(b_.getInt64Ty(), count); };
     b_.CreateStore(number(0), count);
-    std::vector<Value*> steps;
-    for (const loop::Frame& f : c_.frames)
-      steps.push_back(b_.CreateMul(taps.at(f.tap), number(f.dilation)));
-    emit_loop(b_, number(0), rows, 1, "choose", [&](Value* row) {
-      Value* is_inside = b_.getTrue();
-      for (std::size_t f = 0; f < steps.size(); ++f) {
-        Value* place = b_.CreateAdd(looked_up(places_[f], row), steps[f]);
-        is_inside = b_.CreateAnd(is_inside, b_.CreateICmpULT(place, number(c_.frames[f].extent)));
-      }
+    each_row_inside(taps, rows, [&](Value* row, Value* is_inside) {
       b_.CreateStore(looked_up(all_rows_, row), entry(row_table_, now()));
       b_.CreateStore(row, entry(chosen_, now()));
       b_.CreateStore(b_.CreateAdd(now(), b_.CreateZExt(is_inside, b_.getInt64Ty())), count);
@@ -156,6 +149,13 @@ class ContractionIndices : public ContractionBase {
   }
   /// Of a chosen row, its place in the block.
   Value* place_of_chosen(Value* at) { return looked_up(chosen_, at); }
+  /// For matrices, which take all rows: notes which are inside of the frames for these taps.
+  void note_inside(const std::map<char, Value*>& taps, Value* rows) {
+    each_row_inside(taps, rows, [&](Value* row, Value* is_inside) {
+      b_.CreateStore(b_.CreateZExt(is_inside, b_.getInt64Ty()), entry(chosen_, row));
+    });
+  }
+  Value* is_noted_inside(Value* row) { return b_.CreateICmpNE(looked_up(chosen_, row), number(0)); }
   /// Of a row by its place in the block.
   Value* u_of_row(Value* place) { return looked_up(row_table_, place); }
   /// From the first product of a block to its k-th.
@@ -179,6 +179,21 @@ class ContractionIndices : public ContractionBase {
   bool has_product_tables() const { return u_table_ != nullptr; }
 
  private:
+  void each_row_inside(const std::map<char, Value*>& taps, Value* rows,
+                       const std::function<void(Value* row, Value* is_inside)>& body) {
+    std::vector<Value*> steps;
+    for (const loop::Frame& f : c_.frames)
+      steps.push_back(b_.CreateMul(taps.at(f.tap), number(f.dilation)));
+    emit_loop(b_, number(0), rows, 1, "choose", [&](Value* row) {
+      Value* is_inside = b_.getTrue();
+      for (std::size_t f = 0; f < steps.size(); ++f) {
+        Value* place = b_.CreateAdd(looked_up(places_[f], row), steps[f]);
+        is_inside = b_.CreateAnd(is_inside, b_.CreateICmpULT(place, number(c_.frames[f].extent)));
+      }
+      body(row, is_inside);
+    });
+  }
+
   llvm::AllocaInst *row_table_ = nullptr, *u_table_ = nullptr, *v_table_ = nullptr;
   // Where rows are chosen: all of a block, which of them are, and the places along each frame.
   llvm::AllocaInst *all_rows_ = nullptr, *chosen_ = nullptr;

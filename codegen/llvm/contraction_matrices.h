@@ -1,38 +1,35 @@
 #pragma once
-// Products of bf16 by the tile unit (AMX), which adds the products of two matrices of 16 rows of 64
-// bytes to one of 16 x 16 sums in one instruction.
+// Products by the tile unit (AMX), which adds the products of two matrices of bf16, 16 rows of 32
+// by 32 of 16 columns, to one of 16 x 16 sums in f32 in one instruction. Sums always wait in
+// memory: the epilogue reads them from there.
 //
-// V is packed two products a lane, as for vectors of dot products, with zeros behind the last; U is
-// copied to rows of bf16 that follow the sum, with zeros behind the last product and row, so that
-// every tile is whole. Sums always wait in memory: the epilogue reads them from there.
+// Of the nine products of an f32's parts the six largest are added; the others are under 2^-24 of
+// the whole, as the rounding of a sum in f32 is. So six products of bf16 do the work of one of f32,
+// on a unit that does sixteen in the time of one.
+//
+// The unit works beside the rest of the core: 32 rows of U are copied (matrix_operands.h) for all
+// panels, and while the last panel uses them, each step of their copy is replaced by that of the
+// next rows.
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/Module.h>
 
-#include "codegen/llvm/contraction_tiles.h"
+#include "codegen/llvm/matrix_operands.h"
 
 namespace dlc {
 
-class ContractionMatrices : public ContractionTiles {
+class ContractionMatrices : public MatrixOperands {
  public:
-  using ContractionTiles::ContractionTiles;
+  using MatrixOperands::MatrixOperands;
 
  protected:
-  static constexpr std::int64_t kRows = 16, kRowBytes = 64, kProducts = 32;  // of a matrix
-  static constexpr std::int64_t kTall = 2 * kRows;  // rows of C at a time, and two matrices wide
-
-  /// Of the rows of U that are copied at a time.
-  std::int64_t matrices_bytes() const {
-    return r_.matrices ? round_up(rows_inside(), kTall) * copied_row_bytes() : 0;
-  }
-
   /// The unit's eight registers, as whole matrices.
   void begin_matrices() {
     std::vector<std::uint8_t> shape(64, 0);
     constexpr std::size_t kColumns = 16, kHeights = 48;
     shape[0] = 1;  // the palette
     for (std::size_t t = 0; t < 8; ++t) {
-      shape[kColumns + 2 * t] = kRowBytes;
-      shape[kHeights + t] = kRows;
+      shape[kColumns + 2 * t] = kLine;
+      shape[kHeights + t] = kMatrixRows;
     }
     llvm::Module& m = scope_.module;
     llvm::Constant* bytes = llvm::ConstantDataArray::get(m.getContext(), shape);
@@ -43,31 +40,20 @@ class ContractionMatrices : public ContractionTiles {
   }
   void end_matrices() { unit(llvm::Intrinsic::x86_tilerelease, {}); }
 
-  /// Rows [from, to) of U for a block's products.
-  void copy_for_matrices(const Block& block, Value* from, Value* to) {
-    Value* rows = b_.CreateSub(to, from);
-    if (r_.u_stride(last_k()) == Dim(1))
-      copy_rows(block, from, rows);
-    else
-      copy_turned(block, from, rows);
-  }
-
-  /// Rows [from, to), of which U is copied, times a panel.
-  void matrices(const Panel& p, const Block& block, Value* from, Value* to) {
-    emit_loop(b_, from, to, kTall, "rows", [&](Value* i) {
-      Value* row = b_.CreateAdd(b_.CreateSub(i, block.first), block.waiting_row);
-      Value* u = b_.CreateMul(b_.CreateSub(i, from), number(copied_row_bytes()));
-      for (int column = 0; column < p.vectors; column += 2)
-        add_products(p, block, row, u, column, std::min(2, p.vectors - column));
-      emit_if(b_, block.is_last, [&] {
-        Value* left = smaller(b_.CreateSub(to, i), number(kTall));
-        emit_loop(b_, number(0), left, 1, "finish", [&](Value* r) {
-          for (int s = 0; s < p.vectors; ++s)
-            finish(p, b_.CreateAdd(i, r), 0, s,
-                   b_.CreateAlignedLoad(vector(), sum_at(p, b_.CreateAdd(row, r), s),
-                                        llvm::Align(64)));
-        });
-      });
+  /// All rows of a block times all panels, which are packed.
+  void multiply_block(const Block& block, const EachPanel& each_panel, Value* panels) {
+    Value* rows = smaller(b_.CreateSub(block.last, block.first), number(kTall));
+    ring_ = emit_variable(b_, b_.getInt64Ty(), "ring");
+    b_.CreateStore(number(0), ring_);
+    emit_loop(b_, number(0), rows, copied_at_once(), "row", [&](Value* row) {
+      const auto copy = [&](Value* step, bool whole) {
+        copy_step(block, block.first, row, rows, step, step, whole);
+      };
+      copied_at_once() == 1 ? each_step(block, copy) : each_step_alike(block, copy);
+    });
+    emit_loop(b_, block.first, block.last, kTall, "rows", [&](Value* i) {
+      each_panel([&](const Panel& p) { multiply_tile(p, block, i, panels); });
+      b_.CreateStore(next_ring(ring()), ring_);
     });
   }
 
@@ -77,107 +63,159 @@ class ContractionMatrices : public ContractionTiles {
   void unit(llvm::Intrinsic::ID f, const std::vector<Value*>& operands) {
     b_.CreateIntrinsic(f, llvm::ArrayRef<llvm::Type*>(), operands);
   }
-  llvm::Type* i16() { return b_.getInt16Ty(); }
-  Value* bytes_from(Value* pointer, Value* offset) {
-    return b_.CreateGEP(b_.getInt8Ty(), pointer, offset);
-  }
   Value* sum_at(const Panel& p, Value* row, int s) {
     return waiting(b_.CreateMul(row, number(p.vectors)), number(s));
   }
-  std::int64_t copied_row_bytes() const { return 2 * round_up(blocks_.products(), kProducts); }
 
-  /// To the sums of two by `wide` matrices, from vector `column` of the panel on.
-  void add_products(const Panel& p, const Block& block, Value* row, Value* u, int column,
-                    int wide) {
+  /// The rows from i on, whose U is copied, times a panel.
+  void multiply_tile(const Panel& p, const Block& block, Value* i, Value* panels) {
+    Value* row = b_.CreateAdd(b_.CreateSub(i, block.first), block.waiting_row);
+    add_products(p, block, row, {i, panels});
+    emit_if(b_, block.is_last, [&] {
+      Value* left = smaller(b_.CreateSub(block.last, i), number(kTall));
+      emit_loop(b_, number(0), left, 1, "finish", [&](Value* r) {
+        for (int s = 0; s < p.vectors; ++s)
+          finish(
+              p, b_.CreateAdd(i, r), 0, s,
+              b_.CreateAlignedLoad(vector(), sum_at(p, b_.CreateAdd(row, r), s), llvm::Align(64)));
+      });
+    });
+  }
+
+  /// A tile's rows and the number of panels.
+  struct Place {
+    Value *i, *panels;
+  };
+  /// Adds to the sums that wait from `row` on.
+  void add_products(const Panel& p, const Block& block, Value* row, const Place& place) {
     const auto id = [&](int t) { return b_.getInt8(static_cast<std::uint8_t>(t)); };
-    const std::int64_t line = line_bytes(p);
+    const std::int64_t sums_line = line_bytes(p);
     const auto each_sum = [&](const std::function<void(int t, Value* place)>& body) {
       for (int half = 0; half < 2; ++half)
-        for (int s = 0; s < wide; ++s)
-          body(kSums + 2 * half + s,
-               sum_at(p, b_.CreateAdd(row, number(half * kRows)), column + s));
+        for (int s = 0; s < p.vectors; ++s)
+          body(kSums + 2 * half + s, sum_at(p, after(row, half * kMatrixRows), s));
     };
     emit_if(b_, block.is_first, [&] {
       each_sum([&](int t, Value*) { unit(llvm::Intrinsic::x86_tilezero, {id(t)}); });
     });
     emit_if(b_, b_.CreateNot(block.is_first), [&] {
-      each_sum([&](int t, Value* place) {
-        unit(llvm::Intrinsic::x86_tileloadd64, {id(t), place, number(line)});
+      each_sum([&](int t, Value* at) {
+        unit(llvm::Intrinsic::x86_tileloadd64, {id(t), at, number(sums_line)});
       });
     });
-    Value* v = b_.CreateAdd(packed_line(p, block), number(column * kRowBytes));
-    emit_loop(b_, number(0), block.count, kProducts, "k", [&](Value* k) {
-      Value* here = bytes_from(copied_, b_.CreateAdd(u, b_.CreateMul(k, number(2))));
-      for (int half = 0; half < 2; ++half)
-        unit(llvm::Intrinsic::x86_tileloadd64,
-             {id(kOfU + half), bytes_from(here, number(half * kRows * copied_row_bytes())),
-              number(copied_row_bytes())});
-      Value* pairs = b_.CreateMul(b_.CreateLShr(k, 1), number(line));
-      for (int s = 0; s < wide; ++s)
-        unit(llvm::Intrinsic::x86_tileloadd64,
-             {id(kOfV + s),
-              bytes_from(packed_, b_.CreateAdd(b_.CreateAdd(v, number(s * kRowBytes)), pairs)),
-              number(line)});
-      for (int half = 0; half < 2; ++half)
-        for (int s = 0; s < wide; ++s)
-          unit(llvm::Intrinsic::x86_tdpbf16ps,
-               {id(kSums + 2 * half + s), id(kOfU + half), id(kOfV + s)});
+    emit_loop(b_, number(0), whole_steps(block), 1, "k", [&](Value* step) {
+      Value* slot = slot_of(ring(), step);
+      const auto load_u = [&](int part) {
+        for (int half = 0; half < 2; ++half)
+          unit(llvm::Intrinsic::x86_tileloadd64,
+               {id(kOfU + half), copied_line(number(half * kMatrixRows), slot, part),
+                number(copied_step())});
+      };
+      const auto load_v = [&](int part) {
+        for (int s = 0; s < p.vectors; ++s)
+          unit(llvm::Intrinsic::x86_tileloadd64,
+               {id(kOfV + s), packed_at(p, block, step, number(0), part, number(s)),
+                number(packed_step(p))});
+      };
+      const auto multiply = [&] {
+        for (int half = 0; half < 2; ++half)
+          for (int s = 0; s < p.vectors; ++s)
+            unit(llvm::Intrinsic::x86_tdpbf16ps,
+                 {id(kSums + 2 * half + s), id(kOfU + half), id(kOfV + s)});
+      };
+      if (r_.parts == 1) {
+        load_u(0), load_v(0), multiply();
+        ask_ahead(p, block, place, step);
+        replace_copy(block, place, step, 0, 1);
+        return;
+      }
+      // Each time one of the two stays; copies in between, so that the unit is not left waiting.
+      struct Pair {
+        int u, v;
+      };
+      constexpr Pair kPairs[] = {{0, 2}, {0, 1}, {1, 1}, {1, 0}, {2, 0}, {0, 0}};
+      Pair before{-1, -1};
+      int turn = 0;
+      for (const Pair& parts : kPairs) {
+        if (parts.u != before.u) load_u(parts.u);
+        if (parts.v != before.v) load_v(parts.v);
+        before = parts;
+        multiply();
+        if (turn == 0) ask_ahead(p, block, place, step);
+        replace_copy(block, place, step, turn++, static_cast<int>(std::size(kPairs)));
+      }
     });
-    each_sum([&](int t, Value* place) {
-      unit(llvm::Intrinsic::x86_tilestored64, {id(t), place, number(line)});
+    each_sum([&](int t, Value* at) {
+      unit(llvm::Intrinsic::x86_tilestored64, {id(t), at, number(sums_line)});
     });
   }
 
-  Value* halves(Value* offset, Value* mask, int lanes) {
-    llvm::Type* whole = vector_of(i16(), lanes);
-    return b_.CreateMaskedLoad(whole, b_.CreateGEP(i16(), e_.buffer(u_buffer()), offset),
-                               llvm::Align(2), mask, llvm::Constant::getNullValue(whole));
-  }
-  Value* offset_of(const Block& block, Value* row, Value* k) {
-    return b_.CreateAdd(b_.CreateAdd(block.u, b_.CreateMul(row, row_step())),
-                        b_.CreateMul(k, e_.dim(r_.u_stride(last_k()))));
-  }
-  Value* copied_at(Value* row, Value* k) {
-    return bytes_from(copied_, b_.CreateAdd(b_.CreateMul(row, number(copied_row_bytes())),
-                                            b_.CreateMul(k, number(2))));
-  }
+  // ---- What is done beside ----
 
-  /// U's rows follow the sum.
-  void copy_rows(const Block& block, Value* from, Value* rows) {
-    emit_loop(b_, number(0), rounded_up(rows, kTall), 1, "row", [&](Value* row) {
-      Value* exists = b_.CreateICmpSLT(row, rows);
-      Value* count = b_.CreateSelect(exists, block.count, number(0));
-      emit_loop(b_, number(0), block.count, kProducts, "copy", [&](Value* k) {
-        Value* mask = e_.lanes_below(b_.CreateSub(count, k), kProducts);
-        Value* v = halves(offset_of(block, b_.CreateAdd(from, row), k), mask, kProducts);
-        b_.CreateAlignedStore(v, copied_at(row, k), llvm::Align(64));
+  /// The next rows take the place of those that the last panel has used: a part of them in each
+  /// turn.
+  void replace_copy(const Block& block, const Place& place, Value* step, int turn, int turns) {
+    if (copied_at_once() > 1) {  // much code: once
+      if (turn + 1 < turns) return;
+      turn = 0, turns = 1;
+    }
+    Value* next = after(place.i, kTall);
+    Value* is_last = b_.CreateICmpEQ(after(block.panel, 1), place.panels);
+    emit_if(b_, b_.CreateAnd(is_last, b_.CreateICmpSLT(next, block.last)), [&] {
+      Value* rows = smaller(number(kTall), b_.CreateSub(block.last, next));
+      Value *from = number(kTall * turn / turns), *to = number(kTall * (turn + 1) / turns);
+      Value* slot = slot_of(next_ring(ring()), step);
+      emit_loop(b_, from, smaller(to, rows), copied_at_once(), "row", [&](Value* row) {
+        copy_step(block, next, row, rows, step, slot, has_whole_steps(block));
       });
     });
   }
 
-  /// U has a row of memory for each product: 16 rows by 32 products are turned over in registers,
-  /// two products a lane.
-  void copy_turned(const Block& block, Value* from, Value* rows) {
-    emit_loop(b_, number(0), rounded_up(rows, kTall), kRows, "row", [&](Value* row) {
-      Value* mask = e_.lanes_below(b_.CreateSub(rows, row), kRows);
-      Value* none = llvm::Constant::getNullValue(mask->getType());
-      emit_loop(b_, number(0), block.count, kProducts, "copy", [&](Value* k) {
-        const auto product = [&](std::int64_t j) {
-          Value* at = b_.CreateAdd(k, number(j));
-          Value* exists = b_.CreateSelect(b_.CreateICmpSLT(at, block.count), mask, none);
-          return b_.CreateZExt(halves(offset_of(block, b_.CreateAdd(from, row), at), exists, kRows),
-                               pairs());
-        };
-        std::vector<Value*> lines;
-        for (std::int64_t j = 0; j < kProducts; j += 2)
-          lines.push_back(b_.CreateOr(product(j), b_.CreateShl(product(j + 1), 16)));
-        lines = emit_turned(b_, std::move(lines));
-        for (std::int64_t r = 0; r < kRows; ++r)
-          b_.CreateAlignedStore(lines[static_cast<std::size_t>(r)],
-                                copied_at(b_.CreateAdd(row, number(r)), k), llvm::Align(64));
+  /// Meanwhile memory is asked for the places of the epilogue, too.
+  void ask_ahead(const Panel& p, const Block& block, const Place& place, Value* step) {
+    emit_if(b_, block.is_last, [&] {
+      Value* rows = smaller(number(kTall), b_.CreateSub(block.last, place.i));
+      const auto share = [&](Value* k) {
+        return b_.CreateUDiv(b_.CreateMul(rows, k), whole_steps(block));
+      };
+      emit_loop(b_, share(step), share(after(step, 1)), 1, "ask", [&](Value* r) {
+        for (int s = 0; s < p.vectors; ++s) {
+          go_to(p, b_.CreateAdd(place.i, r), 0, s);
+          e_.forget();
+          for (const loop::ExprId load : epilogue_loads_) e_.prefetch(load, 1);
+          for (const loop::Store* store : epilogue_stores_) e_.prefetch(*store);
+        }
       });
+      e_.forget();
     });
   }
+
+  /// Of what the epilogue reads or writes: places that follow n and the rows.
+  bool follows_rows(loop::ExprId offset) const {
+    const auto step = e_.coefficient(offset, r_.n->axis);
+    return step && *step == Dim(1) &&
+           std::any_of(rows_.begin(), rows_.end(),
+                       [&](const ContractIndex* m) { return e_.depends(offset, m->axis); });
+  }
+  std::vector<loop::ExprId> loads_of_epilogue() const {
+    std::vector<loop::ExprId> loads;
+    for (std::size_t id = 0; id < k_.exprs.size(); ++id)
+      if (k_.exprs[id].kind == loop::ExprKind::Load && follows_rows(k_.exprs[id].operands[0]))
+        loads.push_back(static_cast<loop::ExprId>(id));
+    return loads;
+  }
+  std::vector<const loop::Store*> stores_of_epilogue() const {
+    std::vector<const loop::Store*> stores;
+    for (const loop::Stage& stage : k_.stages)
+      for (const loop::Store& s : stage.stores)
+        if (follows_rows(s.offset)) stores.push_back(&s);
+    return stores;
+  }
+
+  const std::vector<loop::ExprId> epilogue_loads_ =
+      r_.matrices ? loads_of_epilogue() : std::vector<loop::ExprId>();
+  const std::vector<const loop::Store*> epilogue_stores_ =
+      r_.matrices ? stores_of_epilogue() : std::vector<const loop::Store*>();
 };
 
 }  // namespace dlc

@@ -15,6 +15,8 @@ class ContractionPanels : public ContractionIndices {
     Value* j;  // the first column, or row of the stack
     int vectors;
     Value* last_mask;  // the columns that exist in the last vector; null: all
+    // For matrices, in the stead of that: so many exist from the first on; null: all.
+    Value* columns = nullptr;
   };
 
   /// Panels side by side, which go through the same rows one after the other.
@@ -22,6 +24,8 @@ class ContractionPanels : public ContractionIndices {
     Panel first;
     Value* panels;
   };
+
+  using EachPanel = std::function<void(const std::function<void(const Panel&)>&)>;
 
   struct Block {
     Value *first, *last;                            // the rows
@@ -31,11 +35,13 @@ class ContractionPanels : public ContractionIndices {
     Value* next_v = nullptr;  // as v, of the block that comes after this one; null: V is near
     // Where the panel begins among what is packed, and its sums among those that wait, in rows.
     Value *packed_row = nullptr, *waiting_row = nullptr;
+    Value* panel = nullptr;        // its number in the group
     Value* copied_from = nullptr;  // the first of the rows of U that are copied; null: none
   };
 
   Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
-  Value* mask_of(const Panel& p, int s) const {
+  Value* mask_of(const Panel& p, int s) {
+    if (p.columns) return lanes_below(b_.CreateSub(p.columns, number(s * r_.lanes)));
     return r_.stack || s == p.vectors - 1 ? p.last_mask : nullptr;
   }
 
@@ -54,7 +60,7 @@ class ContractionPanels : public ContractionIndices {
   Value* read(const Panel& p, const Block& block, Value* v, int s, Value* mask) {
     Value* at = b_.CreateAdd(block.v, v);
     at = b_.CreateAdd(at, number(s * r_.lanes));
-    Value* edge = s == p.vectors - 1 ? p.last_mask : nullptr;
+    Value* edge = p.columns || s == p.vectors - 1 ? mask_of(p, s) : nullptr;
     return load_raw(at, edge && mask ? b_.CreateAnd(edge, mask) : edge ? edge : mask);
   }
 
@@ -82,6 +88,7 @@ class ContractionPanels : public ContractionIndices {
   }
   /// Of a panel. Turned products come a vector at a time.
   std::int64_t packed_rows() const {
+    if (r_.matrices) return round_up(blocks_.products(), kMatrixProducts) / 2 * r_.parts;
     return r_.pairs ? round_up(blocks_.chunk, 2 * r_.lanes) / 2
                     : blocks_.products() + (r_.turned ? r_.lanes : 0);
   }
@@ -101,7 +108,7 @@ class ContractionPanels : public ContractionIndices {
         number(j * line_bytes(p) + static_cast<std::int64_t>(s) * scope_.unit.bits / 8));
   }
   /// Row by row of V through all panels of a group.
-  bool packs_by_rows() const { return s_.packed && !r_.turned && !r_.pairs; }
+  bool packs_by_rows() const { return s_.packed && !r_.turned && !r_.pairs && !r_.matrices; }
   Value* packed(llvm::Type* t, const Panel& p, const Block& block, Value* row, Value* s) {
     row = b_.CreateAdd(row, block.packed_row);
     return b_.CreateInBoundsGEP(t, packed_, b_.CreateAdd(b_.CreateMul(row, number(p.vectors)), s));
@@ -207,15 +214,6 @@ class ContractionPanels : public ContractionIndices {
         Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
         b_.CreateStore(both, packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s)));
       }
-    });
-    if (!r_.matrices) return;
-    // Whole matrices.
-    Value* first = b_.CreateLShr(b_.CreateAdd(block.count, number(1)), 1);
-    Value* last = b_.CreateAnd(b_.CreateAdd(first, number(r_.lanes - 1)), number(-r_.lanes));
-    emit_loop(b_, first, last, 1, "zeros", [&](Value* line) {
-      for (int s = 0; s < p.vectors; ++s)
-        b_.CreateStore(llvm::Constant::getNullValue(pairs()),
-                       packed(pairs(), p, block, line, number(s)));
     });
   }
 };

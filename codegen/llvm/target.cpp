@@ -89,6 +89,7 @@ Target host_target(int vector_bits) {
   // Products and sums are fused only where the kernels say so.
   builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
   const bool has_matrices =
+      vector_bits == 0 &&
       builder.getFeatures().getString().find("+amx-bf16") != std::string::npos &&
       may_use_matrices();
   const bool bf16_dot = builder.getFeatures().getString().find("+avx512bf16") != std::string::npos;

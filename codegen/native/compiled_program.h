@@ -24,7 +24,8 @@ class CompiledProgram {
 };
 
 struct CodegenOptions {
-  int vector_bits = 0;   // 128, 256 or 512 limits the width (for tests of narrower machines)
+  // 128, 256 or 512: vectors of at most that, and no matrices (for tests of other machines)
+  int vector_bits = 0;
   int threads = 0;       // that compile at most; 0: one a core, up to four
   bool profile = false;  // the program tells dlc_call.on_kernel when a kernel is done
   bool cache = true;     // whether compile_program looks on the disk and stores there

@@ -263,7 +263,7 @@ KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
     b.rest.pop_back();
   };
   take();
-  // Products two at a time, and a single k, are not joined with others.
+  // Products two at a time, and those of one tap, are not joined with others.
   while (!r.pairs && !r.skips && !b.rest.empty() && b.split->extent.is_constant() &&
          b.split->extent.value() * b.inner_products * 2 <= most) {
     b.inner.insert(b.inner.begin(), b.split);
@@ -274,7 +274,8 @@ KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
   if (!b.split->extent.is_constant()) return b;
   // Blocks of equal length rather than a short last one; whole vectors where they are turned over.
   const std::int64_t extent = std::max<std::int64_t>(b.split->extent.value(), 1);
-  const std::int64_t whole = b.inner.empty() && (r.turned || r.pairs) ? 2 * r.lanes : 1;
+  const std::int64_t whole =
+      b.inner.empty() && (r.turned || r.pairs || r.matrices) ? 2 * r.lanes : 1;
   const std::int64_t blocks = ceil_div(extent, b.chunk);
   b.chunk = ceil_div(ceil_div(extent, blocks), whole) * whole;
   return b;
@@ -286,20 +287,125 @@ BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit, const Con
   constexpr std::int64_t kMostRoom = std::int64_t{768} << 10;
   const std::int64_t room = std::min(unit.core.l2_size() / 3, kMostRoom);
   const std::int64_t line = static_cast<std::int64_t>(s.vectors) * unit.bits / 8;
-  const std::int64_t panel = blocks.products() * line / (r.pairs ? 2 : 1);
+  const std::int64_t products =
+      r.matrices ? ceil_div(blocks.products(), kMatrixProducts) * kMatrixProducts * r.parts
+                 : blocks.products();
+  const std::int64_t panel = products * line / (r.pairs || r.matrices ? 2 : 1);
   constexpr std::int64_t kLeastRows = 240, kMostRows = 1920;
   BlockShape shape;
   shape.panels = std::clamp<std::int64_t>(room / std::max(panel, kLeastRows * line), 1, 64);
   const std::int64_t width = static_cast<std::int64_t>(s.vectors) * r.lanes;
   if (r.n->extent.is_constant()) {
-    // Groups of equal size.
-    const std::int64_t all = std::max<std::int64_t>(r.n->extent.value() / width, 1);
+    // Groups of equal size; matrices are filled up.
+    const std::int64_t columns = r.n->extent.value();
+    const std::int64_t all =
+        std::max<std::int64_t>(r.matrices ? ceil_div(columns, width) : columns / width, 1);
     shape.panels = ceil_div(all, ceil_div(all, shape.panels));
   }
   const std::int64_t rows = std::min(room / (shape.panels * line), kMostRows);
   shape.rows = std::max<std::int64_t>(rows / s.rows, 1) * s.rows;
   return shape;
 }
+
+namespace {
+
+/// Of tiles of vectors, the cheapest first; at least one.
+std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const loop::Contraction& c,
+                                           const ContractRoles& r, const VectorUnit& unit) {
+  const Problem p = problem_of(program, r, unit, c);
+  const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
+  std::vector<ScheduleCost> result;
+  const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
+  const bool tables = needs_tables(r), far = is_far(program, c, r, unit);
+  for (int vectors = 1; vectors <= widest; ++vectors) {
+    const bool one_row = r.m.empty();
+    int rows = one_row ? 1 : most_rows(vectors, unit.bits);
+    if (rows == 1 && !one_row) break;
+    // Tiles of equal height rather than a remainder of a few rows.
+    if (!one_row && p.rows_known && p.m < 4 * rows) {
+      const double tiles = std::ceil(p.m / rows);
+      rows = static_cast<int>(std::ceil(p.m / tiles));
+    }
+    if (r.stack) {
+      add({rows, vectors, 0, false});
+      continue;
+    }
+    const int k_block = tables                              ? block_with_tables(r, unit.core, far)
+                        : r.pairs || unit.core.wide_fma > 1 ? 1024
+                                                            : 512;
+    if (r.turned || tables) {
+      add({rows, vectors, k_block, true});
+      // Where few rows share a panel it is not worth packing.
+      if (r.turned || r.pairs) continue;
+      add({rows, vectors, k_block, false});
+      if (r.even_rows) add({rows, vectors, 0, false});
+      continue;
+    }
+    // A sum of any length (over the batch) whose operand has a far row of memory for each k, or
+    // that is long whatever the batch: a block of it stays in a cache, and a single block costs
+    // nothing.
+    const bool any_length =
+        !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
+    if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
+      const int block = any_length_block(unit.core, far_rows);
+      // Two multiply-adds a cycle do not hide that such rows come from the second cache.
+      constexpr double kManyRows = 128;
+      const bool pays = far_rows && unit.core.wide_fma > 1 && p.m >= kManyRows;
+      if (!pays) add({rows, vectors, block, false});
+      if (pays || p.v_stride % kMachine.line != 0) add({rows, vectors, block, true});
+      continue;
+    }
+    if (!r.pairs) add({rows, vectors, 0, false});
+    // Through memory in blocks: only rows that share a block pay for it.
+    if (one_row || (p.rows_known && p.m < 4 * rows && !r.pairs)) continue;
+    const bool far_pages = unit.core.wide_fma > 1 && p.v_stride >= kMachine.page &&
+                           p.k > static_cast<double>(kMachine.first_tlb_pages);
+    if (p.k > k_block / 2 || far_pages || r.pairs) add({rows, vectors, k_block, true});
+    if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
+  }
+  std::stable_sort(result.begin(), result.end(), [](const ScheduleCost& a, const ScheduleCost& b) {
+    return a.cycles < b.cycles;
+  });
+  // A batch may be a few rows.
+  const bool whole_far = comes_from_far(program, c, r, unit);
+  if (!p.rows_known)
+    std::stable_partition(result.begin(), result.end(),
+                          [&](const ScheduleCost& s) { return s.schedule.packed && whole_far; });
+  return result;
+}
+
+/// Both operands can be copied as matrices: along the sum, in runs of `piece` products, or 16 rows
+/// at a time.
+bool has_matrices(const ContractRoles& r, std::int64_t piece) {
+  const ContractIndex &k = *r.k.back(), &m = *r.m.back();
+  const bool runs = r.k.size() == 1 || (k.extent.is_constant() && k.extent.value() % piece == 0);
+  if (r.turned && !runs) return false;
+  if (r.u_stride(k) == Dim(1)) return runs;
+  return r.u_stride(m) == Dim(1) && !r.skips &&
+         (r.even_rows || (m.extent.is_constant() && m.extent.value() % kMatrixRows == 0));
+}
+
+/// Whether operands in so many parts of bf16, multiplied as matrices, are cheaper than vectors.
+bool matrices_pay(const loop::Program& program, const loop::Contraction& c, const ContractRoles& r,
+                  const VectorUnit& unit, int parts) {
+  // Cycles: of 32 x 32 sums of 32 products, of an element that is copied, along memory and turned
+  // over, of a vector of sums, to the end and from block to block.
+  struct Costs {
+    double products, copied, turned;
+  };
+  const Costs cost = parts == 1 ? Costs{80, 0.15, 0.3} : Costs{420, 0.4, 0.7};
+  constexpr double kFinish = 4, kWait = 1, kGroup = 256, kRows = 512, kBlock = 256;
+  const Problem p = problem_of(program, r, unit, c);
+  const auto pieces = [](double x, double of) { return std::ceil(x / of); };
+  const double products = pieces(p.m, 2 * kMatrixRows) * pieces(p.n, kMatrixRows) / 2 *
+                          pieces(p.k, kMatrixProducts) * cost.products;
+  const double u = p.m * p.k * pieces(p.n, kGroup) * (is_u_strided(r) ? cost.turned : cost.copied),
+               v = p.n * p.k * pieces(p.m, kRows) * (r.turned ? cost.turned : cost.copied);
+  const double sums = p.m * pieces(p.n, r.lanes) * (kFinish + kWait * pieces(p.k, kBlock));
+  return p.passes * (products + u + v + sums) < vector_schedules(program, c, r, unit)[0].cycles;
+}
+
+}  // namespace
 
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
                              const VectorUnit& unit) {
@@ -380,16 +486,22 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
   if (r.turned)
     std::stable_partition(r.k.begin(), r.k.end(),
                           [&](const ContractIndex* k) { return !(r.v_stride(*k) == Dim(1)); });
-  const auto is_bf16 = [&](loop::BufferId b) {
-    return p.buffers.at(static_cast<std::size_t>(b)).type.element == ElementType::BF16;
+  if (r.m.empty() || r.stack || r.k.empty()) return r;
+  if (r.turned && !(r.v_stride(*r.k.back()) == Dim(1))) return r;
+  const auto are = [&](ElementType t) {
+    const auto is = [&](loop::BufferId b) {
+      return p.buffers.at(static_cast<std::size_t>(b)).type.element == t;
+    };
+    return is(c.a) && is(c.b);
   };
-  const bool long_enough = !r.stack && !r.k.empty() && extent_of(*r.k.back()) >= 16;
-  r.pairs = unit.bf16_dot && is_bf16(c.a) && is_bf16(c.b) && long_enough && !r.m.empty() &&
-            (!r.turned || r.v_stride(*r.k.back()) == Dim(1));
-  // A matrix has 16 rows.
-  r.matrices = r.pairs && unit.bf16_matrices && r.even_rows && r.k.size() == 1 &&
-               extent_of(*r.m.back()) >= 16 &&
-               (r.u_stride(*r.k[0]) == Dim(1) || r.u_stride(*r.m.back()) == Dim(1));
+  constexpr double kLongK = 16;
+  r.pairs = unit.bf16_dot && are(ElementType::BF16) && extent_of(*r.k.back()) >= kLongK;
+  const bool is_f32 = are(ElementType::F32);
+  if (!unit.bf16_matrices || !(is_f32 || are(ElementType::BF16))) return r;
+  const int parts = is_f32 ? 3 : 1;
+  if (has_matrices(r, is_f32 ? kMatrixProducts / 2 : kMatrixProducts) &&
+      matrices_pay(p, c, r, unit, parts))
+    r.matrices = true, r.pairs = false, r.parts = parts;
   return r;
 }
 
@@ -413,76 +525,32 @@ bool is_u_streamed(const loop::Program& p, const loop::Contraction& c, const Con
          exceeds_cache(p, c, r.u_is_a, unit.core);
 }
 
+namespace {
+
+/// A block of U's rows and of a panel stay in the first cache. An odd number of vectors of columns,
+/// if few, are taken one by one.
+ContractSchedule matrices_schedule(const ContractRoles& r) {
+  constexpr std::int64_t kFew = 5;
+  const Dim& n = r.n->extent;
+  const std::int64_t vectors = n.is_constant() ? ceil_div(n.value(), r.lanes) : 0;
+  const bool one = vectors % 2 == 1 && vectors <= kFew;
+  return {2 * kMatrixRows, one ? 1 : 2, r.parts == 1 ? 512 : 128, true};
+}
+
+}  // namespace
+
 std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
                                              const loop::Kernel& kernel, const VectorUnit& unit) {
   const ContractRoles r = contract_roles(program, kernel, unit);
-  const Problem p = problem_of(program, r, unit, kernel.contraction[0]);
-  const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
-  std::vector<ScheduleCost> result;
-  const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
-  if (r.matrices) return {{{32, 2, 1024, true}, 0}};
-  const bool tables = needs_tables(r), far = is_far(program, kernel.contraction[0], r, unit);
-  for (int vectors = 1; vectors <= widest; ++vectors) {
-    const bool one_row = r.m.empty();
-    int rows = one_row ? 1 : most_rows(vectors, unit.bits);
-    if (rows == 1 && !one_row) break;
-    // Tiles of equal height rather than a remainder of a few rows.
-    if (!one_row && p.rows_known && p.m < 4 * rows) {
-      const double tiles = std::ceil(p.m / rows);
-      rows = static_cast<int>(std::ceil(p.m / tiles));
-    }
-    if (r.stack) {
-      add({rows, vectors, 0, false});
-      continue;
-    }
-    const int k_block = tables                              ? block_with_tables(r, unit.core, far)
-                        : r.pairs || unit.core.wide_fma > 1 ? 1024
-                                                            : 512;
-    if (r.turned || tables) {
-      add({rows, vectors, k_block, true});
-      // Where few rows share a panel it is not worth packing.
-      if (r.turned || r.pairs) continue;
-      add({rows, vectors, k_block, false});
-      if (r.even_rows) add({rows, vectors, 0, false});
-      continue;
-    }
-    // A sum of any length (over the batch) whose operand has a far row of memory for each k, or
-    // that is long whatever the batch: a block of it stays in a cache, and a single block costs
-    // nothing.
-    const bool any_length =
-        !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
-    if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
-      const int block = any_length_block(unit.core, far_rows);
-      // Two multiply-adds a cycle do not hide that such rows come from the second cache.
-      constexpr double kManyRows = 128;
-      const bool pays = far_rows && unit.core.wide_fma > 1 && p.m >= kManyRows;
-      if (!pays) add({rows, vectors, block, false});
-      if (pays || p.v_stride % kMachine.line != 0) add({rows, vectors, block, true});
-      continue;
-    }
-    if (!r.pairs) add({rows, vectors, 0, false});
-    // Through memory in blocks: only rows that share a block pay for it.
-    if (one_row || (p.rows_known && p.m < 4 * rows && !r.pairs)) continue;
-    const bool far_pages = unit.core.wide_fma > 1 && p.v_stride >= kMachine.page &&
-                           p.k > static_cast<double>(kMachine.first_tlb_pages);
-    if (p.k > k_block / 2 || far_pages || r.pairs) add({rows, vectors, k_block, true});
-    if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
-  }
-  std::stable_sort(result.begin(), result.end(), [](const ScheduleCost& a, const ScheduleCost& b) {
-    return a.cycles < b.cycles;
-  });
-  // A batch may be a few rows.
-  const bool whole_far = comes_from_far(program, kernel.contraction[0], r, unit);
-  if (!p.rows_known)
-    std::stable_partition(result.begin(), result.end(),
-                          [&](const ScheduleCost& s) { return s.schedule.packed && whole_far; });
-  return result;
+  if (r.matrices) return {{matrices_schedule(r), 0}};
+  return vector_schedules(program, kernel.contraction[0], r, unit);
 }
 
 ContractSchedule contract_schedule(const loop::Program& p, const loop::Kernel& kernel,
                                    const VectorUnit& unit) {
   const ContractSchedule& named = kernel.contraction[0].schedule;
-  return named.rows > 0 ? named : contract_schedules(p, kernel, unit)[0].schedule;
+  if (named.rows > 0 && !contract_roles(p, kernel, unit).matrices) return named;
+  return contract_schedules(p, kernel, unit)[0].schedule;
 }
 
 }  // namespace dlc

@@ -48,6 +48,9 @@ struct Core {
   std::int64_t l2_size() const { return l2_way * l2_ways; }
 };
 
+/// A matrix of the unit for them: rows of an operand, products of each.
+constexpr int kMatrixRows = 16, kMatrixProducts = 32;
+
 /// What the code for a contraction may use.
 struct VectorUnit {
   int bits;                    // of a vector: 128, 256 or 512
@@ -75,7 +78,8 @@ struct ContractRoles {
   bool u_is_a = true;     // and V is b; else the other way round
   bool turned = false;    // V does not step by 1 along n; along the last k it does, if along any
   bool pairs = false;     // products are taken two at a time (bf16)
-  bool matrices = false;  // and those by the unit for matrices
+  bool matrices = false;  // products are taken by the unit for matrices
+  int parts = 1;          // which an operand is the sum of there: f32 is three of bf16
 
   const Dim& u_stride(const loop::ContractIndex& i) const {
     return u_is_a ? i.a_stride : i.b_stride;

@@ -3,8 +3,10 @@
 #include <sys/auxv.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -27,7 +29,11 @@ void add(std::string& out, std::uint32_t v) {
 bool may_use_matrices() {
   // Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA).
   constexpr long kRequest = 0x1023, kTileData = 18;
-  static const bool may = syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  static const bool may = [] {
+    const char* wanted = std::getenv("DLC_MATRICES");
+    return (!wanted || std::string_view(wanted) != "0") &&
+           syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  }();
   return may;
 }
 

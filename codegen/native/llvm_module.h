@@ -17,7 +17,7 @@ enum class LlvmText { Emitted, Optimized, Assembly };
 ObjectCode llvm_compile(const loop::Program& p, const CodegenOptions& options);
 std::unique_ptr<CompiledProgram> llvm_link(const loop::Program& p, const ObjectCode& code);
 std::string llvm_text(const loop::Program& p, LlvmText stage);
-/// What the machine computes with, in vectors of at most `vector_bits` (0: any).
+/// What the machine computes with: vectors of at most `vector_bits`, or (0) all that it has.
 VectorUnit llvm_vector_unit(int vector_bits);
 /// Takes LLVM's code and constants out of memory, if they are there; what is used again comes back
 /// from the file. For before much memory is needed.

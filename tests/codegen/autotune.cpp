@@ -17,6 +17,9 @@ using namespace dlc;
 
 namespace {
 
+// Products of matrices have one schedule.
+constexpr int kVectors = 512;
+
 loop::Program program_of(const char* bias) {
   const Graph g = graph_of(
       fmt::format("graph g {{ %x: f32[N, 96] = input input %w: f32[96, 80] = input param "
@@ -32,7 +35,7 @@ loop::Program program_of(const char* bias) {
 }
 
 std::vector<float> run(const loop::Program& p) {
-  const auto code = compile_program(p, {});
+  const auto code = compile_program(p, {.vector_bits = kVectors});
   ThreadPool pool(1);
   TensorMap in;
   in["x"] = Tensor(DLC_F32, {61, 96});
@@ -69,7 +72,8 @@ struct CacheDir {
 
 std::vector<TuningReport> tune(const loop::Program& p) {
   std::vector<TuningReport> reports;
-  autotune(p, {{"N", 61}}, {}, [&](const TuningReport& r) { reports.push_back(r); });
+  autotune(p, {{"N", 61}}, {.vector_bits = kVectors},
+           [&](const TuningReport& r) { reports.push_back(r); });
   return reports;
 }
 
@@ -79,7 +83,7 @@ TEST_CASE("what is found is kept for equal contractions, and changes no bit") {
   const CacheDir place;
   const loop::Program p = program_of("0.5");
   const std::vector<float> want = run(p);
-  CHECK(!with_tuned_schedules(p, place.cache(), 0));
+  CHECK(!with_tuned_schedules(p, place.cache(), kVectors));
   const std::vector<TuningReport> reports = tune(p);
   REQUIRE(reports.size() == 2);
   CHECK(reports[0].shape == "Nx80x96");
@@ -89,13 +93,13 @@ TEST_CASE("what is found is kept for equal contractions, and changes no bit") {
     for (const TimedSchedule& t : r.timed) CHECK(t.seconds > 0);
     for (const TimedSchedule& t : r.timed) CHECK(r.timed[r.best].seconds <= t.seconds * 1.03);
   }
-  const auto tuned = with_tuned_schedules(p, place.cache(), 0);
+  const auto tuned = with_tuned_schedules(p, place.cache(), kVectors);
   REQUIRE(tuned);
   CHECK(tuned->kernels[0].contraction[0].schedule == reports[0].timed[reports[0].best].schedule);
   CHECK(tuned->kernels[1].contraction[0].schedule == reports[1].timed[reports[1].best].schedule);
   CHECK(same_bits(run(p), want));
   // The first contraction is the same in another program, the second is not: its epilogue differs.
-  const auto other = with_tuned_schedules(program_of("0.25"), place.cache(), 0);
+  const auto other = with_tuned_schedules(program_of("0.25"), place.cache(), kVectors);
   REQUIRE(other);
   CHECK(other->kernels[0].contraction[0].schedule.rows > 0);
   CHECK(other->kernels[1].contraction[0].schedule.rows == 0);
@@ -122,10 +126,11 @@ TEST_CASE("a product in a loop is timed as in its first turn") {
   loop::Program p = lower(run_passes(g, default_pipeline(PipelineEnd::Fused, false), {}));
   run_loop_passes(p, true);
   std::vector<TuningReport> reports;
-  autotune(p, {{"N", 16}, {"T", 5}}, {}, [&](const TuningReport& r) { reports.push_back(r); });
+  autotune(p, {{"N", 16}, {"T", 5}}, {.vector_bits = kVectors},
+           [&](const TuningReport& r) { reports.push_back(r); });
   REQUIRE(reports.size() == 1);
   CHECK(reports[0].stored);
-  const auto tuned = with_tuned_schedules(p, place.cache(), 0);
+  const auto tuned = with_tuned_schedules(p, place.cache(), kVectors);
   REQUIRE(tuned);
   int schedules = 0;
   for (const loop::Kernel& k : tuned->kernels)
@@ -141,9 +146,9 @@ TEST_CASE("files that are torn are not used") {
     const auto size = std::filesystem::file_size(file);
     std::filesystem::resize_file(file, size / 2);
   }
-  CHECK(!with_tuned_schedules(p, place.cache(), 0));
+  CHECK(!with_tuned_schedules(p, place.cache(), kVectors));
   for (const TuningReport& r : tune(p)) CHECK(r.stored);
-  CHECK(with_tuned_schedules(p, place.cache(), 0));
+  CHECK(with_tuned_schedules(p, place.cache(), kVectors));
 }
 
 TEST_CASE("where nothing can be kept, that is said") {

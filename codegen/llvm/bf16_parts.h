@@ -1,0 +1,20 @@
+#pragma once
+// An f32 as the exact sum of three numbers of bf16, whose products the unit for matrices takes.
+//
+// The first is x rounded to the nearest of 8 bits, the second what is left, rounded in the same
+// way, the third the rest, which has no more than 8 bits. An infinity leaves NaN, and so does NaN;
+// of numbers under 2^-109 the smallest parts are denormals, which the unit takes for zeros.
+#include <llvm/IR/IRBuilder.h>
+
+#include <array>
+
+namespace dlc {
+
+constexpr int kPartsOfF32 = 3;
+
+/// Of a vector of f32: lanes of i32 whose upper halves are the parts, the largest first.
+std::array<llvm::Value*, kPartsOfF32> emit_parts(llvm::IRBuilder<>& b, llvm::Value* x);
+/// Lanes of two halves: the upper ones of `x` below those of `y`.
+llvm::Value* emit_pairs(llvm::IRBuilder<>& b, llvm::Value* x, llvm::Value* y);
+
+}  // namespace dlc
