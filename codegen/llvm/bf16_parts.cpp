@@ -19,8 +19,14 @@ std::array<Value*, kPartsOfF32> emit_parts(llvm::IRBuilder<>& b, Value* x) {
   return {high, middle, b.CreateBitCast(low, lanes)};
 }
 
-Value* emit_pairs(llvm::IRBuilder<>& b, Value* x, Value* y) {
-  return b.CreateOr(b.CreateLShr(x, 16), b.CreateAnd(y, 0xffff0000));
+Value* emit_upper_mask(llvm::IRBuilder<>& b, llvm::Type* lanes) {
+  llvm::AllocaInst* mask = b.CreateAlloca(lanes);
+  b.CreateStore(llvm::ConstantInt::get(lanes, 0xffff0000), mask, true);
+  return b.CreateLoad(lanes, mask, true);
+}
+
+Value* emit_pairs(llvm::IRBuilder<>& b, Value* x, Value* y, Value* upper) {
+  return b.CreateOr(b.CreateLShr(x, 16), b.CreateAnd(y, upper));
 }
 
 }  // namespace dlc

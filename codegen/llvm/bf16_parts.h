@@ -14,7 +14,10 @@ constexpr int kPartsOfF32 = 3;
 
 /// Of a vector of f32: lanes of i32 whose upper halves are the parts, the largest first.
 std::array<llvm::Value*, kPartsOfF32> emit_parts(llvm::IRBuilder<>& b, llvm::Value* x);
+/// A mask of the upper halves of i32, whose value LLVM does not know: it would make a shuffle of two
+/// bytes from and-ing and shifting, which takes longer.
+llvm::Value* emit_upper_mask(llvm::IRBuilder<>& b, llvm::Type* lanes);
 /// Lanes of two halves: the upper ones of `x` below those of `y`.
-llvm::Value* emit_pairs(llvm::IRBuilder<>& b, llvm::Value* x, llvm::Value* y);
+llvm::Value* emit_pairs(llvm::IRBuilder<>& b, llvm::Value* x, llvm::Value* y, llvm::Value* upper);
 
 }  // namespace dlc

@@ -208,7 +208,8 @@ class ContractionEmitter : ContractionMatrices {
   }
 
   void unblocked() {
-    tile_rows_ = std::min(s_.rows, most_rows(s_.vectors, scope_.unit.bits));
+    // Of matrices this is for few rows, which are not worth much code.
+    if (r_.matrices) tile_rows_ = 6;
     const auto panels = [&](Value* from, Value* to) {
       for_each_panel([&](const Panel& p) {
         const auto tile = [&](Value* i, int rows) { whole_sum(p, i, rows); };

@@ -155,7 +155,6 @@ class ContractionIndices : public ContractionBase {
       b_.CreateStore(b_.CreateZExt(is_inside, b_.getInt64Ty()), entry(chosen_, row));
     });
   }
-  Value* is_noted_inside(Value* row) { return b_.CreateICmpNE(looked_up(chosen_, row), number(0)); }
   /// Of a row by its place in the block.
   Value* u_of_row(Value* place) { return looked_up(row_table_, place); }
   /// From the first product of a block to its k-th.
@@ -175,6 +174,10 @@ class ContractionIndices : public ContractionBase {
   const ContractIndex& last_k() const {
     return blocks_.inner.empty() ? *blocks_.split : *blocks_.inner.back();
   }
+  // Where the tables of rows, of those that are chosen, and of products in U have an entry.
+  Value* row_entry(Value* place) { return entry(row_table_, place); }
+  Value* chosen_entry(Value* place) { return entry(chosen_, place); }
+  Value* u_entry(Value* k) { return entry(u_table_, k); }
   bool has_row_table() const { return row_table_ != nullptr; }
   bool has_product_tables() const { return u_table_ != nullptr; }
 

@@ -24,6 +24,7 @@ class ContractionMatrices : public MatrixOperands {
  protected:
   /// The unit's eight registers, as whole matrices.
   void begin_matrices() {
+    if (r_.parts > 1) upper_ = emit_upper_mask(b_, pairs());
     std::vector<std::uint8_t> shape(64, 0);
     constexpr std::size_t kColumns = 16, kHeights = 48;
     shape[0] = 1;  // the palette
@@ -45,11 +46,8 @@ class ContractionMatrices : public MatrixOperands {
     Value* rows = smaller(b_.CreateSub(block.last, block.first), number(kTall));
     ring_ = emit_variable(b_, b_.getInt64Ty(), "ring");
     b_.CreateStore(number(0), ring_);
-    emit_loop(b_, number(0), rows, copied_at_once(), "row", [&](Value* row) {
-      const auto copy = [&](Value* step, bool whole) {
-        copy_step(block, block.first, row, rows, step, step, whole);
-      };
-      copied_at_once() == 1 ? each_step(block, copy) : each_step_alike(block, copy);
+    emit_loop(b_, number(0), whole_steps(block), 1, "step", [&](Value* step) {
+      copy_rows(block, block.first, number(0), rows, rows, step, step);
     });
     emit_loop(b_, block.first, block.last, kTall, "rows", [&](Value* i) {
       each_panel([&](const Panel& p) { multiply_tile(p, block, i, panels); });
@@ -108,13 +106,13 @@ class ContractionMatrices : public MatrixOperands {
       const auto load_u = [&](int part) {
         for (int half = 0; half < 2; ++half)
           unit(llvm::Intrinsic::x86_tileloadd64,
-               {id(kOfU + half), copied_line(number(half * kMatrixRows), slot, part),
+               {id(kOfU + half), copied_line(number(half * kMatrixRows), slot, number(part)),
                 number(copied_step())});
       };
       const auto load_v = [&](int part) {
         for (int s = 0; s < p.vectors; ++s)
           unit(llvm::Intrinsic::x86_tileloadd64,
-               {id(kOfV + s), packed_at(p, block, step, number(0), part, number(s)),
+               {id(kOfV + s), packed_at(p, block, step, number(0), number(part), number(s)),
                 number(packed_step(p))});
       };
       const auto multiply = [&] {
@@ -123,25 +121,24 @@ class ContractionMatrices : public MatrixOperands {
             unit(llvm::Intrinsic::x86_tdpbf16ps,
                  {id(kSums + 2 * half + s), id(kOfU + half), id(kOfV + s)});
       };
+      ask_ahead(p, block, place, step);
       if (r_.parts == 1) {
         load_u(0), load_v(0), multiply();
-        ask_ahead(p, block, place, step);
         replace_copy(block, place, step, 0, 1);
         return;
       }
-      // Each time one of the two stays; copies in between, so that the unit is not left waiting.
+      // Each time one of the two stays.
       struct Pair {
         int u, v;
       };
       constexpr Pair kPairs[] = {{0, 2}, {0, 1}, {1, 1}, {1, 0}, {2, 0}, {0, 0}};
       Pair before{-1, -1};
       int turn = 0;
-      for (const Pair& parts : kPairs) {
-        if (parts.u != before.u) load_u(parts.u);
-        if (parts.v != before.v) load_v(parts.v);
-        before = parts;
+      for (const Pair& pair : kPairs) {
+        if (pair.u != before.u) load_u(pair.u);
+        if (pair.v != before.v) load_v(pair.v);
+        before = pair;
         multiply();
-        if (turn == 0) ask_ahead(p, block, place, step);
         replace_copy(block, place, step, turn++, static_cast<int>(std::size(kPairs)));
       }
     });
@@ -152,22 +149,19 @@ class ContractionMatrices : public MatrixOperands {
 
   // ---- What is done beside ----
 
-  /// The next rows take the place of those that the last panel has used: a part of them in each
-  /// turn.
+  /// The next rows take the place of those that the last panel has used: some of them in each turn,
+  /// so that the unit is not left waiting.
   void replace_copy(const Block& block, const Place& place, Value* step, int turn, int turns) {
-    if (copied_at_once() > 1) {  // much code: once
-      if (turn + 1 < turns) return;
-      turn = 0, turns = 1;
-    }
-    Value* next = after(place.i, kTall);
+    const std::int64_t pieces = kTall / copied_at_once(), first = pieces * turn / turns,
+                       last = pieces * (turn + 1) / turns;
+    if (first == last) return;
+    Value *next = after(place.i, kTall), *from = number(first * copied_at_once());
     Value* is_last = b_.CreateICmpEQ(after(block.panel, 1), place.panels);
-    emit_if(b_, b_.CreateAnd(is_last, b_.CreateICmpSLT(next, block.last)), [&] {
+    Value* exist = b_.CreateICmpSLT(b_.CreateAdd(next, from), block.last);
+    emit_if(b_, b_.CreateAnd(is_last, exist), [&] {
       Value* rows = smaller(number(kTall), b_.CreateSub(block.last, next));
-      Value *from = number(kTall * turn / turns), *to = number(kTall * (turn + 1) / turns);
-      Value* slot = slot_of(next_ring(ring()), step);
-      emit_loop(b_, from, smaller(to, rows), copied_at_once(), "row", [&](Value* row) {
-        copy_step(block, next, row, rows, step, slot, has_whole_steps(block));
-      });
+      copy_rows(block, next, from, smaller(number(last * copied_at_once()), rows), rows, step,
+                slot_of(next_ring(ring()), step));
     });
   }
 

@@ -10,6 +10,7 @@
 // An f32 is copied as its three parts of bf16 (bf16_parts.h), in matrices of their own.
 #include "codegen/llvm/bf16_parts.h"
 #include "codegen/llvm/contraction_tiles.h"
+#include "codegen/llvm/matrix_copies.h"
 
 namespace dlc {
 
@@ -62,62 +63,28 @@ class MatrixOperands : public ContractionTiles {
     Value* exists = b_.CreateICmpSLT(k, block.count);
     return {b_.CreateSelect(exists, k, number(0)), exists};
   }
-  Value* mask_of_product(const Product& k, int lanes, Value* mask) {
-    if (!k.exists) return mask;
-    Value* all = b_.CreateVectorSplat(static_cast<unsigned>(lanes), k.exists);
-    return mask ? b_.CreateAnd(all, mask) : all;
-  }
-  /// Products from `k` on that are side by side in memory.
-  Value* run_of_u(const Block& block, Value* row, Value* is_inside, Value* k, int lanes,
-                  bool whole) {
-    const Product first = product(block, k, whole);
-    return raw(u_buffer(), b_.CreateAdd(row, u_of(first.at)), lanes,
-               mask_of_run(block, is_inside, k, lanes, whole));
-  }
-  Value* run_of_v(const Block& block, Value* row, Value* k, int lanes, bool whole) {
-    const Product first = product(block, k, whole);
-    return raw(v_buffer(), b_.CreateAdd(row, v_of(first.at)), lanes,
-               mask_of_run(block, nullptr, k, lanes, whole));
-  }
-  Value* mask_of_run(const Block& block, Value* is_inside, Value* k, int lanes, bool whole) {
-    if (whole && !is_inside) return nullptr;
-    Value* left = whole ? number(lanes) : b_.CreateSub(block.count, k);
-    if (is_inside) left = b_.CreateSelect(is_inside, left, number(0));
-    return e_.lanes_below(left, lanes);
-  }
   Value* first_of(Value* step) { return b_.CreateMul(step, number(kProducts)); }
 
-  /// Memory as it is.
-  Value* raw(loop::BufferId buffer, Value* offset, int lanes, Value* mask) {
-    const ElementType t = e_.element(buffer);
-    llvm::Type* whole = vector_of(e_.memory_type(t), lanes);
-    Value* at = b_.CreateGEP(e_.memory_type(t), e_.buffer(buffer), offset);
-    if (!mask) return b_.CreateAlignedLoad(whole, at, align(t));
-    return b_.CreateMaskedLoad(whole, at, align(t), mask, llvm::Constant::getNullValue(whole));
+  /// A function of matrix_copies.h for a step.
+  CopyKind copy_kind(const Block& block, bool by_table) {
+    return {r_.parts, has_whole_steps(block), by_table, r_.skips};
   }
-  /// A line for each part of the pairs of two vectors, as they are in memory.
-  void store_pairs(Value* x, Value* y, const std::function<Value*(int part)>& place) {
-    if (r_.parts == 1) {
-      const auto wide = [&](Value* v) { return b_.CreateZExt(v, pairs()); };
-      return store_line(b_.CreateOr(wide(x), b_.CreateShl(wide(y), 16)), place(0));
-    }
-    const auto low = emit_parts(b_, x), high = emit_parts(b_, y);
-    for (int part = 0; part < r_.parts; ++part) {
-      const auto at = static_cast<std::size_t>(part);
-      store_line(emit_pairs(b_, low[at], high[at]), place(part));
-    }
+  /// The products of a step that exist, and the places of its halves.
+  Value* left_of(const Block& block, Value* step) {
+    return b_.CreateSub(block.count, first_of(step));
   }
-  /// 16 lines of 64 bytes, turned over: 16 numbers of 32 bits, or pairs of bf16, each.
-  std::vector<Value*> turned(const std::function<Value*(int line)>& line) {
-    std::vector<Value*> lines;
-    for (int r = 0; r < kMatrixRows; ++r) {
-      Value* v = line(r);
-      const bool halves = v->getType()->getScalarSizeInBits() == 16;
-      lines.push_back(halves ? b_.CreateBitCast(v, pairs()) : v);
-    }
-    return emit_turned(b_, std::move(lines));
+  struct Halves {
+    Value *x, *y;
+  };
+  template <class Offset>
+  Halves halves_of(const Block& block, Value* step, const Offset& offset) {
+    const auto half = [&](std::int64_t first) {
+      return offset(product(block, after(first_of(step), first), has_whole_steps(block)).at);
+    };
+    return {half(0), half(kHalf)};
   }
-  void store_line(Value* v, Value* at) { b_.CreateAlignedStore(v, at, llvm::Align(64)); }
+  llvm::Module& module() { return scope_.module; }
+  Value* no_table() { return llvm::ConstantPointerNull::get(b_.getPtrTy()); }
 
   // ---- What is packed of V ----
 
@@ -132,10 +99,10 @@ class MatrixOperands : public ContractionTiles {
   /// From line to line of a panel's matrices, which lie side by side.
   std::int64_t packed_step(const Panel& p) const { return r_.parts * line_bytes(p); }
   /// Line `line` of a step's matrix for vector s of a panel.
-  Value* packed_at(const Panel& p, const Block& block, Value* step, Value* line, int part,
+  Value* packed_at(const Panel& p, const Block& block, Value* step, Value* line, Value* part,
                    Value* s) {
     Value* down = b_.CreateAdd(b_.CreateMul(step, number(kMatrixRows)), line);
-    Value* across = b_.CreateAdd(number(part * p.vectors), s);
+    Value* across = b_.CreateAdd(b_.CreateMul(part, number(p.vectors)), s);
     return bytes_from(packed_, b_.CreateAdd(packed_line(p, block),
                                             b_.CreateAdd(b_.CreateMul(down, number(packed_step(p))),
                                                          b_.CreateMul(across, number(kLine)))));
@@ -151,47 +118,55 @@ class MatrixOperands : public ContractionTiles {
                       y = product(block, after(k, r_.parts == 1 ? 1 : kHalf), whole);
         each_panel([&](const Panel& p) {
           const auto row = [&](const Product& of, int s) {
-            return read(p, block, v_of(of.at), s, mask_of_product(of, r_.lanes, nullptr));
+            Value* mask = of.exists
+                              ? b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes), of.exists)
+                              : nullptr;
+            return read(p, block, v_of(of.at), s, mask);
           };
           for (int s = 0; s < p.vectors; ++s)
-            store_pairs(row(x, s), row(y, s),
-                        [&](int part) { return packed_at(p, block, step, line, part, number(s)); });
+            store_pairs(p, block, step, line, s, row(x, s), row(y, s));
         });
       });
     });
   }
+  /// A line for each part of the pairs of two vectors, as they are in memory.
+  void store_pairs(const Panel& p, const Block& block, Value* step, Value* line, int s, Value* x,
+                   Value* y) {
+    const auto store = [&](int part, Value* v) {
+      b_.CreateAlignedStore(v, packed_at(p, block, step, line, number(part), number(s)),
+                            llvm::Align(64));
+    };
+    if (r_.parts == 1) {
+      const auto wide = [&](Value* v) { return b_.CreateZExt(v, pairs()); };
+      return store(0, b_.CreateOr(wide(x), b_.CreateShl(wide(y), 16)));
+    }
+    const auto low = emit_parts(b_, x), high = emit_parts(b_, y);
+    for (int part = 0; part < r_.parts; ++part) {
+      const auto at = static_cast<std::size_t>(part);
+      store(part, emit_pairs(b_, low[at], high[at], upper_));
+    }
+  }
 
-  /// V has a row of memory for each column: 16 columns of a line of memory each are turned over in
-  /// registers.
+  /// V has a row of memory for each column: 16 columns are turned over in registers.
   void pack_turned_matrices(const Panel& p, const Block& block) {
-    Value* row_step = e_.dim(r_.v_stride(*r_.n));
-    // Columns that do not exist repeat the last one that does.
-    Value* last = p.columns ? b_.CreateSub(p.columns, number(1)) : nullptr;
-    each_step_alike(block, [&](Value* step, bool whole) {
+    llvm::Function* turn = turn_columns_function(module(), copy_kind(block, false));
+    Value* columns = e_.dim(r_.v_stride(*r_.n));
+    emit_loop(b_, number(0), whole_steps(block), 1, "step", [&](Value* step) {
+      const Halves h = halves_of(block, step, [&](Value* k) { return v_of(k); });
       emit_loop(b_, number(0), number(p.vectors), 1, "vector", [&](Value* s) {
-        const auto lines = [&](std::int64_t first, int lanes) {
-          return turned([&](int r) {
-            Value* column = b_.CreateAdd(b_.CreateMul(s, number(r_.lanes)), number(r));
-            if (last) column = smaller(column, last);
-            Value* v = b_.CreateAdd(block.v, b_.CreateMul(column, row_step));
-            return run_of_v(block, v, after(first_of(step), first), lanes, whole);
-          });
-        };
-        const auto place = [&](int line) {
-          return [this, &p, &block, step, s, line](int part) {
-            return packed_at(p, block, step, number(line), part, s);
-          };
-        };
-        if (r_.parts == 1) {
-          const std::vector<Value*> pairs = lines(0, kMatrixProducts);
-          for (int k = 0; k < kMatrixRows; ++k)
-            store_line(pairs[static_cast<std::size_t>(k)], place(k)(0));
-          return;
-        }
-        const std::vector<Value*> low = lines(0, kHalf), high = lines(kHalf, kHalf);
-        for (int k = 0; k < kMatrixRows; ++k)
-          store_pairs(low[static_cast<std::size_t>(k)], high[static_cast<std::size_t>(k)],
-                      place(k));
+        Value* first = b_.CreateMul(s, number(r_.lanes));
+        Value* v = b_.CreateAdd(block.v, b_.CreateMul(first, columns));
+        Value* last = p.columns ? b_.CreateSub(b_.CreateSub(p.columns, first), number(1))
+                                : number(r_.lanes - 1);
+        // A vector behind the last column repeats that, too.
+        Value* back = b_.CreateMul(smaller(last, number(0)), columns);
+        b_.CreateCall(
+            turn,
+            {b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()),
+                          b_.CreateAdd(v, back)),
+             h.x, h.y, columns, b_.CreateSelect(b_.CreateICmpSLT(last, number(0)), number(0), last),
+             left_of(block, step), packed_at(p, block, step, number(0), number(0), s),
+             number(packed_step(p)), number(p.vectors * kLine)});
       });
     });
   }
@@ -215,64 +190,46 @@ class MatrixOperands : public ContractionTiles {
 
   /// From row to row of U's copy.
   std::int64_t copied_step() const { return slots() * r_.parts * kLine; }
-  Value* copied_line(Value* row, Value* slot, int part) {
-    Value* across = b_.CreateAdd(b_.CreateMul(slot, number(r_.parts)), number(part));
+  Value* copied_line(Value* row, Value* slot, Value* part) {
+    Value* across = b_.CreateAdd(b_.CreateMul(slot, number(r_.parts)), part);
     return bytes_from(copied_, b_.CreateAdd(b_.CreateMul(row, number(copied_step())),
                                             b_.CreateMul(across, number(kLine))));
-  }
-  /// The offset of a row's first product in a block.
-  Value* u_of_copied(const Block& block, Value* i) {
-    return b_.CreateAdd(block.u, has_row_table() ? u_of_row(b_.CreateSub(i, block.first))
-                                                 : b_.CreateMul(i, row_step()));
   }
   /// So many rows are copied at once.
   std::int64_t copied_at_once() const { return is_u_strided(r_) ? kMatrixRows : 1; }
 
-  /// A step of row `row` of the `rows` that begin at `from`; or of as many as are copied at once.
-  void copy_step(const Block& block, Value* from, Value* row, Value* rows, Value* step, Value* slot,
-                 bool whole) {
-    Value* i = b_.CreateAdd(from, row);
-    Value* u = u_of_copied(block, i);
-    if (is_u_strided(r_))
-      return copy_turned(block, u, row, b_.CreateSub(rows, row), step, slot, whole);
-    Value* is_inside = r_.skips ? is_noted_inside(b_.CreateSub(i, block.first)) : nullptr;
-    const auto products = [&](int first, int lanes) {
-      return run_of_u(block, u, is_inside, after(first_of(step), first), lanes, whole);
+  /// A step of the rows from `row` to `to` of the `rows` that begin at `from`.
+  void copy_rows(const Block& block, Value* from, Value* row, Value* to, Value* rows, Value* step,
+                 Value* slot) {
+    Value *place = b_.CreateSub(from, block.first), *left = left_of(block, step);
+    const auto u_at = [&](Value* i) {
+      return address_of_u(b_.CreateAdd(block.u, b_.CreateMul(i, row_step())));
     };
-    const auto place = [&](int part) { return copied_line(row, slot, part); };
-    if (r_.parts == 1)
-      store_line(products(0, kMatrixProducts), place(0));
-    else
-      store_pairs(products(0, kHalf), products(kHalf, kHalf), place);
-  }
-
- private:
-  /// U has a row of memory for each product: 16 rows by 32 products are turned over in registers.
-  void copy_turned(const Block& block, Value* u, Value* row, Value* rows, Value* step, Value* slot,
-                   bool whole) {
-    Value* mask = e_.lanes_below(rows, kMatrixRows);
-    const auto line = [&](std::int64_t j) {
-      const Product k = product(block, after(first_of(step), j), whole);
-      return raw(u_buffer(), b_.CreateAdd(u, u_of(k.at)), kMatrixRows,
-                 mask_of_product(k, kMatrixRows, mask));
-    };
-    const auto place = [&](int r) {
-      return [this, row, slot, r](int part) { return copied_line(after(row, r), slot, part); };
-    };
-    if (r_.parts == 1) {
-      const auto wide = [&](Value* v) { return b_.CreateZExt(v, pairs()); };
-      const std::vector<Value*> all = turned([&](int j) {
-        return b_.CreateOr(wide(line(2 * j)), b_.CreateShl(wide(line(2 * j + 1)), 16));
-      });
-      for (int r = 0; r < kMatrixRows; ++r)
-        store_line(all[static_cast<std::size_t>(r)], place(r)(0));
+    if (!is_u_strided(r_)) {
+      const Halves h = halves_of(block, step, [&](Value* k) { return u_of(k); });
+      const bool by_table = has_row_table();
+      b_.CreateCall(
+          copy_rows_function(module(), copy_kind(block, by_table)),
+          {by_table ? address_of_u(block.u) : u_at(from), h.x, h.y,
+           by_table ? row_entry(place) : row_step(), r_.skips ? chosen_entry(place) : no_table(),
+           row, to, left, copied_line(number(0), slot, number(0)), number(copied_step())});
       return;
     }
-    const std::vector<Value*> low = turned(line),
-                              high = turned([&](int j) { return line(j + kHalf); });
-    for (int r = 0; r < kMatrixRows; ++r)
-      store_pairs(low[static_cast<std::size_t>(r)], high[static_cast<std::size_t>(r)], place(r));
+    const bool by_table = has_product_tables();
+    Value* k = first_of(step);
+    emit_loop(b_, row, to, kMatrixRows, "turn", [&](Value* r) {
+      Value* u = has_row_table()
+                     ? address_of_u(b_.CreateAdd(block.u, u_of_row(b_.CreateAdd(place, r))))
+                     : u_at(b_.CreateAdd(from, r));
+      Value* products = by_table ? u_entry(k) : e_.dim(r_.u_stride(last_k()));
+      if (!by_table) u = b_.CreateGEP(u_memory(), u, u_of(k));
+      b_.CreateCall(turn_products_function(module(), copy_kind(block, by_table)),
+                    {u, products, b_.CreateSub(rows, r), left, copied_line(r, slot, number(0)),
+                     number(copied_step())});
+    });
   }
+
+  Value* upper_ = nullptr;
 };
 
 }  // namespace dlc

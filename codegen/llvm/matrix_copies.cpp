@@ -1,0 +1,212 @@
+#include "codegen/llvm/matrix_copies.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <vector>
+
+#include "codegen/llvm/bf16_parts.h"
+#include "codegen/llvm/loops.h"
+#include "codegen/llvm/turn.h"
+#include "codegen/native/contract_schedule.h"
+
+namespace dlc {
+
+using llvm::Value;
+
+namespace {
+
+constexpr int kHalf = kMatrixProducts / 2;
+
+/// A function while it is emitted.
+class Copy {
+ public:
+  Copy(llvm::Function* f, const CopyKind& kind)
+      : kind_(kind), b_(llvm::BasicBlock::Create(f->getContext(), "entry", f)), f_(f) {
+    if (kind.parts > 1) upper_ = emit_upper_mask(b_, words(kHalf));
+  }
+  void finish() { b_.CreateRetVoid(); }
+
+  llvm::IRBuilder<>& b() { return b_; }
+  Value* argument(unsigned k) { return f_->getArg(k); }
+  Value* number(std::int64_t v) { return b_.getInt64(static_cast<std::uint64_t>(v)); }
+  Value* smaller(Value* x, Value* y) {
+    return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, x, y);
+  }
+  llvm::Type* element() { return kind_.parts > 1 ? b_.getFloatTy() : b_.getInt16Ty(); }
+  llvm::FixedVectorType* words(int lanes) {
+    return llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes));
+  }
+  /// The lanes below `count`.
+  Value* lanes_below(Value* count, int lanes) {
+    count = b_.CreateTrunc(smaller(count, number(lanes)), b_.getInt32Ty());
+    return b_.CreateICmpSLT(b_.CreateStepVector(words(lanes)),
+                            b_.CreateVectorSplat(static_cast<unsigned>(lanes), count));
+  }
+  /// Elements of memory; `mask`: null for all.
+  Value* load(Value* first, Value* offset, int lanes, Value* mask) {
+    llvm::Type* type = llvm::FixedVectorType::get(element(), static_cast<unsigned>(lanes));
+    Value* at = b_.CreateGEP(element(), first, offset);
+    const llvm::Align align(kind_.parts > 1 ? 4 : 2);
+    if (!mask) return b_.CreateAlignedLoad(type, at, align);
+    return b_.CreateMaskedLoad(type, at, align, mask, llvm::Constant::getNullValue(type));
+  }
+  /// Entry `at` of what is a table, or else a step.
+  Value* place(Value* table_or_step, Value* at) {
+    if (!kind_.by_table) return b_.CreateMul(at, table_or_step);
+    return b_.CreateLoad(b_.getInt64Ty(), b_.CreateGEP(b_.getInt64Ty(), table_or_step, at));
+  }
+
+  void store(Value* v, Value* line, Value* offset) {
+    b_.CreateAlignedStore(v, b_.CreateGEP(b_.getInt8Ty(), line, offset), llvm::Align(64));
+  }
+  /// The pairs of two vectors of f32, part by part.
+  void store_parts(Value* x, Value* y, Value* line, Value* offset, Value* part_step) {
+    const auto low = emit_parts(b_, x), high = emit_parts(b_, y);
+    for (std::size_t part = 0; part < kPartsOfF32; ++part) {
+      store(emit_pairs(b_, low[part], high[part], upper_), line, offset);
+      offset = b_.CreateAdd(offset, part_step);
+    }
+  }
+
+  /// 16 lines of 64 bytes, turned over.
+  std::vector<Value*> turned(const std::function<Value*(int line)>& line) {
+    std::vector<Value*> lines;
+    for (int r = 0; r < kMatrixRows; ++r) lines.push_back(line(r));
+    return emit_turned(b_, std::move(lines));
+  }
+  /// Of 16 lines for each half of a step, 16 of pairs.
+  void store_turned(const std::function<Value*(int half, int line)>& load, Value* line,
+                    Value* line_step, Value* part_step) {
+    const auto half = [&](int h) { return turned([&](int r) { return load(h, r); }); };
+    const std::vector<Value*> low = half(0), high = half(1);
+    for (int r = 0; r < kMatrixRows; ++r)
+      store_parts(low[static_cast<std::size_t>(r)], high[static_cast<std::size_t>(r)], line,
+                  b_.CreateMul(number(r), line_step), part_step);
+  }
+  void store_lines(const std::vector<Value*>& lines, Value* line, Value* line_step) {
+    for (int r = 0; r < kMatrixRows; ++r)
+      store(lines[static_cast<std::size_t>(r)], line, b_.CreateMul(number(r), line_step));
+  }
+
+ private:
+  const CopyKind kind_;
+  llvm::IRBuilder<> b_;
+  llvm::Function* f_;
+  Value* upper_ = nullptr;
+};
+
+enum class Argument { Number, Pointer };
+
+llvm::Function* function(llvm::Module& m, const char* name, const CopyKind& kind,
+                         const std::vector<Argument>& arguments,
+                         const std::function<void(Copy&)>& body) {
+  const std::string full =
+      fmt::format("{}.{}{}{}{}", name, kind.parts, kind.whole ? "" : ".masked",
+                  kind.by_table ? ".table" : "", kind.by_choice ? ".chosen" : "");
+  if (llvm::Function* known = m.getFunction(full)) return known;
+  llvm::LLVMContext& c = m.getContext();
+  std::vector<llvm::Type*> types;
+  for (const Argument a : arguments)
+    types.push_back(a == Argument::Pointer ? static_cast<llvm::Type*>(llvm::PointerType::get(c, 0))
+                                           : llvm::Type::getInt64Ty(c));
+  llvm::Function* f =
+      llvm::Function::Create(llvm::FunctionType::get(llvm::Type::getVoidTy(c), types, false),
+                             llvm::Function::PrivateLinkage, full, m);
+  f->addFnAttr(llvm::Attribute::NoInline);
+  Copy copy(f, kind);
+  body(copy);
+  copy.finish();
+  return f;
+}
+
+constexpr std::int64_t kLine = 64;
+using enum Argument;
+
+}  // namespace
+
+llvm::Function* copy_rows_function(llvm::Module& m, const CopyKind& kind) {
+  const Argument rows = kind.by_table ? Pointer : Number;
+  return function(
+      m, "copy_rows", kind,
+      {Pointer, Number, Number, rows, Pointer, Number, Number, Number, Pointer, Number},
+      [&](Copy& c) {
+        llvm::IRBuilder<>& b = c.b();
+        emit_loop(b, c.argument(5), c.argument(6), 1, "row", [&](Value* row) {
+          Value* left = c.argument(7);
+          if (kind.by_choice) {
+            Value* chosen =
+                b.CreateLoad(b.getInt64Ty(), b.CreateGEP(b.getInt64Ty(), c.argument(4), row));
+            Value* all = kind.whole ? c.number(kMatrixProducts) : left;
+            left = b.CreateSelect(b.CreateICmpNE(chosen, c.number(0)), all, c.number(0));
+          }
+          const bool all = kind.whole && !kind.by_choice;
+          Value* begin = c.place(c.argument(3), row);
+          const auto products = [&](unsigned first, int from, int lanes) {
+            Value* mask = all ? nullptr : c.lanes_below(b.CreateSub(left, c.number(from)), lanes);
+            return c.load(c.argument(0), b.CreateAdd(begin, c.argument(first)), lanes, mask);
+          };
+          Value* line = b.CreateMul(row, c.argument(9));
+          if (kind.parts == 1)
+            c.store(products(1, 0, kMatrixProducts), c.argument(8), line);
+          else
+            c.store_parts(products(1, 0, kHalf), products(2, kHalf, kHalf), c.argument(8), line,
+                          c.number(kLine));
+        });
+      });
+}
+
+llvm::Function* turn_products_function(llvm::Module& m, const CopyKind& kind) {
+  const Argument products = kind.by_table ? Pointer : Number;
+  return function(
+      m, "turn_products", kind, {Pointer, products, Number, Number, Pointer, Number}, [&](Copy& c) {
+        llvm::IRBuilder<>& b = c.b();
+        Value* mask = c.lanes_below(c.argument(2), kMatrixRows);
+        Value* none = llvm::Constant::getNullValue(mask->getType());
+        const auto line = [&](int k) {
+          Value *at = c.number(k), *here = mask;
+          if (!kind.whole) {
+            // Where there is none, one that is there is named.
+            Value* exists = b.CreateICmpSLT(at, c.argument(3));
+            at = b.CreateSelect(exists, at, c.number(0));
+            here = b.CreateSelect(exists, mask, none);
+          }
+          return c.load(c.argument(0), c.place(c.argument(1), at), kMatrixRows, here);
+        };
+        if (kind.parts > 1)
+          return c.store_turned([&](int half, int k) { return line(half * kHalf + k); },
+                                c.argument(4), c.argument(5), c.number(kLine));
+        const auto wide = [&](int k) { return b.CreateZExt(line(k), c.words(kMatrixRows)); };
+        c.store_lines(c.turned([&](int k) {
+          return b.CreateOr(wide(2 * k), b.CreateShl(wide(2 * k + 1), 16));
+        }),
+                      c.argument(4), c.argument(5));
+      });
+}
+
+llvm::Function* turn_columns_function(llvm::Module& m, const CopyKind& kind) {
+  return function(
+      m, "turn_columns", kind,
+      {Pointer, Number, Number, Number, Number, Number, Pointer, Number, Number}, [&](Copy& c) {
+        llvm::IRBuilder<>& b = c.b();
+        const auto line = [&](unsigned first, int from, int lanes, int column) {
+          Value* mask = kind.whole
+                            ? nullptr
+                            : c.lanes_below(b.CreateSub(c.argument(5), c.number(from)), lanes);
+          Value* begin = b.CreateMul(c.smaller(c.number(column), c.argument(4)), c.argument(3));
+          return c.load(c.argument(0), b.CreateAdd(begin, c.argument(first)), lanes, mask);
+        };
+        if (kind.parts > 1)
+          return c.store_turned(
+              [&](int half, int column) {
+                return line(half == 0 ? 1 : 2, half * kHalf, kHalf, column);
+              },
+              c.argument(6), c.argument(7), c.argument(8));
+        c.store_lines(c.turned([&](int column) {
+          return b.CreateBitCast(line(1, 0, kMatrixProducts, column), c.words(kHalf));
+        }),
+                      c.argument(6), c.argument(7));
+      });
+}
+
+}  // namespace dlc
