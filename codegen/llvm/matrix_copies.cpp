@@ -17,6 +17,7 @@ using llvm::Value;
 namespace {
 
 constexpr int kHalf = kMatrixProducts / 2;
+constexpr std::int64_t kLine = 64;
 
 /// A function while it is emitted.
 class Copy {
@@ -58,7 +59,7 @@ class Copy {
   }
 
   void store(Value* v, Value* line, Value* offset) {
-    b_.CreateAlignedStore(v, b_.CreateGEP(b_.getInt8Ty(), line, offset), llvm::Align(64));
+    b_.CreateAlignedStore(v, b_.CreateGEP(b_.getInt8Ty(), line, offset), llvm::Align(kLine));
   }
   /// The pairs of two vectors of f32, part by part.
   void store_parts(Value* x, Value* y, Value* line, Value* offset, Value* part_step) {
@@ -75,14 +76,28 @@ class Copy {
     for (int r = 0; r < kMatrixRows; ++r) lines.push_back(line(r));
     return emit_turned(b_, std::move(lines));
   }
-  /// Of 16 lines for each half of a step, 16 of pairs.
+  /// Of 16 lines for each half of a step, 16 of pairs; by way of memory, for there to be one copy
+  /// of the code that makes parts.
   void store_turned(const std::function<Value*(int half, int line)>& load, Value* line,
                     Value* line_step, Value* part_step) {
-    const auto half = [&](int h) { return turned([&](int r) { return load(h, r); }); };
-    const std::vector<Value*> low = half(0), high = half(1);
-    for (int r = 0; r < kMatrixRows; ++r)
-      store_parts(low[static_cast<std::size_t>(r)], high[static_cast<std::size_t>(r)], line,
-                  b_.CreateMul(number(r), line_step), part_step);
+    llvm::Type* vector = llvm::FixedVectorType::get(element(), kHalf);
+    llvm::AllocaInst* place =
+        emit_variable(b_, llvm::ArrayType::get(vector, 2 * kMatrixRows), "turned");
+    place->setAlignment(llvm::Align(kLine));
+    const auto at = [&](Value* k) { return b_.CreateGEP(vector, place, k); };
+    for (int half = 0; half < 2; ++half) {
+      const std::vector<Value*> lines = turned([&](int r) { return load(half, r); });
+      for (int r = 0; r < kMatrixRows; ++r)
+        b_.CreateAlignedStore(lines[static_cast<std::size_t>(r)],
+                              at(number(half * kMatrixRows + r)), llvm::Align(kLine));
+    }
+    emit_loop(b_, number(0), number(kMatrixRows), 1, "line", [&](Value* r) {
+      const auto load_at = [&](Value* k) {
+        return b_.CreateAlignedLoad(vector, at(k), llvm::Align(kLine));
+      };
+      store_parts(load_at(r), load_at(b_.CreateAdd(r, number(kMatrixRows))), line,
+                  b_.CreateMul(r, line_step), part_step);
+    });
   }
   void store_lines(const std::vector<Value*>& lines, Value* line, Value* line_step) {
     for (int r = 0; r < kMatrixRows; ++r)
@@ -120,7 +135,6 @@ llvm::Function* function(llvm::Module& m, const char* name, const CopyKind& kind
   return f;
 }
 
-constexpr std::int64_t kLine = 64;
 using enum Argument;
 
 }  // namespace

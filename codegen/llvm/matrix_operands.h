@@ -41,25 +41,12 @@ class MatrixOperands : public ContractionTiles {
     const auto* known = llvm::dyn_cast<llvm::ConstantInt>(block.count);
     return known && known->getSExtValue() % kProducts == 0;
   }
-  /// In all steps of a block; the last one may not be whole.
-  void each_step(const Block& block, const std::function<void(Value* step, bool whole)>& body) {
-    Value* whole = b_.CreateUDiv(block.count, number(kProducts));
-    emit_loop(b_, number(0), whole, 1, "step", [&](Value* step) { body(step, true); });
-    if (has_whole_steps(block)) return;
-    emit_loop(b_, whole, whole_steps(block), 1, "last", [&](Value* step) { body(step, false); });
-  }
-  /// The same for much code, of which there is one copy.
-  void each_step_alike(const Block& block,
-                       const std::function<void(Value* step, bool whole)>& body) {
-    emit_loop(b_, number(0), whole_steps(block), 1, "step",
-              [&](Value* step) { body(step, has_whole_steps(block)); });
-  }
   /// A product of a block by its number, which is that of another one where it does not exist.
   struct Product {
     Value *at, *exists;  // exists: null where it is known to
   };
-  Product product(const Block& block, Value* k, bool whole) {
-    if (whole) return {k, nullptr};
+  Product product(const Block& block, Value* k) {
+    if (has_whole_steps(block)) return {k, nullptr};
     Value* exists = b_.CreateICmpSLT(k, block.count);
     return {b_.CreateSelect(exists, k, number(0)), exists};
   }
@@ -79,7 +66,7 @@ class MatrixOperands : public ContractionTiles {
   template <class Offset>
   Halves halves_of(const Block& block, Value* step, const Offset& offset) {
     const auto half = [&](std::int64_t first) {
-      return offset(product(block, after(first_of(step), first), has_whole_steps(block)).at);
+      return offset(product(block, after(first_of(step), first)).at);
     };
     return {half(0), half(kHalf)};
   }
@@ -110,12 +97,12 @@ class MatrixOperands : public ContractionTiles {
 
   /// Two rows of V side by side, through all panels.
   void pack_lines(const Block& block, const EachPanel& each_panel) {
-    each_step(block, [&](Value* step, bool whole) {
+    emit_loop(b_, number(0), whole_steps(block), 1, "step", [&](Value* step) {
       emit_loop(b_, number(0), number(kMatrixRows), 1, "pack", [&](Value* line) {
         Value* k =
             b_.CreateAdd(first_of(step), r_.parts == 1 ? b_.CreateMul(line, number(2)) : line);
-        const Product x = product(block, k, whole),
-                      y = product(block, after(k, r_.parts == 1 ? 1 : kHalf), whole);
+        const Product x = product(block, k),
+                      y = product(block, after(k, r_.parts == 1 ? 1 : kHalf));
         each_panel([&](const Panel& p) {
           const auto row = [&](const Product& of, int s) {
             Value* mask = of.exists

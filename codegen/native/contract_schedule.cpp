@@ -396,13 +396,17 @@ bool matrices_pay(const loop::Program& program, const loop::Contraction& c, cons
   const Costs cost = parts == 1 ? Costs{80, 0.15, 0.3} : Costs{420, 0.4, 0.7};
   constexpr double kFinish = 4, kWait = 1, kGroup = 256, kRows = 512, kBlock = 256;
   const Problem p = problem_of(program, r, unit, c);
+  if (p.n <= r.lanes) return false;  // a head is hardly faster
   const auto pieces = [](double x, double of) { return std::ceil(x / of); };
   const double products = pieces(p.m, 2 * kMatrixRows) * pieces(p.n, kMatrixRows) / 2 *
                           pieces(p.k, kMatrixProducts) * cost.products;
   const double u = p.m * p.k * pieces(p.n, kGroup) * (is_u_strided(r) ? cost.turned : cost.copied),
                v = p.n * p.k * pieces(p.m, kRows) * (r.turned ? cost.turned : cost.copied);
   const double sums = p.m * pieces(p.n, r.lanes) * (kFinish + kWait * pieces(p.k, kBlock));
-  return p.passes * (products + u + v + sums) < vector_schedules(program, c, r, unit)[0].cycles;
+  // What is hardly faster is not worth the longer code.
+  constexpr double kClearly = 0.8;
+  return p.passes * (products + u + v + sums) <
+         kClearly * vector_schedules(program, c, r, unit)[0].cycles;
 }
 
 }  // namespace
