@@ -15,6 +15,7 @@
 #include "codegen/llvm/jit.h"
 #include "codegen/llvm/program_emitter.h"
 #include "codegen/llvm/target.h"
+#include "codegen/native/thread_shares.h"
 
 namespace dlc {
 
@@ -47,7 +48,7 @@ class ThreadClock {
 };
 
 struct Work {
-  const loop::Program& p;
+  loop::Program p;
   UniqueKernels kernels;
   std::vector<std::vector<std::size_t>> groups;
   int vector_bits;
@@ -96,7 +97,9 @@ std::string file_of_llvm() {
 }  // namespace
 
 ObjectCode compile_objects(const loop::Program& p, const CodegenOptions& options) {
-  Work work{p, unique_kernels(p), {}, options.vector_bits, options.profile};
+  loop::Program shared = with_shares(p, host_vector_unit(options.vector_bits));
+  UniqueKernels kernels = unique_kernels(shared);
+  Work work{std::move(shared), std::move(kernels), {}, options.vector_bits, options.profile};
   work.groups = compile_groups(work.kernels, kMaxGroups);
   const std::size_t count = work.groups.size();
   const std::size_t threads = options.threads > 0

@@ -38,7 +38,7 @@ using llvm::Value;
 namespace {
 
 // With fewer rows than this packing V costs more than it saves.
-constexpr int kLeastPackedRows = 48;
+constexpr int kLeastPackedRows = 48, kLeastRowsOfMatrices = 24;
 
 class ContractionEmitter : ContractionMatrices {
  public:
@@ -96,7 +96,8 @@ class ContractionEmitter : ContractionMatrices {
     // Matrices give other bits: the rows of all threads decide.
     Value* rows = r_.matrices ? b_.CreateMul(e_.dim(rows_[0]->extent), rows_of_first())
                               : b_.CreateSub(to, from);
-    Value* many = b_.CreateICmpSGE(rows, number(kLeastPackedRows));
+    Value* many =
+        b_.CreateICmpSGE(rows, number(r_.matrices ? kLeastRowsOfMatrices : kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
   }

@@ -7,6 +7,7 @@
 #include "codegen/llvm/program_emitter.h"
 #include "codegen/llvm/target.h"
 #include "codegen/native/abi_tables.h"
+#include "codegen/native/thread_shares.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -36,8 +37,9 @@ class JitProgram : public CompiledProgram {
 };
 
 /// The whole program in one module, as it is read best.
-std::unique_ptr<llvm::Module> whole_module(const loop::Program& p, llvm::LLVMContext& context,
+std::unique_ptr<llvm::Module> whole_module(const loop::Program& lowered, llvm::LLVMContext& context,
                                            const Target& target) {
+  const loop::Program p = with_shares(lowered, target.unit);
   const UniqueKernels kernels = unique_kernels(p);
   std::vector<std::size_t> all(kernels.kernels.size());
   for (std::size_t k = 0; k < all.size(); ++k) all[k] = k;
