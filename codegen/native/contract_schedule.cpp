@@ -393,8 +393,8 @@ bool matrices_pay(const loop::Program& program, const loop::Contraction& c, cons
   struct Costs {
     double products, copied, turned;
   };
-  const Costs cost = parts == 1 ? Costs{80, 0.15, 0.3} : Costs{420, 0.4, 0.7};
-  constexpr double kFinish = 4, kWait = 1, kGroup = 256, kRows = 512, kBlock = 256;
+  const Costs cost = parts == 1 ? Costs{80, 0.15, 0.3} : Costs{420, 0.5, 0.9};
+  constexpr double kFinish = 4, kWait = 1, kBegin = 600, kGroup = 256, kRows = 512, kBlock = 256;
   const Problem p = problem_of(program, r, unit, c);
   if (p.n <= r.lanes) return false;  // a head is hardly faster
   const auto pieces = [](double x, double of) { return std::ceil(x / of); };
@@ -405,7 +405,7 @@ bool matrices_pay(const loop::Program& program, const loop::Contraction& c, cons
   const double sums = p.m * pieces(p.n, r.lanes) * (kFinish + kWait * pieces(p.k, kBlock));
   // What is hardly faster is not worth the longer code.
   constexpr double kClearly = 0.8;
-  return p.passes * (products + u + v + sums) <
+  return p.passes * (kBegin + products + u + v + sums) <
          kClearly * vector_schedules(program, c, r, unit)[0].cycles;
 }
 
