@@ -67,9 +67,7 @@ class ContractionEmitter : ContractionMatrices {
         copied_ = after(packed + waiting);
       }
     }
-    if (r_.matrices) begin_matrices();
-    others(0);
-    if (r_.matrices) end_matrices();
+    r_.matrices ? by_matrices() : others(0);
   }
 
  private:
@@ -86,20 +84,45 @@ class ContractionEmitter : ContractionMatrices {
 
   /// With many rows as the schedule says; what a few rows need instead is known when they are few.
   void passes() {
-    tile_rows_ = s_.rows;
     const bool through_memory = s_.k_block > 0;
     if (!through_memory) return unblocked();
     Value *from = first_row(), *to = end_row();
     const bool always = !r_.even_rows || rows_known() || r_.pairs || r_.turned || !s_.packed ||
-                        (!r_.matrices && comes_from_far(scope_.program, c_, r_, scope_.unit));
+                        r_.matrices || comes_from_far(scope_.program, c_, r_, scope_.unit);
     if (always) return blocked(from, to);
-    // Matrices give other bits: the rows of all threads decide.
-    Value* rows = r_.matrices ? b_.CreateMul(e_.dim(rows_[0]->extent), rows_of_first())
-                              : b_.CreateSub(to, from);
-    Value* many =
-        b_.CreateICmpSGE(rows, number(r_.matrices ? kLeastRowsOfMatrices : kLeastPackedRows));
+    Value* many = b_.CreateICmpSGE(b_.CreateSub(to, from), number(kLeastPackedRows));
     emit_if(b_, many, [&] { blocked(from, to); });
     emit_if(b_, b_.CreateNot(many), [&] { unblocked(); });
+  }
+
+  /// Other bits than those of vectors: the rows of all threads decide.
+  void by_matrices() {
+    const auto many = [&] {
+      begin_matrices();
+      others(0);
+      end_matrices();
+    };
+    Dim rows = 1;
+    std::int64_t least = 1;  // of places, whatever the batch
+    for (const ContractIndex* m : r_.m) {
+      rows = rows * m->extent;
+      if (m->extent.is_constant()) least *= m->extent.value();
+    }
+    if (rows.is_constant() || least >= kLeastRowsOfMatrices || r_.turned) return many();
+    Value* are_many = b_.CreateICmpSGE(e_.dim(rows), number(kLeastRowsOfMatrices));
+    emit_if(b_, are_many, many);
+    emit_if(b_, b_.CreateNot(are_many), [&] { few_rows(); });
+  }
+  /// Rows that are too few for matrices. Where V comes from far, or rows are not evenly spaced,
+  /// that is work of its own.
+  void few_rows() {
+    if (!r_.even_rows || comes_from_far(scope_.program, c_, r_, scope_.unit)) {
+      ProgramScope vectors = scope_;
+      vectors.unit.bf16_matrices = false;
+      return ContractionEmitter(vectors, k_, b_, e_, begin_, end_).emit();
+    }
+    s_ = few_rows_schedule(r_, scope_.unit);
+    others(0);
   }
 
   /// Rows of the stack, as many as a tile has vectors, and what is left.
@@ -185,7 +208,7 @@ class ContractionEmitter : ContractionMatrices {
           rows_inside() / height);
       return end;
     };
-    const int tall = tile_rows_;
+    const int tall = s_.rows;
     Value* length = b_.CreateSub(to, from);
     Value* whole = b_.CreateUDiv(length, number(tall));
     const bool known = std::all_of(rows_.begin(), rows_.end(),
@@ -209,8 +232,6 @@ class ContractionEmitter : ContractionMatrices {
   }
 
   void unblocked() {
-    // Of matrices this is for few rows, which are not worth much code.
-    if (r_.matrices) tile_rows_ = 6;
     const auto panels = [&](Value* from, Value* to) {
       for_each_panel([&](const Panel& p) {
         const auto tile = [&](Value* i, int rows) { whole_sum(p, i, rows); };
@@ -494,8 +515,6 @@ class ContractionEmitter : ContractionMatrices {
               [&] { finish_all(p, t, [&](Value* n) { return waiting_sum(waiting(at, n)); }); });
     });
   }
-
-  int tile_rows_ = 0;
 };
 
 }  // namespace

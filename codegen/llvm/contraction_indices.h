@@ -165,7 +165,7 @@ class ContractionIndices : public ContractionBase {
     return v_table_ ? looked_up(v_table_, k) : b_.CreateMul(k, e_.dim(r_.v_stride(*blocks_.split)));
   }
 
-  const loop::ContractSchedule s_;
+  loop::ContractSchedule s_;
   std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
   KBlocks blocks_;
   BlockShape shape_;

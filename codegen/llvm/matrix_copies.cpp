@@ -76,27 +76,41 @@ class Copy {
     for (int r = 0; r < kMatrixRows; ++r) lines.push_back(line(r));
     return emit_turned(b_, std::move(lines));
   }
-  /// Of 16 lines for each half of a step, 16 of pairs; by way of memory, for there to be one copy
-  /// of the code that makes parts.
-  void store_turned(const std::function<Value*(int half, int line)>& load, Value* line,
+  /// Of 16 lines for each half of a step, whose first product is 0 or 16, 16 of pairs. By way of
+  /// memory, for there to be one copy of the code that makes parts, and of all else where masks
+  /// have to be made.
+  void store_turned(const std::function<Value*(Value* first, Value* line)>& load, Value* line,
                     Value* line_step, Value* part_step) {
     llvm::Type* vector = llvm::FixedVectorType::get(element(), kHalf);
     llvm::AllocaInst* place =
         emit_variable(b_, llvm::ArrayType::get(vector, 2 * kMatrixRows), "turned");
     place->setAlignment(llvm::Align(kLine));
-    const auto at = [&](Value* k) { return b_.CreateGEP(vector, place, k); };
-    for (int half = 0; half < 2; ++half) {
-      const std::vector<Value*> lines = turned([&](int r) { return load(half, r); });
+    const auto at = [&](Value* first, Value* k) {
+      return b_.CreateGEP(vector, place, b_.CreateAdd(first, k));
+    };
+    const auto kept = [&](Value* first, Value* k) -> Value* {
+      return b_.CreateAlignedLoad(vector, at(first, k), llvm::Align(kLine));
+    };
+    const auto keep = [&](Value* v, Value* first, Value* k) {
+      b_.CreateAlignedStore(v, at(first, k), llvm::Align(kLine));
+    };
+    const auto turn = [&](Value* first, const auto& source) {
+      const std::vector<Value*> lines = turned([&](int r) { return source(first, number(r)); });
       for (int r = 0; r < kMatrixRows; ++r)
-        b_.CreateAlignedStore(lines[static_cast<std::size_t>(r)],
-                              at(number(half * kMatrixRows + r)), llvm::Align(kLine));
+        keep(lines[static_cast<std::size_t>(r)], first, number(r));
+    };
+    if (kind_.whole) {
+      for (const int first : {0, kHalf}) turn(number(first), load);
+    } else {
+      emit_loop(b_, number(0), number(kMatrixProducts), kHalf, "half", [&](Value* first) {
+        emit_loop(b_, number(0), number(kMatrixRows), 1, "load",
+                  [&](Value* k) { keep(load(first, k), first, k); });
+        turn(first, kept);
+      });
     }
     emit_loop(b_, number(0), number(kMatrixRows), 1, "line", [&](Value* r) {
-      const auto load_at = [&](Value* k) {
-        return b_.CreateAlignedLoad(vector, at(k), llvm::Align(kLine));
-      };
-      store_parts(load_at(r), load_at(b_.CreateAdd(r, number(kMatrixRows))), line,
-                  b_.CreateMul(r, line_step), part_step);
+      store_parts(kept(number(0), r), kept(number(kHalf), r), line, b_.CreateMul(r, line_step),
+                  part_step);
     });
   }
   void store_lines(const std::vector<Value*>& lines, Value* line, Value* line_step) {
@@ -177,8 +191,8 @@ llvm::Function* turn_products_function(llvm::Module& m, const CopyKind& kind) {
         llvm::IRBuilder<>& b = c.b();
         Value* mask = c.lanes_below(c.argument(2), kMatrixRows);
         Value* none = llvm::Constant::getNullValue(mask->getType());
-        const auto line = [&](int k) {
-          Value *at = c.number(k), *here = mask;
+        const auto line = [&](Value* at) {
+          Value* here = mask;
           if (!kind.whole) {
             // Where there is none, one that is there is named.
             Value* exists = b.CreateICmpSLT(at, c.argument(3));
@@ -188,9 +202,11 @@ llvm::Function* turn_products_function(llvm::Module& m, const CopyKind& kind) {
           return c.load(c.argument(0), c.place(c.argument(1), at), kMatrixRows, here);
         };
         if (kind.parts > 1)
-          return c.store_turned([&](int half, int k) { return line(half * kHalf + k); },
+          return c.store_turned([&](Value* first, Value* k) { return line(b.CreateAdd(first, k)); },
                                 c.argument(4), c.argument(5), c.number(kLine));
-        const auto wide = [&](int k) { return b.CreateZExt(line(k), c.words(kMatrixRows)); };
+        const auto wide = [&](int k) {
+          return b.CreateZExt(line(c.number(k)), c.words(kMatrixRows));
+        };
         c.store_lines(c.turned([&](int k) {
           return b.CreateOr(wide(2 * k), b.CreateShl(wide(2 * k + 1), 16));
         }),
@@ -203,21 +219,23 @@ llvm::Function* turn_columns_function(llvm::Module& m, const CopyKind& kind) {
       m, "turn_columns", kind,
       {Pointer, Number, Number, Number, Number, Number, Pointer, Number, Number}, [&](Copy& c) {
         llvm::IRBuilder<>& b = c.b();
-        const auto line = [&](unsigned first, int from, int lanes, int column) {
-          Value* mask = kind.whole
-                            ? nullptr
-                            : c.lanes_below(b.CreateSub(c.argument(5), c.number(from)), lanes);
-          Value* begin = b.CreateMul(c.smaller(c.number(column), c.argument(4)), c.argument(3));
-          return c.load(c.argument(0), b.CreateAdd(begin, c.argument(first)), lanes, mask);
+        const auto line = [&](Value* begin, Value* from, int lanes, Value* column) {
+          Value* mask =
+              kind.whole ? nullptr : c.lanes_below(b.CreateSub(c.argument(5), from), lanes);
+          Value* at = b.CreateMul(c.smaller(column, c.argument(4)), c.argument(3));
+          return c.load(c.argument(0), b.CreateAdd(at, begin), lanes, mask);
         };
         if (kind.parts > 1)
           return c.store_turned(
-              [&](int half, int column) {
-                return line(half == 0 ? 1 : 2, half * kHalf, kHalf, column);
+              [&](Value* first, Value* column) {
+                Value* is_first = b.CreateICmpEQ(first, c.number(0));
+                return line(b.CreateSelect(is_first, c.argument(1), c.argument(2)), first, kHalf,
+                            column);
               },
               c.argument(6), c.argument(7), c.argument(8));
         c.store_lines(c.turned([&](int column) {
-          return b.CreateBitCast(line(1, 0, kMatrixProducts, column), c.words(kHalf));
+          return b.CreateBitCast(
+              line(c.argument(1), c.number(0), kMatrixProducts, c.number(column)), c.words(kHalf));
         }),
                       c.argument(6), c.argument(7));
       });

@@ -550,6 +550,15 @@ std::vector<ScheduleCost> contract_schedules(const loop::Program& program,
   return vector_schedules(program, kernel.contraction[0], r, unit);
 }
 
+ContractSchedule few_rows_schedule(const ContractRoles& r, const VectorUnit& unit) {
+  // One panel where that is possible.
+  constexpr std::int64_t kVectors = 4, kMost = 5;
+  const Dim& n = r.n->extent;
+  const std::int64_t all = n.is_constant() ? ceil_div(n.value(), r.lanes) : kVectors;
+  const int vectors = static_cast<int>(all <= kMost ? all : kVectors);
+  return {std::min(6, most_rows(vectors, unit.bits)), vectors, 0, false};
+}
+
 ContractSchedule contract_schedule(const loop::Program& p, const loop::Kernel& kernel,
                                    const VectorUnit& unit) {
   const ContractSchedule& named = kernel.contraction[0].schedule;

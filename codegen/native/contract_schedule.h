@@ -32,6 +32,10 @@
 //   packing   a copy of the panel for each pass over the rows
 // Symbolic sizes count as 256. Where the number of rows is not known and V is far, packed panels
 // come first.
+//
+// A unit for matrices of bf16 (AMX) takes the products of bf16, and those of f32 in parts, where
+// its time for them, for the copies of both operands and for the sums that wait is clearly shorter
+// than the best schedule's (matrices_pay). Such a contraction has one schedule.
 #include <vector>
 
 #include "ir/loop/loop.h"
@@ -135,6 +139,8 @@ struct ScheduleCost {
 /// The sensible schedules of a kernel that has an n, the cheapest first; at least one.
 std::vector<ScheduleCost> contract_schedules(const loop::Program& p, const loop::Kernel& kernel,
                                              const VectorUnit& unit);
+/// For rows that are too few for matrices.
+loop::ContractSchedule few_rows_schedule(const ContractRoles& r, const VectorUnit& unit);
 /// The one that the kernel names, else the first of those.
 loop::ContractSchedule contract_schedule(const loop::Program& p, const loop::Kernel& kernel,
                                          const VectorUnit& unit);

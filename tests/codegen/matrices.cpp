@@ -43,6 +43,8 @@ const Product kProducts[] = {
     {"6, 80, 64", "6, 72, 64", "6, 80, 72", "bmk", "bnk", "bmn"},
     {"N, 4, 96", "96, 64", "N, 4, 64", "bmk", "kn", "bmn"},  // rows of two indices
     {"N, 6, 160", "N, 6, 96", "160, 96", "bkm", "bkn", "mn"},
+    {"3, N, 96", "96, 64", "N, 3, 64", "bmk", "kn", "mbn"},  // unevenly spaced
+    {"N, 700", "700, 1100", "N, 1100"},                      // V from beyond the cache
 };
 
 Graph graph_of_product(const Product& p) {
