@@ -2,8 +2,9 @@
 // An f32 as the exact sum of three numbers of bf16, whose products the unit for matrices takes.
 //
 // The first is x rounded to the nearest of 8 bits, the second what is left, rounded in the same
-// way, the third the rest, which has no more than 8 bits. An infinity leaves NaN, and so does NaN;
-// of numbers under 2^-109 the smallest parts are denormals, which the unit takes for zeros.
+// way, the third the rest, which has no more than 8 bits. An infinity leaves NaN, and so do NaN and
+// what rounds to infinity (from 3.396e38 on); of numbers under 2^-109 the smallest parts are
+// denormals, which the unit takes for zeros.
 #include <llvm/IR/IRBuilder.h>
 
 #include <array>
