@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "codegen/llvm/loops.h"
 #include "codegen/llvm/vector_math.h"
 #include "ir/support/check.h"
 
@@ -189,13 +190,7 @@ bool ExpressionEmitter::depends(ExprId id, loop::AxisId axis) const {
 }
 
 Value* ExpressionEmitter::lanes_below(Value* count, int lanes) {
-  // In 32 bits all lanes are compared at once.
-  Value* most = b_.getInt64(static_cast<std::uint64_t>(lanes));
-  count =
-      b_.CreateTrunc(b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count, most), b_.getInt32Ty());
-  Value* step = b_.CreateStepVector(
-      llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes)));
-  return b_.CreateICmpSLT(step, splat(count, lanes));
+  return emit_lanes_below(b_, count, lanes);
 }
 
 std::optional<Dim> ExpressionEmitter::coefficient(ExprId id, loop::AxisId axis) const {

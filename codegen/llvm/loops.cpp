@@ -63,6 +63,16 @@ void emit_if(llvm::IRBuilder<>& b, llvm::Value* condition, const std::function<v
   b.SetInsertPoint(after);
 }
 
+llvm::Value* emit_lanes_below(llvm::IRBuilder<>& b, llvm::Value* count, int lanes) {
+  // In 32 bits all lanes are compared at once.
+  llvm::Value* most = b.getInt64(static_cast<std::uint64_t>(lanes));
+  count =
+      b.CreateTrunc(b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count, most), b.getInt32Ty());
+  const auto width = static_cast<unsigned>(lanes);
+  llvm::Value* step = b.CreateStepVector(llvm::FixedVectorType::get(b.getInt32Ty(), width));
+  return b.CreateICmpSLT(step, b.CreateVectorSplat(width, count));
+}
+
 llvm::AllocaInst* emit_variable(llvm::IRBuilder<>& b, llvm::Type* type, const char* name) {
   llvm::BasicBlock& entry = b.GetInsertBlock()->getParent()->getEntryBlock();
   llvm::IRBuilder<> at_entry(&entry, entry.begin());

@@ -17,6 +17,8 @@ void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, llvm:
                std::int64_t turns = 0);
 /// if (condition) body()
 void emit_if(llvm::IRBuilder<>& b, llvm::Value* condition, const std::function<void()>& body);
+/// Of so many lanes those below `count`, as a mask.
+llvm::Value* emit_lanes_below(llvm::IRBuilder<>& b, llvm::Value* count, int lanes);
 /// A variable of the function (an alloca in its entry block, promoted to a register later).
 llvm::AllocaInst* emit_variable(llvm::IRBuilder<>& b, llvm::Type* type, const char* name);
 

@@ -38,12 +38,7 @@ class Copy {
   llvm::FixedVectorType* words(int lanes) {
     return llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes));
   }
-  /// The lanes below `count`.
-  Value* lanes_below(Value* count, int lanes) {
-    count = b_.CreateTrunc(smaller(count, number(lanes)), b_.getInt32Ty());
-    return b_.CreateICmpSLT(b_.CreateStepVector(words(lanes)),
-                            b_.CreateVectorSplat(static_cast<unsigned>(lanes), count));
-  }
+  Value* lanes_below(Value* count, int lanes) { return emit_lanes_below(b_, count, lanes); }
   /// Elements of memory; `mask`: null for all.
   Value* load(Value* first, Value* offset, int lanes, Value* mask) {
     llvm::Type* type = llvm::FixedVectorType::get(element(), static_cast<unsigned>(lanes));
