@@ -157,3 +157,22 @@ TEST_CASE("what the cost model prefers with 512-bit vectors") {
   CHECK(best({"N", "784", "10"}) == "12x1");
   CHECK(best({"1", "256", "256"}) == "1x16");
 }
+
+TEST_CASE("a unit for matrices takes what is clearly faster on it") {
+  const auto parts = [](const Shape3& s, bool has_unit = true) {
+    const loop::Program p = lowered(graph_of_shape(s));
+    Core server;  // none has the unit that does not do two multiply-adds a cycle
+    server.wide_fma = 2;
+    const ContractRoles r = contract_roles(p, contraction_of(p), {512, true, has_unit, server});
+    return r.matrices ? r.parts : 0;
+  };
+  CHECK(parts({"512", "512", "512"}) == 3);
+  CHECK(parts({"512", "512", "512"}, false) == 0);
+  CHECK(parts({"N", "784", "256"}) == 3);
+  CHECK(parts({"784", "N", "256", "km", "kn"}) == 3);  // a weight gradient
+  CHECK(parts({"N", "256", "256", "mk", "nk"}) == 3);  // an input gradient
+  CHECK(parts({"N", "256", "10"}) == 0);               // a head
+  CHECK(parts({"64", "64", "64"}) == 0);               // copies would cost too much
+  CHECK(parts({"N", "1025", "70", "mk", "kn", "bf16"}) == 1);
+  CHECK(parts({"N", "512", "512", "mk", "kn", "f64"}) == 0);
+}
