@@ -112,6 +112,18 @@ def others():
     yield Case("A |> batch_norm", x, lambda x: F.batch_norm(x, None, None, training=True))
     yield Case("resize(A, [9, 2])", x, lambda x: F.interpolate(x, (9, 2), mode="bilinear", align_corners=False))
     yield Case("resize_nearest(A, [9, 2])", x, lambda x: F.interpolate(x, (9, 2)))
+    yield Case("cumsum(A, axis: 1)", x, lambda x: torch.cumsum(x, 1))
+    yield Case("cumsum(A, axis: 3)", x, lambda x: torch.cumsum(x, 3))
+    wide = [[3, 2, 11]]
+    yield Case("sort(A)", wide, lambda x: torch.sort(x, -1).values)
+    yield Case("top_k(A, 4)", wide, lambda x: torch.topk(x, 4, -1).values)
+    yield Case("A * argsort(A) + A * ranks(A)", wide,
+               lambda x: x * torch.argsort(x, -1) + x * torch.argsort(torch.argsort(x, -1), -1))
+    yield Case("top_k(A, 3) * top_k_places(A, 3)", wide, lambda x: torch.prod(torch.stack(tuple(torch.topk(x, 3, -1))), 0))
+    yield Case("where(causal_mask(5, 4), A, 2 * A)", [[5, 4]],
+               lambda x: torch.where(torch.ones(5, 4, dtype=torch.bool).tril(-1), x, 2 * x))
+    yield Case("where(causal_mask(4, 4), A, 2 * A)", [[4, 4]],
+               lambda x: torch.where(torch.ones(4, 4, dtype=torch.bool).tril(), x, 2 * x))
     two = [[5, 4], [5, 4]]
     label = torch.arange(5) % 4
     yield Case("mse(A, B)", two, F.mse_loss)

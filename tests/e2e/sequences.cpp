@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <random>
+#include <set>
 
 #include "tests/e2e/process.h"
 #include "tests/e2e/train_log.h"
@@ -139,6 +141,30 @@ TEST_CASE("translation learns its phrases") {
   CHECK(generate("seq2seq_attention.dl", saved, {"--prompt", "thank you", "--beam", "3"}) ==
         "danke\n");
   CHECK(json::parse(eval.out)["bleu"] >= 0.95);
+}
+
+TEST_CASE("the same model learns to reverse sequences") {
+  const TempDir dir;
+  std::mt19937 random(3);
+  std::set<std::string> lines;
+  while (lines.size() < 120) {
+    std::string forward, backward;
+    for (std::size_t left = 2 + random() % 5; left > 0; --left) {
+      const std::string word(1, static_cast<char>('a' + random() % 8));
+      forward += (forward.empty() ? "" : " ") + word;
+      backward = word + (backward.empty() ? "" : " ") + backward;
+    }
+    lines.insert(forward + "\t" + backward + "\n");
+  }
+  std::string text;
+  for (const std::string& line : lines) text += line;
+  dir.write("phrases.tsv", text);
+  // Beside the model, in the stead of the example's phrases.
+  const std::string model = dir.write("m.dl", read_all(example("seq2seq_attention.dl")));
+  const std::string saved = dir.path("r.safetensors");
+  REQUIRE(dlc_command({"train", model, "--save", saved}).exit_code == 0);
+  const Finished eval = dlc_command({"eval", model, "--load", saved, "--json"});
+  CHECK(json::parse(eval.out)["exact"] >= 0.95);
 }
 
 TEST_CASE("checkpoints in a scan save memory, those of every root of its turns most") {
