@@ -23,10 +23,10 @@ std::int64_t evaluate(const dlc_dim& d, const std::vector<std::int64_t>& symbols
 /// Compiled code above it cannot be unwound. What is more than some pages is written in many places
 /// at a time, and a core remembers where few pages are: it is in a huge one.
 void* scratch(std::int64_t bytes) noexcept {
-  constexpr std::int64_t kSomePages = 16 << 12, kHugePage = 2 << 20;
+  constexpr std::int64_t kSomePages = 16 << 12, kHuge = Tensor::kHugePage;
   thread_local Tensor memory;
   if (memory.data() == nullptr || static_cast<std::int64_t>(memory.bytes()) < bytes)
-    memory = Tensor(DLC_U8, {bytes > kSomePages ? std::max(bytes, kHugePage) : bytes});
+    memory = Tensor(DLC_U8, {bytes > kSomePages ? std::max(bytes, kHuge) : bytes});
   return memory.data();
 }
 

@@ -38,8 +38,6 @@ T to_integer(double v) {
 std::size_t dtype_size(dlc_dtype t) { return info(t).bytes; }
 std::string_view dtype_name(dlc_dtype t) { return info(t).name; }
 
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-
 void Tensor::Free::operator()(void* p) const { std::free(p); }
 
 Tensor::Tensor(dlc_dtype dtype, std::vector<std::int64_t> shape)

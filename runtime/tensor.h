@@ -17,6 +17,9 @@ std::string_view dtype_name(dlc_dtype t);  // "f32"
 
 class Tensor {
  public:
+  /// From this size on a tensor lies in pages as large, where the system has them.
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
   Tensor() = default;
   Tensor(dlc_dtype dtype,
          std::vector<std::int64_t> shape);  // zeros; UserError when memory is short

@@ -13,12 +13,15 @@ namespace dlc {
 
 constexpr int kPartsOfF32 = 3;
 
-/// Of a vector of f32: lanes of i32 whose upper halves are the parts, the largest first.
-std::array<llvm::Value*, kPartsOfF32> emit_parts(llvm::IRBuilder<>& b, llvm::Value* x);
-/// A mask of the upper halves of i32, whose value LLVM does not know: it would make a shuffle of two
-/// bytes from and-ing and shifting, which takes longer.
+/// Of two vectors of f32 the parts, the largest first: lanes of i32 with a number of `x` in the
+/// lower half and one of `y` in the upper.
+std::array<llvm::Value*, kPartsOfF32> emit_pairs_of_parts(llvm::IRBuilder<>& b, llvm::Value* x,
+                                                          llvm::Value* y, llvm::Value* upper);
+/// `upper` for that: a mask of upper halves whose value LLVM does not know, as it would make a
+/// shuffle of and-ing and shifting, which takes longer.
 llvm::Value* emit_upper_mask(llvm::IRBuilder<>& b, llvm::Type* lanes);
-/// Lanes of two halves: the upper ones of `x` below those of `y`.
-llvm::Value* emit_pairs(llvm::IRBuilder<>& b, llvm::Value* x, llvm::Value* y, llvm::Value* upper);
+
+/// Two vectors of bf16 in the same way.
+llvm::Value* emit_pairs(llvm::IRBuilder<>& b, llvm::Value* x, llvm::Value* y);
 
 }  // namespace dlc

@@ -24,10 +24,7 @@ class ContractionIndices : public ContractionBase {
 
  protected:
   /// Of rows that go through several panels one after the other.
-  int rows_inside() const {
-    if (r_.matrices) return 2 * kMatrixRows;
-    return static_cast<int>(round_up(std::max(48, 8 * s_.rows), s_.rows));
-  }
+  int rows_inside() const { return static_cast<int>(round_up(std::max(48, 8 * s_.rows), s_.rows)); }
   // So many k's ahead memory is asked for, where hardware does not do so. Rows a power of two apart
   // are in the same few places of the first cache: more of them would push each other out.
   static constexpr std::int64_t kAhead = 8;

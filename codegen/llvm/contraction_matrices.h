@@ -173,14 +173,8 @@ class ContractionMatrices : public MatrixOperands {
         return b_.CreateUDiv(b_.CreateMul(rows, k), whole_steps(block));
       };
       emit_loop(b_, share(step), share(after(step, 1)), 1, "ask", [&](Value* r) {
-        for (int s = 0; s < p.vectors; ++s) {
-          go_to(p, b_.CreateAdd(place.i, r), 0, s);
-          e_.forget();
-          for (const loop::ExprId load : epilogue_loads_) e_.prefetch(load, 1);
-          for (const loop::Store* store : epilogue_stores_) e_.prefetch(*store);
-        }
+        prefetch_row(p, b_.CreateAdd(place.i, r), 0, epilogue_loads_, epilogue_stores_);
       });
-      e_.forget();
     });
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Panels of V: some vectors of its columns for a block of k, read where they are or packed side by
 // side, turned over where V runs along k.
+#include "codegen/llvm/bf16_parts.h"
 #include "codegen/llvm/contraction_indices.h"
 #include "codegen/llvm/turn.h"
 
@@ -203,16 +204,15 @@ class ContractionPanels : public ContractionIndices {
 
   /// Rows k and k + 1 of V side by side; behind the last one comes a row of zeros.
   void pack_pairs(const Panel& p, const Block& block) {
-    const auto wide = [&](Value* row) { return b_.CreateZExt(row, pairs()); };
     emit_loop(b_, number(0), block.count, 2, "pack", [&](Value* k) {
       Value* next = b_.CreateAdd(k, number(1));
       Value* exists = b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes),
                                            b_.CreateICmpSLT(next, block.count));
       for (int s = 0; s < p.vectors; ++s) {
-        Value *even = wide(read(p, block, v_of(k), s, nullptr)),
-              *odd = wide(read(p, block, v_of(next), s, exists));
-        Value* both = b_.CreateOr(even, b_.CreateShl(odd, 16));
-        b_.CreateStore(both, packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s)));
+        Value *even = read(p, block, v_of(k), s, nullptr),
+              *odd = read(p, block, v_of(next), s, exists);
+        b_.CreateStore(emit_pairs(b_, even, odd),
+                       packed(pairs(), p, block, b_.CreateLShr(k, 1), number(s)));
       }
     });
   }

@@ -114,13 +114,17 @@ class ContractionTiles : public ContractionPanels {
   /// Its rows are far apart, so that hardware does not see them coming; while the sum runs, they
   /// do.
   void prefetch_epilogue(const Panel& p, Value* i, int rows) {
-    for (int r = 0; r < rows; ++r)
-      for (int s = 0; s < p.vectors; ++s) {
-        go_to(p, i, r, s);
-        e_.forget();
-        for (const loop::ExprId load : far_loads_) e_.prefetch(load, 1);
-        for (const loop::Store* store : far_stores_) e_.prefetch(*store);
-      }
+    for (int r = 0; r < rows; ++r) prefetch_row(p, i, r, far_loads_, far_stores_);
+  }
+  /// These loads and stores of the epilogue of row i + r.
+  void prefetch_row(const Panel& p, Value* i, int r, const std::vector<loop::ExprId>& loads,
+                    const std::vector<const loop::Store*>& stores) {
+    for (int s = 0; s < p.vectors; ++s) {
+      go_to(p, i, r, s);
+      e_.forget();
+      for (const loop::ExprId load : loads) e_.prefetch(load, 1);
+      for (const loop::Store* store : stores) e_.prefetch(*store);
+    }
     e_.forget();
   }
 

@@ -58,9 +58,8 @@ class Copy {
   }
   /// The pairs of two vectors of f32, part by part.
   void store_parts(Value* x, Value* y, Value* line, Value* offset, Value* part_step) {
-    const auto low = emit_parts(b_, x), high = emit_parts(b_, y);
-    for (std::size_t part = 0; part < kPartsOfF32; ++part) {
-      store(emit_pairs(b_, low[part], high[part], upper_), line, offset);
+    for (Value* pairs : emit_pairs_of_parts(b_, x, y, upper_)) {
+      store(pairs, line, offset);
       offset = b_.CreateAdd(offset, part_step);
     }
   }
@@ -199,11 +198,8 @@ llvm::Function* turn_products_function(llvm::Module& m, const CopyKind& kind) {
         if (kind.parts > 1)
           return c.store_turned([&](Value* first, Value* k) { return line(b.CreateAdd(first, k)); },
                                 c.argument(4), c.argument(5), c.number(kLine));
-        const auto wide = [&](int k) {
-          return b.CreateZExt(line(c.number(k)), c.words(kMatrixRows));
-        };
         c.store_lines(c.turned([&](int k) {
-          return b.CreateOr(wide(2 * k), b.CreateShl(wide(2 * k + 1), 16));
+          return emit_pairs(b, line(c.number(2 * k)), line(c.number(2 * k + 1)));
         }),
                       c.argument(4), c.argument(5));
       });

@@ -123,15 +123,9 @@ class MatrixOperands : public ContractionTiles {
       b_.CreateAlignedStore(v, packed_at(p, block, step, line, number(part), number(s)),
                             llvm::Align(64));
     };
-    if (r_.parts == 1) {
-      const auto wide = [&](Value* v) { return b_.CreateZExt(v, pairs()); };
-      return store(0, b_.CreateOr(wide(x), b_.CreateShl(wide(y), 16)));
-    }
-    const auto low = emit_parts(b_, x), high = emit_parts(b_, y);
-    for (int part = 0; part < r_.parts; ++part) {
-      const auto at = static_cast<std::size_t>(part);
-      store(part, emit_pairs(b_, low[at], high[at], upper_));
-    }
+    if (r_.parts == 1) return store(0, emit_pairs(b_, x, y));
+    int part = 0;
+    for (Value* pairs : emit_pairs_of_parts(b_, x, y, upper_)) store(part++, pairs);
   }
 
   /// V has a row of memory for each column: 16 columns are turned over in registers.

@@ -3,7 +3,6 @@
 // best.
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <map>
 
 #include "codegen/llvm/jit.h"
@@ -57,10 +56,6 @@ Compiled compiled_with(const Graph& g, const loop::ContractSchedule& s, int bits
     for (loop::Kernel& k : p.kernels)
       for (loop::Contraction& c : k.contraction) c.schedule = s;
   });
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <cstring>
 
 #include "ir/graph/text.h"
 #include "tests/support/compiled.h"
@@ -85,11 +84,6 @@ void check(const Form& f, ElementType e, const Dim& n, const std::vector<std::in
     CHECK(compiled_distance(c, sample_values(g, -1, 1, batch, 5)) <=
           (e == ElementType::F64 ? 1e-14 : 3e-6));
   }
-}
-
-/// As many as `a` has.
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
 }  // namespace

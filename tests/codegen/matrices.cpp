@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "codegen/reference/interpreter.h"
@@ -70,10 +69,6 @@ double worst(const Graph& g, const std::vector<Tensor>& got,
     result = std::max(result, std::abs(got[0].at(k) - exact.values[id].at(k)) /
                                   std::max(size.values[id].at(k), 1e-30));
   return result * 0x1p24;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "codegen/reference/interpreter.h"
@@ -131,6 +132,10 @@ std::vector<Tensor> Compiled::run(const std::map<std::string, Literal>& inputs, 
                                      places.at(b)));
   }
   return result;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.bytes() <= b.bytes() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
 double distance(const Tensor& got, const Literal& want) {

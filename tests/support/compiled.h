@@ -26,6 +26,9 @@ class Compiled {
   std::unique_ptr<dlc::CompiledProgram> code_;
 };
 
+/// Whether `b` begins with all of `a`, to the bit.
+bool same_bits(const dlc::Tensor& a, const dlc::Tensor& b);
+
 /// The largest difference between two tensors, relative to the largest finite value wanted (at
 /// least 1); infinite where one is NaN and the other is not, or where the shapes differ.
 double distance(const dlc::Tensor& got, const dlc::Literal& want);
