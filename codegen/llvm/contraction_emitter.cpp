@@ -257,16 +257,40 @@ class ContractionEmitter : ContractionMatrices {
     Value* first = r_.stack ? b_.CreateMul(p.j, vector_step()) : p.j;
     Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), first);
     if (i) u = b_.CreateAdd(u, b_.CreateMul(i, row_step()));
-    sum_loops(r_.k, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u, [&](Value* pa, Value* pb) {
-      Value *pu = r_.u_is_a ? pa : pb, *pv = r_.u_is_a ? pb : pa;
+    const auto product = [&](Value* pu, Value* pv) {
       std::vector<Value*> columns;
       for (int s = 0; s < p.vectors; ++s)
-        columns.push_back(load(v_buffer(), b_.CreateAdd(pv, b_.CreateMul(vector_step(), number(s))),
-                               r_.lanes, mask_of(p, s)));
+        columns.push_back(widened(in_place(
+            load_raw(b_.CreateAdd(pv, b_.CreateMul(vector_step(), number(s))), mask_of(p, s)))));
       if (i && !r_.stack) prefetch_far(pu, pv, rows, p.vectors);
       step(t, rows_below(pu), columns);
-    });
+    };
+    each_product(u, v, product);
     finish_all(p, t);
+  }
+
+  /// All products of a sum whose operands begin at these offsets.
+  void each_product(Value* u, Value* v, const std::function<void(Value* u, Value* v)>& body) {
+    const auto loops = [&](const std::vector<const ContractIndex*>& indices,
+                           const std::function<void(Value * u, Value * v)>& inside) {
+      sum_loops(indices, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u,
+                [&](Value* pa, Value* pb) { r_.u_is_a ? inside(pa, pb) : inside(pb, pa); });
+    };
+    const auto divides = [&](std::int64_t turn) {
+      const Dim& extent = r_.k.back()->extent;
+      return extent.is_constant() && extent.value() % turn == 0;
+    };
+    const std::int64_t turn = r_.k.empty() ? 1 : short_turn(divides);
+    if (turn == 1) return loops(r_.k, body);
+    const ContractIndex& k = *r_.k.back();
+    loops({r_.k.begin(), r_.k.end() - 1}, [&](Value* pu, Value* pv) {
+      for_each_turn(e_.dim(k.extent), turn, divides(turn), k.extent.typical(),
+                    {{pu, e_.dim(r_.u_stride(k))}, {pv, e_.dim(r_.v_stride(k))}},
+                    [&](Value*, const std::vector<Value*>& at, std::int64_t products) {
+                      for (std::int64_t j = 0; j < products; ++j)
+                        body(stepped(at[0], j, r_.u_stride(k)), stepped(at[1], j, r_.v_stride(k)));
+                    });
+    });
   }
 
   // ---- Blocks of k ----
@@ -436,10 +460,10 @@ class ContractionEmitter : ContractionMatrices {
     const auto rows_of_u = rows_from(block, t, s_.rows);
     const std::int64_t turn = products_of_turn(s_.rows * p.vectors);
     for_each_turn(p, block, turn, [&](const Turn& at) {
-      prefetch_u(s_.rows, at, turn, rows_of_u);
-      prefetch_panel(p, at, turn);
-      prefetch_next(p, block, b_.CreateUDiv(t, number(s_.rows)), at.first, turn);
-      products(tile, p, block, at, turn, rows_of_u);
+      prefetch_u(s_.rows, at, rows_of_u);
+      prefetch_panel(p, at);
+      prefetch_next(p, block, b_.CreateUDiv(t, number(s_.rows)), at.first, at.products);
+      products(tile, p, block, at, rows_of_u);
     });
     for (int r = 0; r < s_.rows; ++r)
       for (int s = 0; s < p.vectors; ++s)
@@ -503,10 +527,10 @@ class ContractionEmitter : ContractionMatrices {
         const std::int64_t turn = products_of_turn(rows * p.vectors);
         Value* tile = b_.CreateUDiv(b_.CreateSub(i, block.first), number(s_.rows));
         for_each_turn(p, block, turn, [&](const Turn& at) {
-          if (!block.copied_from) prefetch_u(rows, at, turn, rows_of_u);
-          prefetch_panel(p, at, turn);
-          prefetch_next(p, block, tile, at.first, turn);
-          products(t, p, block, at, turn, rows_of_u);
+          if (!block.copied_from) prefetch_u(rows, at, rows_of_u);
+          prefetch_panel(p, at);
+          prefetch_next(p, block, tile, at.first, at.products);
+          products(t, p, block, at, rows_of_u);
         });
       }
       if (one) return finish_all(p, t);

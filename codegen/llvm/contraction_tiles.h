@@ -215,14 +215,27 @@ class ContractionTiles : public ContractionPanels {
 
   /// How many k's one turn of a block's loop takes, for a step of so many multiply-adds. Each row
   /// of a table is a pointer, and there are more than registers: within a run of the last k they
-  /// are fetched once for several.
+  /// are fetched once for several. And where a step is few multiply-adds, the loop's own
+  /// instructions are as many as a core has time for beside them.
   std::int64_t products_of_turn(int step) {
     constexpr int kMost = 64;
     const ContractIndex& k = last_k();
-    if (!has_row_table() || !k.extent.is_constant()) return 1;
-    for (std::int64_t turn = std::min(8, kMost / step); turn > 1; --turn)
-      if (k.extent.value() % turn == 0 && blocks_.products() % turn == 0) return turn;
-    return 1;
+    const auto divides = [&](std::int64_t turn) {
+      return k.extent.is_constant() && k.extent.value() % turn == 0 &&
+             blocks_.products() % turn == 0;
+    };
+    if (has_row_table())
+      for (std::int64_t turn = std::min(8, kMost / step); turn > 1; --turn)
+        if (divides(turn)) return turn;
+    return has_product_tables() ? 1 : short_turn(divides);
+  }
+  /// Of a loop over products that lie evenly.
+  std::int64_t short_turn(const std::function<bool(std::int64_t)>& divides) const {
+    constexpr std::int64_t kTurn = 4;
+    if (scope_.unit.bits >= 512) return 1;
+    for (std::int64_t turn = kTurn; turn > 1; --turn)
+      if (divides(turn)) return turn;
+    return kTurn;
   }
 
   /// A tile's rows in U for the k that is `at_k` from the block's first.
@@ -251,56 +264,87 @@ class ContractionTiles : public ContractionPanels {
     };
   }
 
-  /// The first of the products of a turn, and where it is: in U and, unless packed, V from the
+  /// An offset that grows from product to product.
+  struct Growing {
+    Value *from, *step;
+  };
+  /// `count` products, `turn` at a time (for `body`, where they begin); what is left one by one,
+  /// unless `turn` always divides them.
+  void for_each_turn(Value* count, std::int64_t turn, bool divides, std::int64_t typical,
+                     const std::vector<Growing>& offsets,
+                     const std::function<void(Value* first, const std::vector<Value*>& at,
+                                              std::int64_t products)>& body) {
+    std::vector<llvm::AllocaInst*> growing;
+    for (const Growing& g : offsets) {
+      growing.push_back(emit_variable(b_, b_.getInt64Ty(), "at"));
+      b_.CreateStore(g.from, growing.back());
+    }
+    const auto turns = [&](Value* from, Value* to, std::int64_t products) {
+      emit_loop(
+          b_, from, to, products, "k",
+          [&](Value* first) {
+            std::vector<Value*> now;
+            for (llvm::AllocaInst* g : growing) now.push_back(b_.CreateLoad(b_.getInt64Ty(), g));
+            body(first, now, products);
+            for (std::size_t g = 0; g < growing.size(); ++g)
+              b_.CreateStore(b_.CreateAdd(now[g], b_.CreateMul(number(products), offsets[g].step)),
+                             growing[g]);
+          },
+          typical / products);
+    };
+    if (turn == 1 || divides) return turns(number(0), count, turn);
+    Value* whole = b_.CreateSub(count, b_.CreateURem(count, number(turn)));
+    turns(number(0), whole, turn);
+    turns(whole, count, 1);
+  }
+
+  /// The products of a turn: the first one, and where it is, in U and, unless packed, V from the
   /// block's first; among what is packed, in bytes.
   struct Turn {
     Value *first, *u, *v, *line;
+    std::int64_t products;
   };
-  /// Offsets that are in no table grow from turn to turn.
+  /// The turns of a block. Offsets that are in no table grow from turn to turn.
   void for_each_turn(const Panel& p, const Block& block, std::int64_t turn,
                      const std::function<void(const Turn&)>& body) {
-    struct Growing {
-      llvm::AllocaInst* now;
-      Value* step;
-    };
-    std::vector<Growing> growing;
-    const auto grow = [&](Value* from, Value* step) {
-      growing.push_back({emit_variable(b_, b_.getInt64Ty(), "at"), step});
-      b_.CreateStore(from, growing.back().now);
-      return growing.back().now;
-    };
-    const auto along = [&](const Dim& stride) {
-      return grow(number(0), b_.CreateMul(number(turn), e_.dim(stride)));
-    };
-    const bool tables = has_product_tables();
-    llvm::AllocaInst *u = tables ? nullptr : along(u_step(block)),
-                     *v = tables || s_.packed ? nullptr : along(r_.v_stride(last_k())),
-                     *line = s_.packed ? grow(packed_line(p, block), number(turn * line_bytes(p)))
-                                       : nullptr;
-    const auto now = [&](llvm::AllocaInst* a) { return b_.CreateLoad(b_.getInt64Ty(), a); };
-    emit_loop(
-        b_, number(0), block.count, turn, "k",
-        [&](Value* first) {
-          body({first, u ? now(u) : u_of(first),
-                v           ? now(v)
-                : s_.packed ? nullptr
-                            : v_of(first),
-                line ? now(line) : nullptr});
-          for (const Growing& g : growing) b_.CreateStore(b_.CreateAdd(now(g.now), g.step), g.now);
-        },
-        blocks_.products() / turn);
+    const bool tables = has_product_tables(), grows_v = !tables && !s_.packed;
+    std::vector<Growing> offsets;
+    if (!tables) offsets.push_back({number(0), e_.dim(u_step(block))});
+    if (grows_v) offsets.push_back({number(0), e_.dim(r_.v_stride(last_k()))});
+    if (s_.packed) offsets.push_back({packed_line(p, block), number(line_bytes(p))});
+    const Dim& extent = last_k().extent;
+    const bool divides =
+        extent.is_constant() && extent.value() % turn == 0 && blocks_.products() % turn == 0;
+    for_each_turn(block.count, turn, divides, blocks_.products(), offsets,
+                  [&](Value* first, const std::vector<Value*>& at, std::int64_t products) {
+                    body({first, tables ? u_of(first) : at[0],
+                          grows_v     ? at[1]
+                          : s_.packed ? nullptr
+                                      : v_of(first),
+                          s_.packed ? at.back() : nullptr, products});
+                  });
+  }
+
+  /// Loads of several products that are near each other in memory would be moved together, and
+  /// sixteen registers have no room for that beside the sums.
+  Value* in_place(Value* loaded) {
+    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(loaded); load && scope_.unit.bits < 512)
+      load->setVolatile(true);
+    return loaded;
   }
 
   /// A block's products of a turn.
   void products(const Tile& t, const Panel& p, const Block& block, const Turn& at,
-                std::int64_t turn, const std::function<RowsOfU(Value*)>& rows_of_u) {
+                const std::function<RowsOfU(Value*)>& rows_of_u) {
+    const std::int64_t turn = at.products;
     const auto columns = [&](std::int64_t j) {
       std::vector<Value*> result;
       for (int s = 0; s < p.vectors; ++s)
         result.push_back(
-            s_.packed
-                ? b_.CreateAlignedLoad(vector(), in_line(p, at.line, j, s), llvm::Align(64))
-                : widened(read(p, block, stepped(at.v, j, r_.v_stride(last_k())), s, nullptr)));
+            s_.packed ? in_place(b_.CreateAlignedLoad(vector(), in_line(p, at.line, j, s),
+                                                      llvm::Align(64)))
+                      : widened(in_place(
+                            read(p, block, stepped(at.v, j, r_.v_stride(last_k())), s, nullptr))));
       return result;
     };
     const auto rows_at = [&](std::int64_t j) { return rows_of_u(stepped(at.u, j, u_step(block))); };
@@ -320,23 +364,24 @@ class ContractionTiles : public ContractionPanels {
 
   /// A panel that does not stay in the first cache comes from the second one: in time, when it is
   /// asked for ahead.
-  void prefetch_panel(const Panel& p, const Turn& at, std::int64_t turn) {
+  void prefetch_panel(const Panel& p, const Turn& at) {
     if (scope_.unit.core.wide_fma <= 1 || !s_.packed) return;
-    for (std::int64_t j = 0; j < turn; ++j)
+    for (std::int64_t j = 0; j < at.products; ++j)
       for (int s = 0; s < p.vectors; ++s) e_.prefetch(in_line(p, at.line, j + kAhead, s));
   }
 
-  /// The elements of a tile's rows lie side by side, in one line or two.
+  /// The elements of a tile's rows lie side by side, in one line or two; the second one is not
+  /// worth an instruction in a short step.
   void prefetch_ends(const RowsOfU& elements, int rows) {
     e_.prefetch(elements(0));
-    if (rows > 1) e_.prefetch(elements(rows - 1));
+    if (rows > 1 && scope_.unit.bits >= 512) e_.prefetch(elements(rows - 1));
   }
 
   /// Where U has a row of memory for each k, a tile uses a few elements of each, in one line or
   /// two: hardware does not foresee such steps. Nor does it follow many rows of windows at once: a
   /// line of each of those is asked for in the turn that comes to it.
-  void prefetch_u(int rows, const Turn& at, std::int64_t turn,
-                  const std::function<RowsOfU(Value*)>& rows_of_u) {
+  void prefetch_u(int rows, const Turn& at, const std::function<RowsOfU(Value*)>& rows_of_u) {
+    const std::int64_t turn = at.products;
     constexpr int kFollowed = 8, kLine = 16;
     const auto ahead = [&](std::int64_t j) {
       return has_product_tables() ? u_of(b_.CreateAdd(at.first, number(j + kAhead)))

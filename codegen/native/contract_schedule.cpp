@@ -16,6 +16,9 @@ struct Machine {
   double latency = 4;  // of a multiply-add
   std::int64_t line = 64, page = 4096, tlb_pages = 2048, first_tlb_pages = 64;
   double walk_bytes = 6;  // a cycle: when each row's page has to be looked up
+  // A cycle: rows of a few short vectors, from the second cache, and where each has its page.
+  double far_rows_bytes = 10, far_pages_bytes = 5.5;
+  double issue = 3.3;     // instructions a cycle, of a core that two threads share
   double pack_bytes = 5;  // a cycle, read and written
   double loop = 5;        // to begin and end one
 };
@@ -115,8 +118,8 @@ struct Problem {
   std::int64_t v_stride = 0, u_stride = 0;
   double element_bytes = 4;
   int lanes = 16;
-  double per_cycle = 1;  // multiply-adds, and vector loads as well
-  bool pairs = false;
+  double per_cycle = 1;                       // multiply-adds, and vector loads as well
+  bool pairs = false, short_vectors = false;  // less than 512 bits
   Core core;
 };
 
@@ -131,11 +134,15 @@ double memory_of_step(const Problem& p, const ContractSchedule& s, double k_bloc
   const Machine& m = kMachine;
   const Core& c = p.core;
   const std::int64_t stride = s.packed ? 0 : p.v_stride;
-  const double row_bytes = lines_of_vector(p, s) * s.vectors * p.lanes * p.element_bytes;
+  double row_bytes = lines_of_vector(p, s) * s.vectors * p.lanes * p.element_bytes;
+  if (p.short_vectors && stride >= kFarRow)
+    row_bytes = std::ceil(row_bytes / static_cast<double>(m.line)) * static_cast<double>(m.line);
   const double block = k_block * row_bytes;
   double speed = c.l2_bytes;
   if (block <= kept_bytes(row_bytes, stride, c.l1_way, c.l1_ways) / 2) {
     speed = 64;
+  } else if (p.short_vectors && stride >= kFarRow) {
+    speed = stride >= m.page ? m.far_pages_bytes : m.far_rows_bytes;
   } else if (block > kept_bytes(row_bytes, stride, c.l2_way, c.l2_ways) * 0.75) {
     const std::int64_t pages = m.tlb_pages / std::max<std::int64_t>(stride / m.page, 1);
     speed = stride >= m.page && k_block > static_cast<double>(pages)
@@ -161,7 +168,10 @@ double cost_of_panel(const Problem& p, const ContractSchedule& s) {
     // Looking up each row's page beside two multiply-adds a cycle shows.
     const bool looks_up = !s.packed && p.v_stride >= kMachine.page && p.per_cycle > 1 &&
                           k_block > static_cast<double>(kMachine.first_tlb_pages);
-    const double step = std::max({rows * vectors / p.per_cycle, loads, kMachine.latency}) +
+    // Of a few short vectors, loads are as many instructions as multiply-adds.
+    const double issued =
+        p.short_vectors ? (rows * vectors + rows + vectors + 1) / kMachine.issue : 0;
+    const double step = std::max({rows * vectors / p.per_cycle, loads, issued, kMachine.latency}) +
                         (looks_up ? 1 : 0) +
                         0.01 * loads;  // for equal ones: the one that loads less
     const double compute = (p.pairs ? p.k / 2 : p.k) * step;
@@ -240,6 +250,7 @@ Problem problem_of(const loop::Program& program, const ContractRoles& r, const V
     p.u_stride = bytes(r.u_stride(*r.m.back()));
   p.lanes = r.lanes;
   p.per_cycle = unit.bits >= 512 ? unit.core.wide_fma : 2;
+  p.short_vectors = unit.bits < 512;
   p.core = unit.core;
   p.pairs = r.pairs;
   return p;
@@ -252,7 +263,8 @@ int most_rows(int vectors, int bits) {
     static constexpr int kRows[] = {0, 12, 12, 8, 6, 5};
     return vectors < static_cast<int>(std::size(kRows)) ? kRows[vectors] : 1;
   }
-  return vectors == 1 ? 10 : vectors == 2 ? 6 : 1;
+  static constexpr int kRows[] = {0, 10, 6, 4};
+  return vectors < static_cast<int>(std::size(kRows)) ? kRows[vectors] : 1;
 }
 
 KBlocks k_blocks(const ContractRoles& r, std::int64_t most) {
@@ -317,6 +329,7 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
   const bool tables = needs_tables(r), far = is_far(program, c, r, unit);
+  constexpr double kManyRows = 128;
   for (int vectors = 1; vectors <= widest; ++vectors) {
     const bool one_row = r.m.empty();
     int rows = one_row ? 1 : most_rows(vectors, unit.bits);
@@ -332,7 +345,9 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     }
     const int k_block = tables                              ? block_with_tables(r, unit.core, far)
                         : r.pairs || unit.core.wide_fma > 1 ? 1024
-                                                            : 512;
+                        : p.short_vectors && p.rows_known && p.m < kManyRows
+                            ? 256  // few rows share what is packed: it stays in the first cache
+                            : 512;
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
       // Where few rows share a panel it is not worth packing.
@@ -348,9 +363,9 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
       const int block = any_length_block(unit.core, far_rows);
-      // Two multiply-adds a cycle do not hide that such rows come from the second cache.
-      constexpr double kManyRows = 128;
-      const bool pays = far_rows && unit.core.wide_fma > 1 && p.m >= kManyRows;
+      // Two multiply-adds a cycle do not hide that such rows come from the second cache, nor do
+      // tiles of sixteen registers.
+      const bool pays = far_rows && (unit.core.wide_fma > 1 || unit.bits < 512) && p.m >= kManyRows;
       if (!pays) add({rows, vectors, block, false});
       if (pays || p.v_stride % kMachine.line != 0) add({rows, vectors, block, true});
       continue;
