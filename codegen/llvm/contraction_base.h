@@ -34,6 +34,8 @@ class ContractionBase {
   Value* number(std::int64_t v) { return b_.getInt64(static_cast<std::uint64_t>(v)); }
   Value* low(const ContractIndex& i) { return is_range(i) ? begin_ : number(0); }
   Value* high(const ContractIndex& i) { return is_range(i) ? end_ : e_.dim(i.extent); }
+  /// Sixteen registers, and as many loads as multiply-adds are instructions to count.
+  bool short_vectors() const { return scope_.unit.bits < 512; }
   llvm::Type* type() { return e_.value_type(c_.type); }
   llvm::FixedVectorType* vector_of(llvm::Type* t, int lanes) {
     return llvm::FixedVectorType::get(t, static_cast<unsigned>(lanes));

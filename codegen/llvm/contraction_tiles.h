@@ -179,12 +179,21 @@ class ContractionTiles : public ContractionPanels {
 
   // ---- Products of a block ----
 
+  static constexpr std::int64_t kLine = 16;  // numbers of a line of memory
+
   /// Where U has a row of memory for each product, rows of it that are powers of two apart push
   /// each other out of the first cache: a part's rows are copied side by side for all its panels.
   bool copies_u() const {
     return s_.packed && !r_.pairs && !r_.matrices && r_.even_rows && blocks_.inner.empty() &&
-           scope_.unit.core.wide_fma > 1 && is_u_strided(r_) &&
-           r_.u_stride(*rows_.back()) == Dim(1) && e_.element(u_buffer()) == c_.type;
+           (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())) &&
+           is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
+           e_.element(u_buffer()) == c_.type;
+  }
+  /// Half a page, at which a cache has two places for all rows.
+  bool steps_by_pages() const {
+    constexpr std::int64_t kStep = 2048;
+    const Dim& step = r_.u_stride(last_k());
+    return step.is_constant() && step.value() * size_in_bytes(c_.type) % kStep == 0;
   }
   /// Of a copied row of memory, in elements: the most rows of a part.
   std::int64_t copied_width() const { return round_up(rows_inside(), r_.lanes); }
@@ -199,6 +208,10 @@ class ContractionTiles : public ContractionPanels {
       Value* u =
           b_.CreateAdd(b_.CreateAdd(block.u, from), b_.CreateMul(k, e_.dim(r_.u_stride(last_k()))));
       Value* line = b_.CreateMul(k, number(copied_width()));
+      if (short_vectors())
+        for (std::int64_t x = 0; x < copied_width(); x += kLine)
+          e_.prefetch(
+              address_of_u(b_.CreateAdd(stepped(u, kAhead, r_.u_stride(last_k())), number(x))));
       for (std::size_t n = 0; n < masks.size(); ++n) {
         Value* x = number(static_cast<std::int64_t>(n) * r_.lanes);
         Value* v = b_.CreateMaskedLoad(vector(), address_of_u(b_.CreateAdd(u, x)), align(c_.type),
@@ -232,7 +245,7 @@ class ContractionTiles : public ContractionPanels {
   /// Of a loop over products that lie evenly.
   std::int64_t short_turn(const std::function<bool(std::int64_t)>& divides) const {
     constexpr std::int64_t kTurn = 4;
-    if (scope_.unit.bits >= 512) return 1;
+    if (!short_vectors()) return 1;
     for (std::int64_t turn = kTurn; turn > 1; --turn)
       if (divides(turn)) return turn;
     return kTurn;
@@ -328,7 +341,7 @@ class ContractionTiles : public ContractionPanels {
   /// Loads of several products that are near each other in memory would be moved together, and
   /// sixteen registers have no room for that beside the sums.
   Value* in_place(Value* loaded) {
-    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(loaded); load && scope_.unit.bits < 512)
+    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(loaded); load && short_vectors())
       load->setVolatile(true);
     return loaded;
   }
@@ -350,7 +363,7 @@ class ContractionTiles : public ContractionPanels {
     const auto rows_at = [&](std::int64_t j) { return rows_of_u(stepped(at.u, j, u_step(block))); };
     // Row by row where V's vectors of all of them fit beside the sums: each pointer is used up
     // before the next one is fetched.
-    const int registers = scope_.unit.bits >= 512 ? 32 : 16;
+    const int registers = short_vectors() ? 16 : 32;
     if (turn == 1 || (turn + t.rows) * t.vectors + 1 > registers) {
       for (std::int64_t j = 0; j < turn; ++j) step(t, rows_at(j), columns(j));
       return;
@@ -374,7 +387,7 @@ class ContractionTiles : public ContractionPanels {
   /// worth an instruction in a short step.
   void prefetch_ends(const RowsOfU& elements, int rows) {
     e_.prefetch(elements(0));
-    if (rows > 1 && scope_.unit.bits >= 512) e_.prefetch(elements(rows - 1));
+    if (rows > 1 && !short_vectors()) e_.prefetch(elements(rows - 1));
   }
 
   /// Where U has a row of memory for each k, a tile uses a few elements of each, in one line or
@@ -382,7 +395,7 @@ class ContractionTiles : public ContractionPanels {
   /// line of each of those is asked for in the turn that comes to it.
   void prefetch_u(int rows, const Turn& at, const std::function<RowsOfU(Value*)>& rows_of_u) {
     const std::int64_t turn = at.products;
-    constexpr int kFollowed = 8, kLine = 16;
+    constexpr int kFollowed = 8;
     const auto ahead = [&](std::int64_t j) {
       return has_product_tables() ? u_of(b_.CreateAdd(at.first, number(j + kAhead)))
                                   : stepped(at.u, j + kAhead, r_.u_stride(last_k()));

@@ -365,7 +365,7 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
       const int block = any_length_block(unit.core, far_rows);
       // Two multiply-adds a cycle do not hide that such rows come from the second cache, nor do
       // tiles of sixteen registers.
-      const bool pays = far_rows && (unit.core.wide_fma > 1 || unit.bits < 512) && p.m >= kManyRows;
+      const bool pays = far_rows && (unit.core.wide_fma > 1 || p.short_vectors) && p.m >= kManyRows;
       if (!pays) add({rows, vectors, block, false});
       if (pays || p.v_stride % kMachine.line != 0) add({rows, vectors, block, true});
       continue;
@@ -373,7 +373,8 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     if (!r.pairs) add({rows, vectors, 0, false});
     // Through memory in blocks: only rows that share a block pay for it.
     if (one_row || (p.rows_known && p.m < 4 * rows && !r.pairs)) continue;
-    const bool far_pages = unit.core.wide_fma > 1 && p.v_stride >= kMachine.page &&
+    const bool far_pages = (unit.core.wide_fma > 1 || p.short_vectors) &&
+                           p.v_stride >= kMachine.page &&
                            p.k > static_cast<double>(kMachine.first_tlb_pages);
     if (p.k > k_block / 2 || far_pages || r.pairs) add({rows, vectors, k_block, true});
     if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
