@@ -3,6 +3,8 @@
 //
 // What counts as equal: results may differ in the sign of a zero (x + 0) and in nothing else, so
 // NaN and infinity survive: x * 0 stays.
+#include "passes/graph/simplify.h"
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -11,38 +13,12 @@
 
 #include "ir/graph/rewriter.h"
 #include "ir/op_def.h"
-#include "passes/graph/views.h"
 
 namespace dlc {
 
+using namespace simplify;
+
 namespace {
-
-using Ints = std::vector<std::int64_t>;
-
-/// The node under consideration, with its operands in the new graph.
-struct Here {
-  GraphBuilder& b;
-  const Node& n;
-  const std::vector<Value>& operands;
-  const std::vector<std::uint32_t>& uses;  // of the nodes of the old graph
-
-  Value a() const { return operands[0]; }
-  Value c() const { return operands[1]; }
-  const Node& at(Value v) const { return b.graph()[v]; }
-  bool is(Value v, Op op) const { return at(v).op == op; }
-  /// The operand of `v`, which is an `op`.
-  Value in(Value v, int k = 0) const { return at(v).operands[static_cast<std::size_t>(k)]; }
-
-  /// Nothing but this node uses its first operand: what replaces both is no second computation.
-  bool only_use() const { return uses[n.operands[0].id] == 1; }
-  bool is_splat(Value v, double x) const {
-    const auto s = b.graph().splat(v);
-    return s && *s == x;
-  }
-  bool floats() const { return is_float(n.type.element); }
-};
-
-const Value kNone{};
 
 Ints identity(std::size_t rank) {
   Ints p(rank);
@@ -241,101 +217,42 @@ Value sum_of_concat(const Here& h) {
   return h.b.node(Op::concat, sums, {{"axis", axis - static_cast<std::int64_t>(before)}});
 }
 
-// ---- Contractions ----
-
-/// A transposed operand is the operand with its letters in another order.
-Value contract_of_transpose(const Here& h, int k) {
-  const Value t = h.operands[static_cast<std::size_t>(k)];
-  const Ints perm = h.at(t).ints_attr("perm");
-  std::string letters = h.n.str_attr(k == 0 ? "lhs" : "rhs"), moved = letters;
-  for (std::size_t a = 0; a < perm.size(); ++a)
-    moved[static_cast<std::size_t>(perm[a])] = letters[a];
-  std::vector<Value> operands = h.operands;
-  operands[static_cast<std::size_t>(k)] = h.in(t);
-  return h.b.contract(operands[0], operands[1], k == 0 ? moved : h.n.str_attr("lhs"),
-                      k == 1 ? moved : h.n.str_attr("rhs"), h.n.str_attr("out"));
-}
-
-/// Which axes of `from`, one after the other, are each axis of `to`; none where `to` splits some.
-std::optional<std::vector<std::size_t>> axes_joined(const Shape& from, const Shape& to) {
-  std::vector<std::size_t> counts;
-  std::size_t at = 0;
-  for (const Dim& whole : to) {
-    Dim product(1);
-    std::size_t count = 0;
-    while (count == 0 || !(product == whole)) {
-      if (at == from.size()) return std::nullopt;
-      product = product * from[at++];
-      ++count;
-    }
-    counts.push_back(count);
+/// Parts among zeros that lie side by side and together are all: the gradient of a value that is
+/// used in parts (the gates of a cell).
+Value sum_of_parts(const Here& h) {
+  constexpr std::size_t kMost = 64;
+  std::vector<Value> padded, left{h.a(), h.c()};
+  while (!left.empty() && left.size() + padded.size() < kMost) {
+    const Value v = left.back();
+    left.pop_back();
+    if (h.is(v, Op::add))
+      left.insert(left.end(), {h.in(v, 0), h.in(v, 1)});
+    else if (h.is(v, Op::pad) && h.is_splat(h.in(v, 1), 0))
+      padded.push_back(v);
+    else
+      return kNone;
   }
-  if (at != from.size()) return std::nullopt;
-  return counts;
-}
-
-/// An operand whose axes were transposed and then joined (the places and channels of a picture,
-/// flattened for a dense layer) is read where it is: the joined axis is several letters.
-Value contract_of_flattened(const Here& h, std::size_t k) {
-  const Value flat = h.operands[k], turned = h.in(flat), other = h.operands[1 - k];
-  const auto counts = axes_joined(h.b.type(turned).shape, h.b.type(flat).shape);
-  if (!counts || !is_in_order(h.b.graph(), other)) return kNone;
-  const std::string* texts[3] = {&h.n.str_attr("lhs"), &h.n.str_attr("rhs"), &h.n.str_attr("out")};
-  std::string unused;
-  for (const char c : std::string("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-    if (std::none_of(texts, texts + 3, [&](const std::string* t) { return t->find(c) != t->npos; }))
-      unused += c;
-  // Each letter's parts, and their extents.
-  std::map<char, std::pair<std::string, Shape>> parts;
-  std::string in_order;
-  const Shape& from = h.b.type(turned).shape;
-  std::size_t at = 0;
-  for (std::size_t a = 0; a < counts->size(); ++a) {
-    auto& [letters, extents] = parts[(*texts[k])[a]];
-    letters = (*texts[k])[a];
-    if ((*counts)[a] > unused.size()) return kNone;
-    letters += unused.substr(0, (*counts)[a] - 1);
-    unused.erase(0, (*counts)[a] - 1);
-    in_order += letters;
-    for (std::size_t c = 0; c < (*counts)[a]; ++c) extents.push_back(from[at++]);
+  if (!left.empty()) return kNone;
+  const Shape &whole = h.n.type.shape, &first = h.b.type(h.in(padded[0])).shape;
+  const auto differs = std::mismatch(whole.begin(), whole.end(), first.begin());
+  const auto axis = static_cast<std::size_t>(differs.first - whole.begin());
+  if (axis == whole.size()) return kNone;
+  std::vector<Value> parts;
+  Dim end(0);
+  while (!padded.empty()) {
+    const auto next = std::find_if(padded.begin(), padded.end(), [&](Value v) {
+      Shape low(whole.size(), Dim(0)), shape = whole;
+      low[axis] = end;
+      shape[axis] = h.b.type(h.in(v)).shape[axis];
+      return h.at(v).shape_attr("low") == low && h.b.type(h.in(v)).shape == shape;
+    });
+    if (next == padded.end()) return kNone;
+    parts.push_back(h.in(*next));
+    end = end + h.b.type(parts.back()).shape[axis];
+    padded.erase(next);
   }
-  const auto taken_apart = [&](const std::string& text) {
-    std::string all;
-    for (const char letter : text)
-      all += parts.contains(letter) ? parts.at(letter).first : std::string(1, letter);
-    return all;
-  };
-  const std::string& of_other = *texts[1 - k];
-  Shape shape;  // of the other operand
-  for (std::size_t a = 0; a < of_other.size(); ++a) {
-    const auto p = parts.find(of_other[a]);
-    const Shape now = p == parts.end() ? Shape{h.b.type(other).shape[a]} : p->second.second;
-    shape.insert(shape.end(), now.begin(), now.end());
-  }
-  const Ints perm = h.at(turned).ints_attr("perm");
-  std::string letters[2];
-  letters[k] = in_order;
-  for (std::size_t a = 0; a < perm.size(); ++a)
-    letters[k][static_cast<std::size_t>(perm[a])] = in_order[a];
-  letters[1 - k] = taken_apart(of_other);
-  Value operands[2];
-  operands[k] = h.in(turned);
-  operands[1 - k] = h.b.reshape(other, shape);
-  return h.b.reshape(
-      h.b.contract(operands[0], operands[1], letters[0], letters[1], taken_apart(*texts[2])),
-      h.n.type.shape);
-}
-bool is_flattened(const Here& h, Value v) {
-  return h.is(v, Op::reshape) && h.is(h.in(v), Op::transpose);
-}
-
-/// A transposed contraction gives its letters in another order.
-Value transpose_of_contract(const Here& h) {
-  const Node c = h.at(h.a());
-  std::string out;
-  for (const std::int64_t p : h.n.ints_attr("perm"))
-    out += c.str_attr("out")[static_cast<std::size_t>(p)];
-  return h.b.contract(c.operands[0], c.operands[1], c.str_attr("lhs"), c.str_attr("rhs"), out);
+  if (!(end == whole[axis])) return kNone;
+  return h.b.node(Op::concat, parts, {{"axis", static_cast<std::int64_t>(axis)}});
 }
 
 // ---- Numbers ----
@@ -514,6 +431,7 @@ const Rule kRules[] = {
     {Op::reduce_prod, "over axes of 1", reduce_of_ones},
     {Op::reduce_sum, "of what stands at the place of the largest", sum_at_argmax},
     {Op::reduce_sum, "of a concat of concats", sum_of_concat},
+    {Op::add, "of parts side by side", sum_of_parts},
     {Op::reduce_sum, "of a sum",
      [](const Here& h) {
        return h.is(h.a(), Op::reduce_sum) && h.only_use() ? merge_sums(h) : kNone;

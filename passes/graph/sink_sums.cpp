@@ -53,6 +53,14 @@ class SumSinker {
       const Value x = sum_over_turns(n.operands[0]);
       return x.valid() ? b_.node(n.op, {x}, n.attrs) : Value{};
     }
+    if (n.op == Op::concat) {
+      std::vector<Value> sums;
+      for (const Value part : n.operands) {
+        sums.push_back(sum_over_turns(part));
+        if (!sums.back().valid()) return {};
+      }
+      return b_.node(n.op, sums, n.attrs);
+    }
     if (n.op == Op::pad) {
       const Node& filler = s_.body[n.operands[1]];
       const bool zero = filler.op == Op::constant && filler.literal_attr("value").at(0) == 0;

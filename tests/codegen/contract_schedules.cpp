@@ -86,6 +86,7 @@ TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's
       {"N", "530", "1280"},              // V from beyond the cache: several panels at a time
       {"130", "540", "1088"},            // a number of panels that has no divisor
       {"640", "N", "1024", "km", "kn"},  // a result that comes from there, too
+      {"1024", "N", "90", "km", "kn"},   // elements of U that are a page apart
       {"500", "600", "1060"},            // groups of panels, blocks of rows and of k, and a rest
   };
   for (const Shape3& s : shapes) {
@@ -134,23 +135,37 @@ TEST_CASE("all schedules of a contraction: the same bits, near the interpreter's
   }
 }
 
-TEST_CASE("what the cost model prefers with 512-bit vectors") {
-  const auto best = [](const Shape3& s) {
+TEST_CASE("what the cost model prefers") {
+  const auto best = [](const Shape3& s, const VectorUnit& unit) {
     const loop::Program p = lowered(graph_of_shape(s));
-    const loop::ContractSchedule c = contract_schedule(p, contraction_of(p), {512, false});
+    const loop::ContractSchedule c = contract_schedule(p, contraction_of(p), unit);
     return fmt::format("{}x{}{}{}", c.rows, c.vectors,
                        c.k_block > 0 ? fmt::format(" by {}", c.k_block) : "",
                        c.packed ? " packed" : "");
   };
-  CHECK(best({"512", "512", "512"}) == "6x4");
-  CHECK(best({"1024", "1024", "1024"}) == "6x4");
-  CHECK(best({"2048", "2048", "2048"}).starts_with("6x4 by 512"));
-  CHECK(best({"256", "784", "256"}) == "6x4");
-  CHECK(best({"32", "256", "1024"}) == "8x3");
-  CHECK(best({"N", "256", "1024"}) == "8x3");  // a batch is seldom a multiple of 6
-  CHECK(best({"784", "N", "256", "km", "kn"}) == "6x4 by 256");
-  CHECK(best({"N", "784", "10"}) == "12x1");
-  CHECK(best({"1", "256", "256"}) == "1x16");
+  SUBCASE("with vectors of 512 bits") {
+    const VectorUnit unit{512};
+    CHECK(best({"512", "512", "512"}, unit) == "6x4");
+    CHECK(best({"1024", "1024", "1024"}, unit) == "6x4");
+    CHECK(best({"2048", "2048", "2048"}, unit).starts_with("6x4 by 512"));
+    CHECK(best({"256", "784", "256"}, unit) == "6x4");
+    CHECK(best({"32", "256", "1024"}, unit) == "8x3");
+    CHECK(best({"N", "256", "1024"}, unit) == "8x3");  // a batch is seldom a multiple of 6
+    CHECK(best({"784", "N", "256", "km", "kn"}, unit) == "6x4 by 256");
+    CHECK(best({"N", "784", "10"}, unit) == "12x1");
+    CHECK(best({"1", "256", "256"}, unit) == "1x16");
+  }
+  SUBCASE("with 256 bits, on a core with half a megabyte") {
+    VectorUnit unit{256};
+    unit.core.l2_way = 65536;
+    CHECK(best({"64", "64", "64"}, unit) == "4x3");
+    CHECK(best({"256", "784", "256"}, unit) == "4x3 by 512 packed");
+    CHECK(best({"1024", "1024", "1024"}, unit) == "4x3 by 512 packed");
+    CHECK(best({"32", "1024", "256"}, unit) == "6x2");                // too few rows to pack for
+    CHECK(best({"32", "256", "1024"}, unit) == "4x3 by 256 packed");  // but these are pages apart
+    CHECK(best({"784", "N", "256", "km", "kn"}, unit) == "4x3 by 256 packed");
+    CHECK(best({"N", "784", "10"}, unit) == "6x2");
+  }
 }
 
 TEST_CASE("a unit for matrices takes what is clearly faster on it") {
