@@ -261,6 +261,7 @@ class ContractionEmitter : ContractionMatrices {
       std::vector<Value*> columns;
       for (int s = 0; s < p.vectors; ++s)
         columns.push_back(widened(in_place(
+            rows,
             load_raw(b_.CreateAdd(pv, b_.CreateMul(vector_step(), number(s))), mask_of(p, s)))));
       if (i && !r_.stack) prefetch_far(pu, pv, rows, p.vectors);
       step(t, rows_below(pu), columns);

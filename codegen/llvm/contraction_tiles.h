@@ -339,9 +339,10 @@ class ContractionTiles : public ContractionPanels {
   }
 
   /// Loads of several products that are near each other in memory would be moved together, and
-  /// sixteen registers have no room for that beside the sums.
-  Value* in_place(Value* loaded) {
-    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(loaded); load && short_vectors())
+  /// sixteen registers have no room for that beside the sums. Of a single row, they are part of the
+  /// multiply-adds.
+  Value* in_place(int rows, Value* loaded) {
+    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(loaded); load && short_vectors() && rows > 1)
       load->setVolatile(true);
     return loaded;
   }
@@ -354,10 +355,11 @@ class ContractionTiles : public ContractionPanels {
       std::vector<Value*> result;
       for (int s = 0; s < p.vectors; ++s)
         result.push_back(
-            s_.packed ? in_place(b_.CreateAlignedLoad(vector(), in_line(p, at.line, j, s),
-                                                      llvm::Align(64)))
-                      : widened(in_place(
-                            read(p, block, stepped(at.v, j, r_.v_stride(last_k())), s, nullptr))));
+            s_.packed
+                ? in_place(t.rows, b_.CreateAlignedLoad(vector(), in_line(p, at.line, j, s),
+                                                        llvm::Align(64)))
+                : widened(in_place(t.rows, read(p, block, stepped(at.v, j, r_.v_stride(last_k())),
+                                                s, nullptr))));
       return result;
     };
     const auto rows_at = [&](std::int64_t j) { return rows_of_u(stepped(at.u, j, u_step(block))); };

@@ -325,7 +325,7 @@ namespace {
 std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const loop::Contraction& c,
                                            const ContractRoles& r, const VectorUnit& unit) {
   const Problem p = problem_of(program, r, unit, c);
-  const int widest = static_cast<int>(std::min<double>(16, std::ceil(p.n / r.lanes)));
+  const int widest = static_cast<int>(std::min<double>(p.short_vectors ? 8 : 16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
   const bool tables = needs_tables(r), far = is_far(program, c, r, unit);
