@@ -213,9 +213,10 @@ bool needs_tables(const ContractRoles& r) {
 
 /// The products of a block. Where two multiply-adds a cycle want much of V, and U's elements (a
 /// line each) or V's panels come from a further cache, shorter blocks stay in nearer ones.
-int block_with_tables(const ContractRoles& r, const Core& core, bool far) {
+int block_with_tables(const ContractRoles& r, const VectorUnit& unit, bool far) {
   if (r.pairs) return 1024;
-  if (core.wide_fma <= 1 || r.turned) return 512;
+  if (unit.bits < 512 && is_u_strided(r)) return 128;
+  if (unit.core.wide_fma <= 1 || r.turned) return 512;
   return is_u_strided(r) ? 256 : far ? 128 : 512;
 }
 
@@ -343,7 +344,7 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
       add({rows, vectors, 0, false});
       continue;
     }
-    const int k_block = tables                              ? block_with_tables(r, unit.core, far)
+    const int k_block = tables                              ? block_with_tables(r, unit, far)
                         : r.pairs || unit.core.wide_fma > 1 ? 1024
                         : p.short_vectors && p.rows_known && p.m < kManyRows
                             ? 256  // few rows share what is packed: it stays in the first cache
@@ -351,7 +352,7 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
       // Where few rows share a panel it is not worth packing.
-      if (r.turned || r.pairs) continue;
+      if (r.turned || r.pairs || (p.short_vectors && p.m >= kManyRows)) continue;
       add({rows, vectors, k_block, false});
       if (r.even_rows) add({rows, vectors, 0, false});
       continue;
