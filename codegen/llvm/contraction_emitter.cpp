@@ -193,7 +193,7 @@ class ContractionEmitter : ContractionMatrices {
     };
     Value* parts = divided_up(rows, number(most));
     parts = b_.CreateSelect(b_.CreateICmpSGT(parts, number(1)), parts, number(1));
-    Value* step = rounded_up(divided_up(rows, parts), s_.rows);
+    Value* step = rounded_up(divided_up(rows, parts), granule_);
     emit_loop(b_, from, to, step, name,
               [&](Value* first) { body(first, smaller(b_.CreateAdd(first, step), to)); });
   }
@@ -459,7 +459,7 @@ class ContractionEmitter : ContractionMatrices {
       return waiting_sum(waiting(sums[static_cast<std::size_t>(r)], number(s)));
     });
     const auto rows_of_u = rows_from(block, t, s_.rows);
-    const std::int64_t turn = products_of_turn(s_.rows * p.vectors);
+    const std::int64_t turn = products_of_turn(s_.rows * p.vectors, block);
     for_each_turn(p, block, turn, [&](const Turn& at) {
       prefetch_u(s_.rows, at, rows_of_u);
       prefetch_panel(p, at);
@@ -525,7 +525,7 @@ class ContractionEmitter : ContractionMatrices {
       if (r_.pairs) {
         sum_pairs(t, p, block, rows_of_u);
       } else {
-        const std::int64_t turn = products_of_turn(rows * p.vectors);
+        const std::int64_t turn = products_of_turn(rows * p.vectors, block);
         Value* tile = b_.CreateUDiv(b_.CreateSub(i, block.first), number(s_.rows));
         for_each_turn(p, block, turn, [&](const Turn& at) {
           if (!block.copied_from) prefetch_u(rows, at, rows_of_u);

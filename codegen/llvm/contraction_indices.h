@@ -3,6 +3,7 @@
 // row is taken apart where it matters, and a block's offsets in U and V are in tables.
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "codegen/llvm/contraction_base.h"
 
@@ -14,6 +15,7 @@ class ContractionIndices : public ContractionBase {
                      ExpressionEmitter& e, Value* begin, Value* end)
       : ContractionBase(scope, k, b, e, begin, end),
         s_(contract_schedule(scope.program, k, scope.unit)),
+        granule_(s_.rows),
         outer_(r_.other),
         rows_(r_.m) {
     // Rows that are not evenly spaced are joined in blocks only.
@@ -24,7 +26,9 @@ class ContractionIndices : public ContractionBase {
 
  protected:
   /// Of rows that go through several panels one after the other.
-  int rows_inside() const { return static_cast<int>(round_up(std::max(48, 8 * s_.rows), s_.rows)); }
+  int rows_inside() const {
+    return static_cast<int>(round_up(std::max(48, 8 * s_.rows), granule_));
+  }
   // So many k's ahead memory is asked for, where hardware does not do so. Rows a power of two apart
   // are in the same few places of the first cache: more of them would push each other out.
   static constexpr std::int64_t kAhead = 8;
@@ -64,6 +68,10 @@ class ContractionIndices : public ContractionBase {
   void make_tables() {
     blocks_ = k_blocks(r_, s_.k_block);
     shape_ = block_shape(r_, scope_.unit, s_, blocks_);
+    if (copies_tabled_rows()) {
+      granule_ = std::lcm<std::int64_t>(s_.rows, r_.lanes);
+      shape_.rows = round_up(shape_.rows, granule_);
+    }
     const auto table = [&](std::int64_t size, const char* name) {
       return array(b_.getInt64Ty(), size, name);
     };
@@ -162,7 +170,21 @@ class ContractionIndices : public ContractionBase {
     return v_table_ ? looked_up(v_table_, k) : b_.CreateMul(k, e_.dim(r_.v_stride(*blocks_.split)));
   }
 
+  /// Rows of tables that lie side by side in U, whole vectors of them, and products that do not: a
+  /// part's rows are copied for all its panels. What registers there are for pointers would have to
+  /// hold one for each row, and a line of U would be fetched for few columns.
+  bool copies_tabled_rows() const {
+    const auto is_whole = [&](const Dim& extent) {
+      return extent.is_constant() && extent.value() % r_.lanes == 0;
+    };
+    return short_vectors() && s_.packed && !r_.pairs && !r_.matrices && !r_.skips &&
+           !rows_.empty() && !r_.even_rows && is_u_strided(r_) &&
+           r_.u_stride(*rows_.back()) == Dim(1) && is_whole(rows_.back()->extent) &&
+           e_.element(u_buffer()) == c_.type;
+  }
+
   loop::ContractSchedule s_;
+  std::int64_t granule_;  // parts of rows are whole numbers of so many
   std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
   KBlocks blocks_;
   BlockShape shape_;

@@ -184,10 +184,11 @@ class ContractionTiles : public ContractionPanels {
   /// Where U has a row of memory for each product, rows of it that are powers of two apart push
   /// each other out of the first cache: a part's rows are copied side by side for all its panels.
   bool copies_u() const {
-    return s_.packed && !r_.pairs && !r_.matrices && r_.even_rows && blocks_.inner.empty() &&
-           (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())) &&
-           is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
-           e_.element(u_buffer()) == c_.type;
+    return copies_tabled_rows() ||
+           (s_.packed && !r_.pairs && !r_.matrices && r_.even_rows && blocks_.inner.empty() &&
+            (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())) &&
+            is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
+            e_.element(u_buffer()) == c_.type);
   }
   /// Half a page, at which a cache has two places for all rows.
   bool steps_by_pages() const {
@@ -201,22 +202,29 @@ class ContractionTiles : public ContractionPanels {
     return copies_u() ? blocks_.products() * copied_width() * size_in_bytes(c_.type) : 0;
   }
   void copy_columns(const Block& block, Value* from, Value* to) {
-    std::vector<Value*> masks;
-    for (std::int64_t x = 0; x < copied_width(); x += r_.lanes)
-      masks.push_back(lanes_below(b_.CreateSub(b_.CreateSub(to, from), number(x))));
+    struct Rows {
+      Value *u, *mask;  // where a vector of rows is from the first product's place
+    };
+    std::vector<Rows> rows;
+    for (std::int64_t x = 0; x < copied_width(); x += r_.lanes) {
+      Value *first = b_.CreateAdd(from, number(x)), *left = b_.CreateSub(to, first);
+      Value* u = first;
+      if (has_row_table()) {
+        Value* exists = b_.CreateICmpSGT(left, number(0));
+        u = u_of_row(b_.CreateSub(b_.CreateSelect(exists, first, from), block.first));
+      }
+      rows.push_back({b_.CreateAdd(block.u, u), lanes_below(left)});
+    }
     emit_loop(b_, number(0), block.count, 1, "copy", [&](Value* k) {
-      Value* u =
-          b_.CreateAdd(b_.CreateAdd(block.u, from), b_.CreateMul(k, e_.dim(r_.u_stride(last_k()))));
       Value* line = b_.CreateMul(k, number(copied_width()));
-      if (short_vectors())
-        for (std::int64_t x = 0; x < copied_width(); x += kLine)
-          e_.prefetch(
-              address_of_u(b_.CreateAdd(stepped(u, kAhead, r_.u_stride(last_k())), number(x))));
-      for (std::size_t n = 0; n < masks.size(); ++n) {
-        Value* x = number(static_cast<std::int64_t>(n) * r_.lanes);
-        Value* v = b_.CreateMaskedLoad(vector(), address_of_u(b_.CreateAdd(u, x)), align(c_.type),
-                                       masks[n], zeros());
-        b_.CreateAlignedStore(v, b_.CreateGEP(type(), copied_, b_.CreateAdd(line, x)),
+      Value *here = u_of(k), *ahead = u_of(b_.CreateAdd(k, number(kAhead)));
+      for (std::size_t n = 0; n < rows.size(); ++n) {
+        const std::int64_t x = static_cast<std::int64_t>(n) * r_.lanes;
+        if (short_vectors() && x % kLine == 0)
+          e_.prefetch(address_of_u(b_.CreateAdd(rows[n].u, ahead)));
+        Value* v = b_.CreateMaskedLoad(vector(), address_of_u(b_.CreateAdd(rows[n].u, here)),
+                                       align(c_.type), rows[n].mask, zeros());
+        b_.CreateAlignedStore(v, b_.CreateGEP(type(), copied_, b_.CreateAdd(line, number(x))),
                               llvm::Align(64));
       }
     });
@@ -230,17 +238,25 @@ class ContractionTiles : public ContractionPanels {
   /// of a table is a pointer, and there are more than registers: within a run of the last k they
   /// are fetched once for several. And where a step is few multiply-adds, the loop's own
   /// instructions are as many as a core has time for beside them.
-  std::int64_t products_of_turn(int step) {
+  std::int64_t products_of_turn(int step, const Block& block) {
     constexpr int kMost = 64;
-    const ContractIndex& k = last_k();
-    const auto divides = [&](std::int64_t turn) {
-      return k.extent.is_constant() && k.extent.value() % turn == 0 &&
-             blocks_.products() % turn == 0;
-    };
-    if (has_row_table())
+    const bool has_products = has_product_tables() && !block.copied_from;
+    if (reads_rows(block) || (has_products && short_vectors())) {
+      const Dim& run = last_k().extent;
       for (std::int64_t turn = std::min(8, kMost / step); turn > 1; --turn)
-        if (divides(turn)) return turn;
-    return has_product_tables() ? 1 : short_turn(divides);
+        if (run.is_constant() && run.value() % turn == 0 && divides_blocks(turn)) return turn;
+    }
+    if (has_products) return 1;
+    return short_turn([&](std::int64_t turn) { return divides_blocks(turn); });
+  }
+  /// A tile's rows in U are found in a table.
+  bool reads_rows(const Block& block) const { return has_row_table() && !block.copied_from; }
+  /// Every block has a multiple of so many products.
+  bool divides_blocks(std::int64_t turn) const {
+    if (blocks_.inner_products % turn == 0) return true;
+    const Dim& extent = blocks_.split->extent;
+    return extent.is_constant() && blocks_.products() % turn == 0 &&
+           extent.value() * blocks_.inner_products % turn == 0;
   }
   /// Of a loop over products that lie evenly.
   std::int64_t short_turn(const std::function<bool(std::int64_t)>& divides) const {
@@ -253,7 +269,7 @@ class ContractionTiles : public ContractionPanels {
 
   /// A tile's rows in U for the k that is `at_k` from the block's first.
   std::function<RowsOfU(Value* at_k)> rows_from(const Block& block, Value* i, int rows) {
-    if (!has_row_table()) {
+    if (!reads_rows(block)) {
       // As a pointer, which the loop does not add to again.
       Value* first = block.copied_from
                          ? b_.CreateGEP(type(), copied_, b_.CreateSub(i, block.copied_from))
@@ -320,15 +336,13 @@ class ContractionTiles : public ContractionPanels {
   /// The turns of a block. Offsets that are in no table grow from turn to turn.
   void for_each_turn(const Panel& p, const Block& block, std::int64_t turn,
                      const std::function<void(const Turn&)>& body) {
-    const bool tables = has_product_tables(), grows_v = !tables && !s_.packed;
+    const bool tables = has_product_tables() && !block.copied_from,
+               grows_v = !has_product_tables() && !s_.packed;
     std::vector<Growing> offsets;
     if (!tables) offsets.push_back({number(0), e_.dim(u_step(block))});
     if (grows_v) offsets.push_back({number(0), e_.dim(r_.v_stride(last_k()))});
     if (s_.packed) offsets.push_back({packed_line(p, block), number(line_bytes(p))});
-    const Dim& extent = last_k().extent;
-    const bool divides =
-        extent.is_constant() && extent.value() % turn == 0 && blocks_.products() % turn == 0;
-    for_each_turn(block.count, turn, divides, blocks_.products(), offsets,
+    for_each_turn(block.count, turn, divides_blocks(turn), blocks_.products(), offsets,
                   [&](Value* first, const std::vector<Value*>& at, std::int64_t products) {
                     body({first, tables ? u_of(first) : at[0],
                           grows_v     ? at[1]

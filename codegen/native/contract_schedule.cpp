@@ -326,7 +326,8 @@ namespace {
 std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const loop::Contraction& c,
                                            const ContractRoles& r, const VectorUnit& unit) {
   const Problem p = problem_of(program, r, unit, c);
-  const int widest = static_cast<int>(std::min<double>(p.short_vectors ? 8 : 16, std::ceil(p.n / r.lanes)));
+  const int widest =
+      static_cast<int>(std::min<double>(p.short_vectors ? 8 : 16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
   const bool tables = needs_tables(r), far = is_far(program, c, r, unit);
@@ -363,6 +364,12 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     const bool any_length =
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
+      // What comes from beyond the second cache is packed as it comes, and used at once.
+      constexpr double kFewRows = 32;
+      if (p.short_vectors && far && p.m >= kFewRows) {
+        add({rows, vectors, 64, true});
+        continue;
+      }
       const int block = any_length_block(unit.core, far_rows);
       // Two multiply-adds a cycle do not hide that such rows come from the second cache, nor do
       // tiles of sixteen registers.
