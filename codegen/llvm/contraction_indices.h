@@ -68,7 +68,7 @@ class ContractionIndices : public ContractionBase {
   void make_tables() {
     blocks_ = k_blocks(r_, s_.k_block);
     shape_ = block_shape(r_, scope_.unit, s_, blocks_);
-    if (copies_tabled_rows()) {
+    if (copies_tabled() && !r_.even_rows) {
       granule_ = std::lcm<std::int64_t>(s_.rows, r_.lanes);
       shape_.rows = round_up(shape_.rows, granule_);
     }
@@ -170,21 +170,21 @@ class ContractionIndices : public ContractionBase {
     return v_table_ ? looked_up(v_table_, k) : b_.CreateMul(k, e_.dim(r_.v_stride(*blocks_.split)));
   }
 
-  /// Rows of tables that lie side by side in U, whole vectors of them, and products that do not: a
-  /// part's rows are copied for all its panels. What registers there are for pointers would have to
-  /// hold one for each row, and a line of U would be fetched for few columns.
-  bool copies_tabled_rows() const {
+  /// Rows that lie side by side in U, and products that are in tables: a part's rows are copied for
+  /// all its panels. What registers there are for pointers would have to hold one for each row, and
+  /// a line of U would be fetched for few columns.
+  bool copies_tabled() const {
     const auto is_whole = [&](const Dim& extent) {
       return extent.is_constant() && extent.value() % r_.lanes == 0;
     };
     return short_vectors() && s_.packed && !r_.pairs && !r_.matrices && !r_.skips &&
-           !rows_.empty() && !r_.even_rows && is_u_strided(r_) &&
-           r_.u_stride(*rows_.back()) == Dim(1) && is_whole(rows_.back()->extent) &&
+           !rows_.empty() && is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
+           (r_.even_rows ? !blocks_.inner.empty() : is_whole(rows_.back()->extent)) &&
            e_.element(u_buffer()) == c_.type;
   }
 
   loop::ContractSchedule s_;
-  std::int64_t granule_;  // parts of rows are whole numbers of so many
+  std::int64_t granule_;                            // parts of rows are whole numbers of so many
   std::vector<const ContractIndex*> outer_, rows_;  // loops around everything; what tiles run along
   KBlocks blocks_;
   BlockShape shape_;

@@ -184,7 +184,7 @@ class ContractionTiles : public ContractionPanels {
   /// Where U has a row of memory for each product, rows of it that are powers of two apart push
   /// each other out of the first cache: a part's rows are copied side by side for all its panels.
   bool copies_u() const {
-    return copies_tabled_rows() ||
+    return copies_tabled() ||
            (s_.packed && !r_.pairs && !r_.matrices && r_.even_rows && blocks_.inner.empty() &&
             (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())) &&
             is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&

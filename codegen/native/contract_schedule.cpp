@@ -331,7 +331,7 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
   const bool tables = needs_tables(r), far = is_far(program, c, r, unit);
-  constexpr double kManyRows = 128;
+  constexpr double kManyRows = 128, kFewRows = 32;
   for (int vectors = 1; vectors <= widest; ++vectors) {
     const bool one_row = r.m.empty();
     int rows = one_row ? 1 : most_rows(vectors, unit.bits);
@@ -353,7 +353,7 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
       // Where few rows share a panel it is not worth packing.
-      if (r.turned || r.pairs || (p.short_vectors && p.m >= kManyRows)) continue;
+      if (r.turned || r.pairs || (p.short_vectors && p.m >= (far ? kFewRows : kManyRows))) continue;
       add({rows, vectors, k_block, false});
       if (r.even_rows) add({rows, vectors, 0, false});
       continue;
@@ -365,7 +365,6 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
     if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
       // What comes from beyond the second cache is packed as it comes, and used at once.
-      constexpr double kFewRows = 32;
       if (p.short_vectors && far && p.m >= kFewRows) {
         add({rows, vectors, 64, true});
         continue;
