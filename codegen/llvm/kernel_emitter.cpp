@@ -56,9 +56,11 @@ class KernelEmitter {
     } else if (find_transpose()) {
       transpose_outer(0);
     } else if (columns_are_better()) {
-      width_ *= column_vectors();
-      outer(0, k_.outer.size() - 1,
-            [&] { vectorised(k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }); });
+      const int vectors = column_vectors();
+      outer(0, k_.outer.size() - 1, [&] {
+        vectorised(
+            k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }, vectors);
+      });
     } else {
       outer(0, k_.outer.size(), [&] { stages(); });
     }
@@ -132,9 +134,12 @@ class KernelEmitter {
       return is_float(e.type) || e.kind == loop::ExprKind::Load;
     });
     if (!sums || values > kFewExpressions || !columns.is_constant()) return 1;
-    // The last vectors would be masked, and all of them be made anew for it.
+    // Single vectors do the rest, which is not worth code of its own where it is much of it.
     int vectors = kColumnVectors;
-    while (vectors > 1 && columns.value() % (vectors * width_) != 0) vectors /= 2;
+    const auto suits = [&](int wide) {
+      return columns.value() % wide == 0 || columns.value() >= 8 * wide;
+    };
+    while (vectors > 1 && !suits(vectors * width_)) vectors /= 2;
     return vectors;
   }
 
@@ -221,22 +226,32 @@ class KernelEmitter {
 
   Value* lanes_below(Value* count) { return e_.lanes_below(count, width_); }
 
-  /// Steps of the vector width along an axis, and a masked one for the rest.
-  void vectorised(AxisId a, bool is_range, const std::function<void()>& body) {
-    Value* begin = is_range ? begin_ : first_of(a);
-    Value* end = is_range ? end_ : last_of(a);
-    const std::string name = axis(a).name;
-    Value* whole = b_.CreateAnd(b_.CreateSub(end, begin),
-                                b_.getInt64(~static_cast<std::uint64_t>(width_ - 1)));
-    Value* middle = b_.CreateAdd(begin, whole);
-    emit_loop(b_, begin, middle, width_, name.c_str(), [&](Value* i) {
-      e_.set_axis(a, i);
-      e_.set_vector(a, width_, nullptr);
-      body();
-    });
+  /// Steps of some vectors along an axis, of single ones, and a masked one for the rest.
+  void vectorised(AxisId a, bool is_range, const std::function<void()>& body, int vectors = 1) {
+    Value *begin = is_range ? begin_ : first_of(a), *end = is_range ? end_ : last_of(a);
+    const int width = width_;
+    const auto steps = [&](Value* from, int by) {
+      Value* whole =
+          b_.CreateAnd(b_.CreateSub(end, from), b_.getInt64(~static_cast<std::uint64_t>(by - 1)));
+      Value* to = b_.CreateAdd(from, whole);
+      width_ = by;
+      emit_loop(b_, from, to, by, axis(a).name.c_str(), [&](Value* i) {
+        e_.set_axis(a, i);
+        e_.set_vector(a, by, nullptr);
+        body();
+      });
+      width_ = width;
+      return to;
+    };
+    Value* middle = begin;
+    if (vectors > 1) middle = steps(middle, vectors * width);
+    // Threads share out multiples of what divides the whole.
+    const Dim& extent = axis(a).extent;
+    const bool divides = extent.is_constant() && extent.value() % (vectors * width) == 0;
+    if (vectors == 1 || !divides) middle = steps(middle, width);
     const auto rest = [&] {
       e_.set_axis(a, middle);
-      e_.set_vector(a, width_, lanes_below(b_.CreateSub(end, middle)));
+      e_.set_vector(a, width, lanes_below(b_.CreateSub(end, middle)));
       body();
     };
     if (const auto* none = llvm::dyn_cast<llvm::ConstantInt>(b_.CreateICmpSLT(middle, end))) {

@@ -24,6 +24,7 @@
 //
 // The cost model, in cycles of one core (Core; kMachine in contract_schedule.cpp):
 //   a tile    per k: the largest of its multiply-adds, its loads, the latency of one of its sums,
+//             in short vectors its instructions (a step of 4 x 3 has 12 multiply-adds and 7 loads),
 //             and what memory needs for its vectors of V (each tile of rows reads the whole panel
 //             again, from the smallest cache that holds it) and its elements of U; plus the tile's
 //             beginning and end

@@ -199,6 +199,24 @@ TEST_CASE("taps of many channels leave out the rows that they would meet a frame
   check_frames({1, 700, 64, {three, {1, 1, 1, 0, 0, 1}}, 2}, false, 2);  // taps in several blocks
 }
 
+TEST_CASE("gradients of whole vectors of channels, at every vector width") {
+  const std::vector<Geometry> cases{
+      {1, 16, 24, {{7, 3, 1, 1, 1, 1}, {6, 3, 1, 1, 1, 1}}, 9},   // parts end within a tap
+      {1, 40, 72, {{9, 3, 2, 1, 1, 1}, {8, 3, 2, 1, 1, 1}}},      // and places are strided
+      {1, 64, 64, {{10, 1, 2, 0, 0, 1}, {9, 1, 2, 0, 0, 1}}, 7},  // one tap
+      {1, 8, 16, {{33, 5, 1, 0, 0, 1}}, 11},                      // blocks of one row's places
+      {1, 512, 24, {{3, 3, 1, 1, 1, 1}, {2, 1, 1, 0, 0, 1}}, 1},  // channels half a page apart
+  };
+  for (const Geometry& s : cases)
+    for (const ElementType element : {ElementType::F32, ElementType::F64}) {
+      CAPTURE(print(convolution(s, element)));
+      const Graph g = with_gradients(convolution(s, element));
+      for (const int bits : {512, 256, 128})
+        CHECK(compiled_distance(Compiled(g, bits), sample_values(g, -2, 2, s.rows, 3), 3) <=
+              (element == ElementType::F64 ? 1e-13 : 1e-5));
+    }
+}
+
 TEST_CASE("what is infinite at the edge of a folded gradient stays with its own taps") {
   const Graph g = graph_of(R"(
     graph g {
