@@ -177,9 +177,13 @@ class ContractionIndices : public ContractionBase {
     const auto is_whole = [&](const Dim& extent) {
       return extent.is_constant() && extent.value() % r_.lanes == 0;
     };
-    return short_vectors() && s_.packed && !r_.pairs && !r_.matrices && !r_.skips &&
-           !rows_.empty() && is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
-           (r_.even_rows ? !blocks_.inner.empty() : is_whole(rows_.back()->extent)) &&
+    return short_vectors() && has_rows_to_copy() &&
+           (r_.even_rows ? !blocks_.inner.empty() : is_whole(rows_.back()->extent));
+  }
+  /// Neighbouring rows are neighbours in U, and products are not.
+  bool has_rows_to_copy() const {
+    return s_.packed && !r_.pairs && !r_.matrices && !r_.skips && !rows_.empty() &&
+           is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
            e_.element(u_buffer()) == c_.type;
   }
 

@@ -185,10 +185,8 @@ class ContractionTiles : public ContractionPanels {
   /// each other out of the first cache: a part's rows are copied side by side for all its panels.
   bool copies_u() const {
     return copies_tabled() ||
-           (s_.packed && !r_.pairs && !r_.matrices && r_.even_rows && blocks_.inner.empty() &&
-            (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())) &&
-            is_u_strided(r_) && r_.u_stride(*rows_.back()) == Dim(1) &&
-            e_.element(u_buffer()) == c_.type);
+           (has_rows_to_copy() && r_.even_rows && blocks_.inner.empty() &&
+            (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())));
   }
   /// Half a page, at which a cache has two places for all rows.
   bool steps_by_pages() const {
