@@ -3,9 +3,12 @@
 //
 //   dlc_bench_contract            every shape
 //   dlc_bench_contract 256 784 10   one [M, K] x [K, N] product
+//   dlc_bench_contract nk nm km n=256 k=784 m=256   any, by its letters and their extents; n is
+//                                                   the batch, which the compiler does not know
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <map>
 
 #include "bench/harness.h"
 #include "bench/native_loops.h"
@@ -133,6 +136,23 @@ void report_step(const char* what, const std::vector<int>& sizes) {
              flops / t / 1e9, p->compile_seconds * 1e3);
 }
 
+/// C[out] = sum of A[lhs] * B[rhs].
+Case named(const std::string& lhs, const std::string& rhs, const std::string& out,
+           const std::map<char, std::int64_t>& extents) {
+  const auto shape = [&](const std::string& letters) {
+    std::string result;
+    for (const char c : letters)
+      result += (result.empty() ? "" : ", ") + (c == 'n' ? "N" : std::to_string(extents.at(c)));
+    return result;
+  };
+  double flops = 2;
+  for (const auto& [letter, extent] : extents) flops *= static_cast<double>(extent);
+  const auto n = extents.find('n');
+  return {"one product", n == extents.end() ? 1 : n->second,
+          contraction(shape(lhs), shape(rhs), shape(out), lhs.c_str(), rhs.c_str(), out.c_str()),
+          flops};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -141,10 +161,13 @@ int main(int argc, char** argv) {
   fmt::print("peak of fused multiply-adds: {:.1f} GFLOP/s\n\n", peak);
   std::vector<Case> all = cases();
   if (argc == 4) {
-    const std::string m = argv[1], k = argv[2], n = argv[3];
-    all = {{"one product", 1,
-            contraction(m + ", " + k, k + ", " + n, m + ", " + n, "mk", "kn", "mn"),
-            2.0 * std::atof(argv[1]) * std::atof(argv[2]) * std::atof(argv[3])}};
+    all = {
+        named("ak", "km", "am",
+              {{'a', std::atoi(argv[1])}, {'k', std::atoi(argv[2])}, {'m', std::atoi(argv[3])}})};
+  } else if (argc > 4) {
+    std::map<char, std::int64_t> extents;
+    for (int k = 4; k < argc; ++k) extents[argv[k][0]] = std::atoi(argv[k] + 2);
+    all = {named(argv[1], argv[2], argv[3], extents)};
   }
   for (const Case& c : all) {
     const auto p = prepare(c.text, c.n);
@@ -153,7 +176,7 @@ int main(int argc, char** argv) {
     fmt::print("{:<24} {:>8.1f} us {:>8.1f} GFLOP/s {:>5.0f} %   compiled in {:.0f} ms\n", c.what,
                t * 1e6, rate, 100 * rate / peak, p->compile_seconds * 1e3);
   }
-  if (argc == 4) return 0;
+  if (argc >= 4) return 0;
   fmt::print("\n");
   report_step("step MLP 784-256-10", {784, 256, 10});
   report_step("step 784-256-256-10", {784, 256, 256, 10});

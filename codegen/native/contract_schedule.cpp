@@ -123,10 +123,14 @@ struct Problem {
   Core core;
 };
 
+/// Vectors of V lie in one line each.
+bool is_in_lines(const Problem& p) {
+  return p.v_stride % static_cast<std::int64_t>(p.lanes * p.element_bytes) == 0;
+}
 /// Where the rows of V begin anywhere in a line, a vector lies in two, and is loaded twice; a core
 /// of two multiply-adds a cycle waits for it twice as long.
 double lines_of_vector(const Problem& p, const ContractSchedule& s) {
-  return !s.packed && p.v_stride % kMachine.line != 0 ? 2 * p.core.wide_fma : 1;
+  return !s.packed && !is_in_lines(p) ? 2 * p.core.wide_fma : 1;
 }
 
 /// Cycles in which memory delivers V's and U's part of one k of a tile of `rows` rows.
@@ -315,7 +319,12 @@ BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit, const Con
         std::max<std::int64_t>(r.matrices ? ceil_div(columns, width) : columns / width, 1);
     shape.panels = ceil_div(all, ceil_div(all, shape.panels));
   }
-  const std::int64_t rows = std::min(room / (shape.panels * line), kMostRows);
+  // A sum of one block waits for none.
+  const bool sums_wait = r.matrices || r.skips || !blocks.rest.empty() ||
+                         !blocks.split->extent.is_constant() ||
+                         blocks.split->extent.value() > blocks.chunk;
+  const std::int64_t rows =
+      sums_wait ? std::min(room / (shape.panels * line), kMostRows) : kMostRows;
   shape.rows = std::max<std::int64_t>(rows / s.rows, 1) * s.rows;
   return shape;
 }
