@@ -15,6 +15,7 @@
 #include "codegen/llvm/jit.h"
 #include "codegen/llvm/program_emitter.h"
 #include "codegen/llvm/target.h"
+#include "codegen/native/panels.h"
 #include "codegen/native/thread_shares.h"
 
 namespace dlc {
@@ -97,7 +98,8 @@ std::string file_of_llvm() {
 }  // namespace
 
 ObjectCode compile_objects(const loop::Program& p, const CodegenOptions& options) {
-  loop::Program shared = with_shares(p, host_vector_unit(options.vector_bits));
+  const VectorUnit unit = host_vector_unit(options.vector_bits);
+  loop::Program shared = with_shares(with_panels(p, unit), unit);
   UniqueKernels kernels = unique_kernels(shared);
   Work work{std::move(shared), std::move(kernels), {}, options.vector_bits, options.profile};
   work.groups = compile_groups(work.kernels, kMaxGroups);

@@ -254,7 +254,10 @@ class ContractionEmitter : ContractionMatrices {
   void whole_sum(const Panel& p, Value* i, int rows) {
     Tile t{i, rows, p.vectors, {}};
     start(t, [&](int, int) { return zeros(); });
-    Value* first = r_.stack ? b_.CreateMul(p.j, vector_step()) : p.j;
+    // Panels are as long as the sum.
+    Value* first = r_.stack       ? b_.CreateMul(p.j, vector_step())
+                   : c_.panel > 0 ? b_.CreateMul(p.j, e_.dim(r_.k[0]->extent))
+                                  : p.j;
     Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), first);
     if (i) u = b_.CreateAdd(u, b_.CreateMul(i, row_step()));
     const auto product = [&](Value* pu, Value* pv) {

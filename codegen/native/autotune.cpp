@@ -174,7 +174,8 @@ void autotune(const loop::Program& p, const Extents& extents, const CodegenOptio
   for (const loop::Kernel& k : p.kernels) {
     if (k.contraction.empty() || k.contraction[0].folded) continue;
     const ContractRoles roles = contract_roles(p, k, unit);
-    if (!roles.n || roles.matrices) continue;  // there is one way
+    if (!roles.n || roles.matrices || !k.contraction[0].copied.empty())
+      continue;  // there is one way
     const Digest key = tuning_key(p, k, options.vector_bits);
     if (!known.insert(key).second) continue;
     std::vector<ScheduleCost> candidates = contract_schedules(p, k, unit);

@@ -350,10 +350,11 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
       const double tiles = std::ceil(p.m / rows);
       rows = static_cast<int>(std::ceil(p.m / tiles));
     }
-    if (r.stack) {
+    if (r.stack || vectors * r.lanes == c.panel) {
       add({rows, vectors, 0, false});
       continue;
     }
+    if (c.panel > 0) continue;
     const int k_block = tables                              ? block_with_tables(r, unit, far)
                         : r.pairs || unit.core.wide_fma > 1 ? 1024
                         : p.short_vectors && p.rows_known && p.m < kManyRows

@@ -73,9 +73,13 @@ class Writer {
     add(rows), add(vectors), add(k_block), add(packed);
   }
   void add(const Contraction& c) {
-    const auto& [a, b, type, indices, a_base, b_base, schedule, frames, folded] = c;
+    const auto& [a, b, type, indices, a_base, b_base, schedule, frames, folded, copied, panel] = c;
     add(a), add(b), add(type), add(indices), add(a_base), add(b_base), add(schedule), add(frames),
-        add(folded);
+        add(folded), add(copied), add(panel);
+  }
+  void add(const Matrix& m) {
+    const auto& [buffer, base, k_stride, n_stride] = m;
+    add(buffer), add(base), add(k_stride), add(n_stride);
   }
   void add(const Frame& f) {
     const auto& [at, tap, step, dilation, begin, extent] = f;

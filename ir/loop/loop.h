@@ -144,6 +144,12 @@ inline std::int64_t count_inside(const Frame& f, std::int64_t places, std::int64
     for (std::int64_t tap = 0; tap < taps; ++tap) count += is_inside(f, at, tap);
   return count;
 }
+/// A matrix in memory: the element of product k and column n is at base + k * k_stride +
+/// n * n_stride.
+struct Matrix {
+  BufferId buffer;
+  Dim base, k_stride, n_stride;
+};
 struct Contraction {
   BufferId a, b;
   ElementType type;  // of the accumulator: f32 or f64. a and b have this type, or both are bf16 or
@@ -153,6 +159,12 @@ struct Contraction {
   ContractSchedule schedule;
   std::vector<Frame> frames = {};
   bool folded = false;  // along the last frame (codegen/llvm/fold_emitter.cpp)
+  /// Where b, a matrix [k, n], is a copy that the kernel before a loop makes for the kernels in it:
+  /// what it is a copy of. Code generation arranges the copy as it likes it, or does without.
+  std::vector<Matrix> copied = {};
+  /// b lies in panels of so many columns, one behind the other, the last one filled up; 0: it does
+  /// not. The k_stride is within a panel.
+  std::int64_t panel = 0;
 };
 
 /// A kernel that stores at places that data gives, in order at each of its points: each value is

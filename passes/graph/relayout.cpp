@@ -1,17 +1,12 @@
 // Operands that a contraction would read in a bad order are copied in a better one, where each of
-// their elements is used many times:
-//
-//   summed axes      contract(x[n, t, v], y[t, n, h]) over n and t: y as [n, t, h], so that both
-//                    run through them in one go
-//   a scan's weight  a captured operand whose last axis is summed: it would be turned over in every
-//                    turn, and is once, before the scan
+// their elements is used many times: in contract(x[n, t, v], y[t, n, h]) over n and t, y as
+// [n, t, h], so that both run through the summed axes in one go.
 //
 // `simplify` makes every transposed operand a matter of letters; a transpose that is an operand of
-// a contraction or a scan from here on is a copy (fuse stores it).
+// a contraction from here on is a copy (fuse stores it).
 #include <algorithm>
 
 #include "ir/graph/rewriter.h"
-#include "passes/graph/turns.h"
 
 namespace dlc {
 
@@ -86,53 +81,13 @@ Value order_sums(GraphBuilder& b, const Node& n, const std::vector<Value>& opera
                     n.str_attr("out"));
 }
 
-RewrittenScan turn_weights(GraphBuilder& b, const Node& old) {
-  Node n = old;
-  const Scan s(n);
-  Graph body = s.body;
-  bool changed = false;
-  for (std::size_t k = s.carried + s.scanned; k < s.operands(); ++k) {
-    const Value in = s.input(k);
-    const Type type = s.body.type(in);
-    const bool is_matrix = type.rank() == 2 && type.shape[0].is_constant() &&
-                           type.shape[1].is_constant() && type.shape[0].value() >= kFewUses &&
-                           type.shape[1].value() >= kFewUses;
-    if (!is_matrix) continue;
-    // All its users sum over its last axis.
-    bool turned = true, any = false;
-    for (const Node& user : body.nodes)
-      for (std::size_t o = 0; o < user.operands.size(); ++o) {
-        if (!(user.operands[o] == in)) continue;
-        any = true;
-        turned = turned && user.op == Op::contract &&
-                 !has(user.str_attr("out"), user.str_attr(o == 0 ? "lhs" : "rhs").back());
-      }
-    for (const GraphOutput& out : body.outputs) turned = turned && !(out.value == in);
-    if (!any || !turned) continue;
-    for (Node& user : body.nodes)
-      for (std::size_t o = 0; o < user.operands.size(); ++o)
-        if (user.operands[o] == in) {
-          const char* key = o == 0 ? "lhs" : "rhs";
-          std::string letters = user.str_attr(key);
-          std::reverse(letters.begin(), letters.end());
-          user.attrs[key] = letters;
-        }
-    std::swap(body[in].type.shape[0], body[in].type.shape[1]);
-    n.operands[k] = b.transpose(n.operands[k], {1, 0});
-    changed = true;
-  }
-  if (!changed) return {b.graph().append(old), {}};
-  return {make_scan_like(b, n, std::move(body), n.operands), {}};
-}
-
 }  // namespace
 
 Graph run_relayout(const Graph& old) {
-  const Graph ordered = rewrite(
-      old, [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) {
-        return g[v].op == Op::contract ? order_sums(b, g[v], operands) : Value{};
-      });
-  return rewrite_scans(ordered, turn_weights);
+  return rewrite(old,
+                 [](GraphBuilder& b, const Graph& g, Value v, const std::vector<Value>& operands) {
+                   return g[v].op == Op::contract ? order_sums(b, g[v], operands) : Value{};
+                 });
 }
 
 }  // namespace dlc
