@@ -4,7 +4,8 @@
 //   dlc_bench_contract            every shape
 //   dlc_bench_contract 256 784 10   one [M, K] x [K, N] product
 //   dlc_bench_contract nk nm km n=256 k=784 m=256   any, by its letters and their extents; n is
-//                                                   the batch, which the compiler does not know
+//                                                   the batch, which the compiler does not know,
+//                                                   and so does any other with t=n
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -136,13 +137,14 @@ void report_step(const char* what, const std::vector<int>& sizes) {
              flops / t / 1e9, p->compile_seconds * 1e3);
 }
 
-/// C[out] = sum of A[lhs] * B[rhs].
+/// C[out] = sum of A[lhs] * B[rhs]; the extents of `symbolic` letters are N.
 Case named(const std::string& lhs, const std::string& rhs, const std::string& out,
-           const std::map<char, std::int64_t>& extents) {
+           const std::map<char, std::int64_t>& extents, const std::string& symbolic = "") {
   const auto shape = [&](const std::string& letters) {
     std::string result;
     for (const char c : letters)
-      result += (result.empty() ? "" : ", ") + (c == 'n' ? "N" : std::to_string(extents.at(c)));
+      result += (result.empty() ? "" : ", ") +
+                (symbolic.find(c) != std::string::npos ? "N" : std::to_string(extents.at(c)));
     return result;
   };
   double flops = 2;
@@ -166,8 +168,13 @@ int main(int argc, char** argv) {
               {{'a', std::atoi(argv[1])}, {'k', std::atoi(argv[2])}, {'m', std::atoi(argv[3])}})};
   } else if (argc > 4) {
     std::map<char, std::int64_t> extents;
-    for (int k = 4; k < argc; ++k) extents[argv[k][0]] = std::atoi(argv[k] + 2);
-    all = {named(argv[1], argv[2], argv[3], extents)};
+    std::string symbolic = "n";
+    for (int k = 4; k < argc; ++k) {
+      const std::string extent = argv[k] + 2;
+      if (extent == "n") symbolic += argv[k][0];
+      extents[argv[k][0]] = extent == "n" ? extents['n'] : std::stoll(extent);
+    }
+    all = {named(argv[1], argv[2], argv[3], extents, symbolic)};
   }
   for (const Case& c : all) {
     const auto p = prepare(c.text, c.n);

@@ -101,7 +101,8 @@ class ContractionTiles : public ContractionPanels {
   /// Stores to rows that are apart in memory (a part of a concat).
   std::vector<const loop::Store*> stores_to_rows_apart() const {
     std::vector<const loop::Store*> stores;
-    if (r_.stack || rows_.empty() || scope_.unit.core.wide_fma <= 1) return stores;
+    if (r_.stack || rows_.empty() || (scope_.unit.core.wide_fma <= 1 && !short_vectors()))
+      return stores;
     for (const loop::Stage& stage : k_.stages)
       for (const loop::Store& s : stage.stores) {
         const auto step = e_.coefficient(s.offset, r_.n->axis),

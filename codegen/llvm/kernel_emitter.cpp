@@ -35,7 +35,10 @@ int lanes_for(const loop::Kernel& k, const VectorUnit& unit) {
   return unit.bits / 32;
 }
 
+// Columns that are summed side by side, in vectors; of bare sums more, where they are short: a pass
+// over the rows should read four lines of each.
 constexpr int kColumnVectors = 4;
+int bare_column_vectors(const VectorUnit& unit) { return unit.bits < 512 ? 8 : kColumnVectors; }
 
 class KernelEmitter {
  public:
@@ -135,7 +138,8 @@ class KernelEmitter {
     });
     if (!sums || values > kFewExpressions || !columns.is_constant()) return 1;
     // Single vectors do the rest, which is not worth code of its own where it is much of it.
-    int vectors = kColumnVectors;
+    constexpr std::ptrdiff_t kBare = 2;  // what is loaded, and its sum
+    int vectors = values <= kBare ? bare_column_vectors(scope_.unit) : kColumnVectors;
     const auto suits = [&](int wide) {
       return columns.value() % wide == 0 || columns.value() >= 8 * wide;
     };
@@ -535,7 +539,7 @@ int chunk_multiple(const loop::Program& p, const loop::Kernel& k, const VectorUn
   if (!k.contraction.empty()) return contraction_rows(p, k, unit);
   if (k.outer.size() != 1) return 1;
   const Dim& points = k.axes[static_cast<std::size_t>(k.outer[0])].extent;
-  const int lanes = lanes_for(k, unit), wide = kColumnVectors * lanes;
+  const int lanes = lanes_for(k, unit), wide = bare_column_vectors(unit) * lanes;
   return points.is_constant() && points.value() % wide == 0 ? wide : lanes;
 }
 

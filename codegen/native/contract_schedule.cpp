@@ -393,7 +393,8 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     const bool far_pages = (unit.core.wide_fma > 1 || p.short_vectors) &&
                            p.v_stride >= kMachine.page &&
                            p.k > static_cast<double>(kMachine.first_tlb_pages);
-    if (p.k > k_block / 2 || far_pages || r.pairs) add({rows, vectors, k_block, true});
+    const bool far_rows = p.short_vectors && p.v_stride >= kFarRow && p.m >= kManyRows;
+    if (p.k > k_block / 2 || far_pages || far_rows || r.pairs) add({rows, vectors, k_block, true});
     if (p.k > 2 * k_block && !r.pairs) add({rows, vectors, k_block, false});
   }
   std::stable_sort(result.begin(), result.end(), [](const ScheduleCost& a, const ScheduleCost& b) {
