@@ -27,11 +27,14 @@ class ContractionIndices : public ContractionBase {
  protected:
   /// Of rows that go through several panels one after the other.
   int rows_inside() const {
-    return static_cast<int>(round_up(std::max(48, 8 * s_.rows), granule_));
+    const int least = short_vectors() && !r_.k.empty() && is_u_strided(r_) ? 96 : 48;
+    return static_cast<int>(round_up(std::max(least, 8 * s_.rows), granule_));
   }
   // So many k's ahead memory is asked for, where hardware does not do so. Rows a power of two apart
   // are in the same few places of the first cache: more of them would push each other out.
   static constexpr std::int64_t kAhead = 8;
+  // The same where rows are copied, which takes less time.
+  static constexpr std::int64_t kCopyAhead = 16;
 
   // ---- Rows ----
 
@@ -83,7 +86,7 @@ class ContractionIndices : public ContractionBase {
         places_.push_back(table(shape_.rows, "places"));
     }
     if (blocks_.inner.empty()) return;
-    u_table_ = table(blocks_.products() + kAhead, "u");
+    u_table_ = table(blocks_.products() + kCopyAhead, "u");
     v_table_ = table(blocks_.products(), "v");
     const auto walk = [&](auto& self, std::size_t at, Value* place, Value* u, Value* v) -> void {
       if (at > blocks_.inner.size()) {
@@ -101,7 +104,7 @@ class ContractionIndices : public ContractionBase {
     };
     walk(walk, 0, number(0), number(0), number(0));
     // What is asked for ahead of the last products is of no use, but must be somewhere.
-    for (std::int64_t k = 0; k < kAhead; ++k)
+    for (std::int64_t k = 0; k < kCopyAhead; ++k)
       b_.CreateStore(number(0), entry(u_table_, number(blocks_.products() + k)));
   }
   Value* entry(llvm::AllocaInst* table, Value* at) {

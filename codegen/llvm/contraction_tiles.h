@@ -185,9 +185,14 @@ class ContractionTiles : public ContractionPanels {
   /// Where U has a row of memory for each product, rows of it that are powers of two apart push
   /// each other out of the first cache: a part's rows are copied side by side for all its panels.
   bool copies_u() const {
-    return copies_tabled() ||
-           (has_rows_to_copy() && r_.even_rows && blocks_.inner.empty() &&
-            (scope_.unit.core.wide_fma > 1 || (short_vectors() && steps_by_pages())));
+    return copies_tabled() || (has_rows_to_copy() && r_.even_rows && blocks_.inner.empty() &&
+                               (scope_.unit.core.wide_fma > 1 ||
+                                (short_vectors() && (steps_by_pages() || has_many_columns()))));
+  }
+  /// So many that a copy is a small part of the work.
+  bool has_many_columns() const {
+    constexpr std::int64_t kMany = 192;
+    return !r_.n->extent.is_constant() || r_.n->extent.value() >= kMany;
   }
   /// Half a page, at which a cache has two places for all rows.
   bool steps_by_pages() const {
@@ -216,7 +221,7 @@ class ContractionTiles : public ContractionPanels {
     }
     emit_loop(b_, number(0), block.count, 1, "copy", [&](Value* k) {
       Value* line = b_.CreateMul(k, number(copied_width()));
-      Value *here = u_of(k), *ahead = u_of(b_.CreateAdd(k, number(kAhead)));
+      Value *here = u_of(k), *ahead = u_of(b_.CreateAdd(k, number(kCopyAhead)));
       for (std::size_t n = 0; n < rows.size(); ++n) {
         const std::int64_t x = static_cast<std::int64_t>(n) * r_.lanes;
         if (short_vectors() && x % kLine == 0)

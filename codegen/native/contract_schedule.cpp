@@ -302,7 +302,8 @@ BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit, const Con
                        const KBlocks& blocks) {
   // The rest is for U and what comes next.
   constexpr std::int64_t kMostRoom = std::int64_t{768} << 10;
-  const std::int64_t room = std::min(unit.core.l2_size() / 3, kMostRoom);
+  const bool copies = unit.bits < 512 && is_u_strided(r);  // blocks of few products, so small ones
+  const std::int64_t room = std::min(unit.core.l2_size() / (copies ? 2 : 3), kMostRoom);
   const std::int64_t line = static_cast<std::int64_t>(s.vectors) * unit.bits / 8;
   const std::int64_t products =
       r.matrices ? ceil_div(blocks.products(), kMatrixProducts) * kMatrixProducts * r.parts
@@ -339,7 +340,8 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
       static_cast<int>(std::min<double>(p.short_vectors ? 8 : 16, std::ceil(p.n / r.lanes)));
   std::vector<ScheduleCost> result;
   const auto add = [&](const ContractSchedule& s) { result.push_back({s, cost(p, s)}); };
-  const bool tables = needs_tables(r), far = is_far(program, c, r, unit);
+  const bool tables = needs_tables(r), far = is_far(program, c, r, unit),
+             strided = !r.k.empty() && is_u_strided(r);
   constexpr double kManyRows = 128, kFewRows = 32;
   for (int vectors = 1; vectors <= widest; ++vectors) {
     const bool one_row = r.m.empty();
@@ -357,8 +359,8 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     if (c.panel > 0) continue;
     const int k_block = tables                              ? block_with_tables(r, unit, far)
                         : r.pairs || unit.core.wide_fma > 1 ? 1024
-                        : p.short_vectors && p.rows_known && p.m < kManyRows
-                            ? 256  // few rows share what is packed: it stays in the first cache
+                        : p.short_vectors && (strided || (p.rows_known && p.m < kManyRows))
+                            ? 256  // copies of U, and panels few rows share, stay in near caches
                             : 512;
     if (r.turned || tables) {
       add({rows, vectors, k_block, true});
@@ -373,16 +375,16 @@ std::vector<ScheduleCost> vector_schedules(const loop::Program& program, const l
     // nothing.
     const bool any_length =
         !one_row && !r.k.empty() && !r.k.back()->extent.is_constant() && !r.pairs;
+    if (p.short_vectors && any_length && p.m >= (far ? kFewRows : kManyRows) &&
+        (far || p.v_stride >= kFarRow / 2)) {
+      // What comes along is packed, and U copied, for one another.
+      add({rows, vectors, 128, true});
+      continue;
+    }
     if (const bool far_rows = p.v_stride >= kFarRow; any_length && (far_rows || p.k > k_block)) {
-      // What comes from beyond the second cache is packed as it comes, and used at once.
-      if (p.short_vectors && far && p.m >= kFewRows) {
-        add({rows, vectors, 64, true});
-        continue;
-      }
       const int block = any_length_block(unit.core, far_rows);
-      // Two multiply-adds a cycle do not hide that such rows come from the second cache, nor do
-      // tiles of sixteen registers.
-      const bool pays = far_rows && (unit.core.wide_fma > 1 || p.short_vectors) && p.m >= kManyRows;
+      // Two multiply-adds a cycle do not hide that such rows come from the second cache.
+      const bool pays = far_rows && unit.core.wide_fma > 1 && p.m >= kManyRows;
       if (!pays) add({rows, vectors, block, false});
       if (pays || p.v_stride % kMachine.line != 0) add({rows, vectors, block, true});
       continue;

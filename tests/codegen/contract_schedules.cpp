@@ -163,7 +163,11 @@ TEST_CASE("what the cost model prefers") {
     CHECK(best({"1024", "1024", "1024"}, unit) == "4x3 by 512 packed");
     CHECK(best({"32", "1024", "256"}, unit) == "6x2");                // too few rows to pack for
     CHECK(best({"32", "256", "1024"}, unit) == "4x3 by 256 packed");  // but these are pages apart
-    CHECK(best({"784", "N", "256", "km", "kn"}, unit) == "4x3 by 256 packed");
+    CHECK(best({"N", "256", "256"}, unit) == "4x3 by 512 packed");
+    // U is copied beside blocks of V, so these are shorter.
+    CHECK(best({"256", "784", "256", "km", "kn"}, unit) == "4x3 by 256 packed");
+    CHECK(best({"784", "N", "256", "km", "kn"}, unit) == "4x3 by 128 packed");
+    CHECK(best({"256", "N", "1024", "km", "kn"}, unit) == "4x3 by 128 packed");
     CHECK(best({"N", "784", "10"}, unit) == "6x2");
   }
 }
