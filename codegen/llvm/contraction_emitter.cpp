@@ -21,7 +21,8 @@
 // they are evenly spaced, for the offsets in U of a block's rows, which are computed once. Several
 // k's are a list of offsets in U and V, the same for every block but for where it begins.
 //
-// Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp.
+// Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp. A single row and a
+// large V: row_emitter.cpp.
 #include "codegen/llvm/contraction_emitter.h"
 
 #include <algorithm>
@@ -30,6 +31,7 @@
 #include "codegen/llvm/contraction_matrices.h"
 #include "codegen/llvm/dot_emitter.h"
 #include "codegen/llvm/fold_emitter.h"
+#include "codegen/llvm/row_emitter.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -551,6 +553,8 @@ void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IR
                       ExpressionEmitter& e, Value* begin, Value* end) {
   if (k.contraction[0].folded)
     emit_fold(scope, k, b, e, begin, end);
+  else if (is_far_row(scope.program, k, scope.unit))
+    emit_row(scope, k, b, e, begin, end);
   else if (contract_roles(scope.program, k, scope.unit).n)
     ContractionEmitter(scope, k, b, e, begin, end).emit();
   else

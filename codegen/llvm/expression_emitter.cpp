@@ -234,6 +234,7 @@ Value* ExpressionEmitter::evaluate(ExprId e) { return evaluate_at(e, is_vector(e
 Value* ExpressionEmitter::evaluate_vector(ExprId e) { return splat(evaluate(e), lanes_); }
 
 Value* ExpressionEmitter::evaluate_at(ExprId e, bool vector) {
+  if (const auto kept = kept_.find(e); kept != kept_.end()) return kept->second;
   auto& cache = vector ? vectors_ : scalars_;
   if (const auto at = cache.find(e); at != cache.end()) return at->second;
   Value* v = emit(k_.exprs[static_cast<std::size_t>(e)], vector);

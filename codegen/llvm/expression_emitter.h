@@ -54,6 +54,11 @@ class ExpressionEmitter {
   /// The vector value of an expression at the current point, computed otherwise.
   void preset(loop::ExprId e, llvm::Value* vector) { vectors_[e] = vector; }
 
+  /// What `e`, the same all along a loop, is at the present point: it is not computed again until
+  /// release(), wherever the point goes.
+  void keep(loop::ExprId e) { kept_[e] = evaluate(e); }
+  void release() { kept_.clear(); }
+
   llvm::Value* evaluate(loop::ExprId e);
   /// As a vector of the current lanes even if it is the same in all.
   llvm::Value* evaluate_vector(loop::ExprId e);
@@ -143,7 +148,7 @@ class ExpressionEmitter {
   llvm::Value* mask_ = nullptr;
   std::map<std::pair<int, int>, llvm::Value*> row_values_;
   llvm::Value* accumulator_ = nullptr;
-  std::map<loop::ExprId, llvm::Value*> vectors_, scalars_;
+  std::map<loop::ExprId, llvm::Value*> vectors_, scalars_, kept_;
   mutable std::map<loop::ExprId, bool> is_vector_;
   mutable std::map<std::pair<loop::ExprId, loop::AxisId>, bool> depends_;
   std::map<loop::BufferId, llvm::Value*> pointers_;

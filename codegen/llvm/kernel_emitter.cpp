@@ -417,13 +417,34 @@ class KernelEmitter {
       e_.store_all(s.stores);
     };
     if (rows)
-      nest(s.axes, 0, s.axes.size() - 1, [&] { vectorised(s.axes.back(), false, body); });
+      nest(s.axes, 0, s.axes.size() - 1, [&] {
+        for (const ExprId load : loads_that_stay(s)) e_.keep(load);
+        vectorised(s.axes.back(), false, body);
+        e_.release();
+      });
     else
       nest(s.axes, 0, s.axes.size(), body);
     e_.forget();
     for (std::size_t k = 0; k < s.reductions.size(); ++k)
       e_.set_row_value(number, static_cast<int>(k), finish(s.reductions[k], variables[k], rows));
     e_.forget();
+  }
+
+  /// What a stage loads that is the same all along its last axis. It is not stored there: stores are
+  /// at different places along the axis, and what is loaded from where a stage stores is at theirs.
+  std::vector<ExprId> loads_that_stay(const loop::Stage& s) const {
+    std::vector<ExprId> result;
+    std::vector<bool> seen(k_.exprs.size(), false);
+    const std::function<void(ExprId)> visit = [&](ExprId id) {
+      if (seen[static_cast<std::size_t>(id)]) return;
+      seen[static_cast<std::size_t>(id)] = true;
+      const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
+      for (const ExprId o : e.operands) visit(o);
+      if (e.kind == loop::ExprKind::Load && !e_.depends(id, s.axes.back())) result.push_back(id);
+    };
+    for (const loop::Reduction& r : s.reductions) visit(r.value);
+    for (const loop::Store& st : s.stores) visit(st.value), visit(st.offset);
+    return result;
   }
 
   ElementType type_of(const loop::Reduction& r) const {

@@ -316,6 +316,7 @@ class KernelMaker {
     if (c.frames.empty()) merge_sums(c);
     k_.contraction.push_back(std::move(c));
     split_the_longer_axis();
+    go_along_rows();
   }
 
   /// The windows of a framed operand as views of what is inside: from where the first place of the
@@ -367,6 +368,22 @@ class KernelMaker {
     const bool few_rows =
         rows.is_constant() && rows.value() <= kFewRows && columns.value() >= kMany * rows.value();
     if (few_rows || (turned && columns.value() >= kManyTurned)) std::swap(k_.outer[0], k_.outer[1]);
+  }
+
+  /// The rows of a sequence, of which each item or each step is the outer axis: the order in which
+  /// they lie in the operand is that of the outer axes, so that they are one row after the other.
+  void go_along_rows() {
+    if (k_.outer.size() != 3 || !k_.contraction[0].frames.empty()) return;
+    const auto index_of = [&](AxisId axis) -> const loop::ContractIndex& {
+      const auto& all = k_.contraction[0].indices;
+      return *std::find_if(all.begin(), all.end(), [&](const auto& i) { return i.axis == axis; });
+    };
+    const loop::ContractIndex &first = index_of(k_.outer[0]), &second = index_of(k_.outer[1]);
+    if (first.in_a != second.in_a || first.in_b != second.in_b || first.in_a == first.in_b) return;
+    const auto stride = [](const loop::ContractIndex& i) {
+      return i.in_a ? i.a_stride : i.b_stride;
+    };
+    if (stride(second) == stride(first) * first.extent) std::swap(k_.outer[0], k_.outer[1]);
   }
 
   const Storage& s_;

@@ -139,6 +139,23 @@ TEST_CASE("few short axes of C, a long sum along memory: a grid of dot products"
       }
 }
 
+TEST_CASE("a single row and a matrix that no cache keeps") {
+  // One more than whole vectors; more columns than wait at once; products that four do not divide.
+  for (const std::vector<std::int64_t>& sizes :
+       std::vector<std::vector<std::int64_t>>{{530, 1025}, {259, 4100}, {600, 1024}})
+    for (const Form& f : {Form{"k", "km", "m"}, kForms[0], Form{"kb", "bkm", "m"}})
+      for (const ElementType e : {ElementType::F32, ElementType::F64, ElementType::BF16})
+        for (const int bits : {512, 256}) {
+          const Graph g = graph_of_form(f, e, 1, sizes);
+          const Compiled c(g, bits);
+          const auto inputs = sample_values(g, -1, 1, 1, 5);
+          CAPTURE(bits);
+          CAPTURE(name(e));
+          CHECK(compiled_distance(c, inputs) <= (e == ElementType::F64 ? 1e-14 : 1e-5));
+          CHECK(same_bits(c.run(inputs, 1)[1], c.run(inputs, 3)[1]));
+        }
+}
+
 TEST_CASE("16-bit operands, summed in f32") {
   const Dim n = Dim::symbol("N");
   for (const Form& f : kForms) {
