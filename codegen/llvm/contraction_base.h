@@ -53,6 +53,10 @@ class ContractionBase {
   loop::BufferId u_buffer() const { return r_.u_is_a ? c_.a : c_.b; }
   loop::BufferId v_buffer() const { return r_.u_is_a ? c_.b : c_.a; }
   llvm::Align align(ElementType t) const { return e_.align(t); }
+  /// Of whole vectors in memory of the kernel's own.
+  llvm::Align vector_align() const {
+    return llvm::Align(static_cast<std::uint64_t>(scope_.unit.bits) / 8);
+  }
   /// Memory read as `lanes` elements (0: one) of a buffer's type, as numbers of the accumulator's.
   Value* load(loop::BufferId buffer, Value* offset, int lanes, Value* mask = nullptr) {
     const ElementType t = e_.element(buffer);

@@ -402,7 +402,7 @@ class ContractionEmitter : ContractionMatrices {
     Value* vectors =
         b_.CreateMul(b_.CreateMul(g.panels, number(waiting_rows())), number(g.first.vectors));
     emit_loop(b_, number(0), vectors, 1, "zeros", [&](Value* at) {
-      b_.CreateAlignedStore(zeros(), vector_at(waiting_, at), llvm::Align(64));
+      b_.CreateAlignedStore(zeros(), vector_at(waiting_, at), vector_align());
     });
     std::map<char, Value*> taps;
     each_tap(0, base(r_.u_is_a), base(!r_.u_is_a), taps, [&](Value* u, Value* v) {
@@ -504,7 +504,7 @@ class ContractionEmitter : ContractionMatrices {
   /// Read anew: a sum that lives in a register beyond its block's loop, on several ways, is one
   /// that may be spilled inside of it.
   Value* waiting_sum(Value* place) {
-    return b_.CreateAlignedLoad(vector(), place, llvm::Align(64), /*isVolatile=*/true);
+    return b_.CreateAlignedLoad(vector(), place, vector_align(), /*isVolatile=*/true);
   }
 
   /// Rows [from, to) of a block.

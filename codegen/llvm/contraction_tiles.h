@@ -229,7 +229,7 @@ class ContractionTiles : public ContractionPanels {
         Value* v = b_.CreateMaskedLoad(vector(), address_of_u(b_.CreateAdd(rows[n].u, here)),
                                        align(c_.type), rows[n].mask, zeros());
         b_.CreateAlignedStore(v, b_.CreateGEP(type(), copied_, b_.CreateAdd(line, number(x))),
-                              llvm::Align(64));
+                              vector_align());
       }
     });
   }
@@ -375,7 +375,7 @@ class ContractionTiles : public ContractionPanels {
         result.push_back(
             s_.packed
                 ? in_place(t.rows, b_.CreateAlignedLoad(vector(), in_line(p, at.line, j, s),
-                                                        llvm::Align(64)))
+                                                        vector_align()))
                 : widened(in_place(t.rows, read(p, block, stepped(at.v, j, r_.v_stride(last_k())),
                                                 s, nullptr))));
       return result;

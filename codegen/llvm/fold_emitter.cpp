@@ -95,7 +95,7 @@ class FoldEmitter : ContractionBase {
     for (std::int64_t v = 0; v < vectors_; ++v)
       b_.CreateAlignedStore(zeros(),
                             in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
-                            llvm::Align(64));
+                            vector_align());
     Value* to = in_packed(line);
     emit_loop(b_, number(0), number(taps_), 1, "tap", [&](Value* j) {
       Value* from = b_.CreateAdd(b, b_.CreateMul(j, e_.dim(j_.b_stride)));
@@ -140,7 +140,7 @@ class FoldEmitter : ContractionBase {
           for (std::int64_t v = 0; v < vectors_; ++v)
             columns.push_back(b_.CreateAlignedLoad(
                 vector(), in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
-                llvm::Align(64)));
+                vector_align()));
           for (std::int64_t x = 0; x < to - from; ++x) {
             Value* element = load(c_.a, stepped(first, x, w_.a_stride), 0);
             Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), element);
@@ -198,7 +198,7 @@ class FoldEmitter : ContractionBase {
             vector(), in_rows(number(q * row_length_ + out_begin_ + at)), e_.align(c_.type));
         sum = sum ? b_.CreateFAdd(sum, part) : part;
       }
-      b_.CreateAlignedStore(sum, b_.CreateGEP(type(), summed_, number(at)), llvm::Align(64));
+      b_.CreateAlignedStore(sum, b_.CreateGEP(type(), summed_, number(at)), vector_align());
     }
   }
 
@@ -229,7 +229,7 @@ class FoldEmitter : ContractionBase {
           lanes[static_cast<std::size_t>(r)] = static_cast<int>(lanes_ + at % lanes_);
       }
       Value* part = b_.CreateAlignedLoad(
-          vector(), b_.CreateGEP(type(), summed_, number(v * lanes_)), llvm::Align(64));
+          vector(), b_.CreateGEP(type(), summed_, number(v * lanes_)), vector_align());
       result = b_.CreateShuffleVector(result, part, lanes);
     }
     return result;

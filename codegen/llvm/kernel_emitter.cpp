@@ -430,8 +430,9 @@ class KernelEmitter {
     e_.forget();
   }
 
-  /// What a stage loads that is the same all along its last axis. It is not stored there: stores are
-  /// at different places along the axis, and what is loaded from where a stage stores is at theirs.
+  /// What a stage loads that is the same all along its last axis. It is not stored there: stores
+  /// are at different places along the axis, and what is loaded from where a stage stores is at
+  /// theirs.
   std::vector<ExprId> loads_that_stay(const loop::Stage& s) const {
     std::vector<ExprId> result;
     std::vector<bool> seen(k_.exprs.size(), false);
