@@ -21,8 +21,8 @@
 // they are evenly spaced, for the offsets in U of a block's rows, which are computed once. Several
 // k's are a list of offsets in U and V, the same for every block but for where it begins.
 //
-// Without such an n (a dot product, a matrix times a vector): dot_emitter.cpp. A single row and a
-// large V: row_emitter.cpp.
+// A single row, or a few, and a large V: contraction_rows.h. Without such an n (a dot product, a
+// matrix times a vector): dot_emitter.cpp.
 #include "codegen/llvm/contraction_emitter.h"
 
 #include <algorithm>
@@ -31,7 +31,6 @@
 #include "codegen/llvm/contraction_matrices.h"
 #include "codegen/llvm/dot_emitter.h"
 #include "codegen/llvm/fold_emitter.h"
-#include "codegen/llvm/row_emitter.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -41,6 +40,8 @@ namespace {
 
 // With fewer rows than this packing V costs more than it saves.
 constexpr int kLeastPackedRows = 48, kLeastRowsOfMatrices = 24;
+// And so few go through a V that is far one by one.
+constexpr int kFewFarRows = 5;
 
 class ContractionEmitter : ContractionMatrices {
  public:
@@ -86,9 +87,17 @@ class ContractionEmitter : ContractionMatrices {
 
   /// With many rows as the schedule says; what a few rows need instead is known when they are few.
   void passes() {
-    const bool through_memory = s_.k_block > 0;
-    if (!through_memory) return unblocked();
+    if (rows_.empty() && !r_.stack && has_far_rows()) return far_row(nullptr);
+    if (s_.k_block == 0) return unblocked();
     Value *from = first_row(), *to = end_row();
+    const bool may_be_few =
+        r_.even_rows && !rows_known() && !r_.pairs && !r_.turned && !r_.matrices && has_far_rows();
+    if (!may_be_few) return many_rows(from, to);
+    Value* few = b_.CreateICmpSLT(b_.CreateSub(to, from), number(kFewFarRows));
+    emit_if(b_, few, [&] { emit_loop(b_, from, to, 1, "row", [&](Value* i) { far_row(i); }); });
+    emit_if(b_, b_.CreateNot(few), [&] { many_rows(from, to); });
+  }
+  void many_rows(Value* from, Value* to) {
     const bool always = !r_.even_rows || rows_known() || r_.pairs || r_.turned || !s_.packed ||
                         r_.matrices || comes_from_far(scope_.program, c_, r_, scope_.unit);
     if (always) return blocked(from, to);
@@ -553,8 +562,6 @@ void emit_contraction(const ProgramScope& scope, const loop::Kernel& k, llvm::IR
                       ExpressionEmitter& e, Value* begin, Value* end) {
   if (k.contraction[0].folded)
     emit_fold(scope, k, b, e, begin, end);
-  else if (is_far_row(scope.program, k, scope.unit))
-    emit_row(scope, k, b, e, begin, end);
   else if (contract_roles(scope.program, k, scope.unit).n)
     ContractionEmitter(scope, k, b, e, begin, end).emit();
   else

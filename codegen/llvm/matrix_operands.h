@@ -9,14 +9,14 @@
 //
 // An f32 is copied as its three parts of bf16 (bf16_parts.h), in matrices of their own.
 #include "codegen/llvm/bf16_parts.h"
-#include "codegen/llvm/contraction_tiles.h"
+#include "codegen/llvm/contraction_rows.h"
 #include "codegen/llvm/matrix_copies.h"
 
 namespace dlc {
 
-class MatrixOperands : public ContractionTiles {
+class MatrixOperands : public ContractionRows {
  public:
-  using ContractionTiles::ContractionTiles;
+  using ContractionRows::ContractionRows;
 
  protected:
   static constexpr std::int64_t kLine = 64, kProducts = kMatrixProducts;

@@ -86,6 +86,16 @@ void check(const Form& f, ElementType e, const Dim& n, const std::vector<std::in
   }
 }
 
+/// The first rows of `a` alone.
+void keep_rows(std::map<std::string, Literal>& inputs, std::size_t rows) {
+  for (const char* name : {"a", "size"}) {
+    Literal& l = inputs.at(name);
+    const std::size_t row = static_cast<std::size_t>(l.size() / l.shape[0]);
+    l.shape[0] = static_cast<std::int64_t>(rows);
+    is_float(l.element) ? l.f.resize(rows * row) : l.i.resize(rows * row);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("every form of contraction, symbolic rows, sizes around the tiles") {
@@ -156,6 +166,21 @@ TEST_CASE("a single row and a matrix that no cache keeps") {
         }
 }
 
+TEST_CASE("a few rows and such a matrix: the bits are those of many") {
+  for (const int bits : {512, 256}) {
+    CAPTURE(bits);
+    const Graph g = graph_of_form(kForms[0], ElementType::F32, Dim::symbol("N"), {530, 1025});
+    const Compiled c(g, bits);
+    auto inputs = sample_values(g, -1, 1, 70, 5);
+    const std::vector<Tensor> all = c.run(inputs, 1);
+    for (const std::size_t rows : {7, 4, 1}) {
+      keep_rows(inputs, rows);
+      CHECK(same_bits(c.run(inputs, 1)[0], all[0]));
+      CHECK(compiled_distance(c, inputs) <= 1e-5);
+    }
+  }
+}
+
 TEST_CASE("16-bit operands, summed in f32") {
   const Dim n = Dim::symbol("N");
   for (const Form& f : kForms) {
@@ -178,16 +203,7 @@ TEST_CASE("a row's result does not depend on the batch that it is in, nor on the
       CHECK(same_bits(all[0], c.run(inputs, threads)[0]));
       CHECK(same_bits(of_any[0], any.run(inputs, threads)[0]));
     }
-    // The first 5 rows alone.
-    for (const char* name : {"a", "size"}) {
-      Literal& l = inputs.at(name);
-      const auto row = static_cast<std::size_t>(l.size() / l.shape[0]);
-      l.shape[0] = 5;
-      if (is_float(l.element))
-        l.f.resize(5 * row);
-      else
-        l.i.resize(5 * row);
-    }
+    keep_rows(inputs, 5);
     const std::vector<Tensor> few = c.run(inputs, 1);
     CHECK(same_bits(few[0], all[0]));
   }
