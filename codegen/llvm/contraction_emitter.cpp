@@ -59,7 +59,7 @@ class ContractionEmitter : ContractionMatrices {
       const std::int64_t vector_bytes = scope_.unit.bits / 8;
       const std::int64_t packed = packed_vectors() * vector_bytes;
       const std::int64_t waiting =
-          sums_wait() ? waiting_rows() * shape_.panels * s_.vectors * vector_bytes : 0;
+          sums_wait(r_, blocks_) ? waiting_rows() * shape_.panels * s_.vectors * vector_bytes : 0;
       if (packed + waiting > 0) {
         const auto after = [&](std::int64_t bytes) {
           return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), packed_,
@@ -500,11 +500,6 @@ class ContractionEmitter : ContractionMatrices {
         b_.CreateAdd(b_.CreateSub(block.v, back), b_.CreateMul(width, e_.dim(r_.v_stride(*r_.n))));
     return b_.CreateSelect(is_last, panel, next);
   }
-  bool sums_wait() const {
-    const Dim& extent = blocks_.split->extent;
-    return r_.matrices || r_.skips || !blocks_.rest.empty() || !extent.is_constant() ||
-           extent.value() > blocks_.chunk;
-  }
   /// Of a panel's sums: whole matrices may reach beyond the last row, and what fills a tile up has
   /// one for all.
   std::int64_t waiting_rows() const {
@@ -518,7 +513,7 @@ class ContractionEmitter : ContractionMatrices {
 
   /// Rows [from, to) of a block.
   void tiles(const Panel& p, const Block& block, Value* from, Value* to) {
-    const bool one = !sums_wait();
+    const bool one = !sums_wait(r_, blocks_);
     for_each_tile(from, to, [&](Value* i, int rows) {
       Tile t{i, rows, p.vectors, {}};
       Value* row = b_.CreateSub(i, block.first);

@@ -105,6 +105,9 @@ struct KBlocks {
 /// `r` has a k. A block has about `most` products.
 KBlocks k_blocks(const ContractRoles& r, std::int64_t most);
 
+/// There may be several blocks: between them the sums of C wait in memory.
+bool sums_wait(const ContractRoles& r, const KBlocks& blocks);
+
 /// The panels that rows go through one after the other in a block, and the most rows (whole tiles):
 /// a block of V and the sums that wait for the next one stay in the second cache.
 struct BlockShape {
