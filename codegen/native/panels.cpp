@@ -13,8 +13,6 @@ using loop::Kernel;
 
 namespace {
 
-constexpr int kWidestPanel = 64;  // columns: the copy has room for the last one to be filled up
-
 /// The summed index of a contraction with a copied matrix, and the columns'.
 ContractIndex& k_of(Contraction& c) {
   return *std::find_if(c.indices.begin(), c.indices.end(),
@@ -33,7 +31,7 @@ std::optional<Kernel> by_panels(const loop::Program& p, const Kernel& old, const
     return std::nullopt;
   std::optional<Kernel> best;
   double least = 0;
-  for (int width = plain.lanes; width <= kWidestPanel; width += plain.lanes) {
+  for (std::int64_t width = plain.lanes; width <= loop::kWidestPanel; width += plain.lanes) {
     Kernel k = old;
     // Threads share rows: every panel is one thread's, or all threads'.
     std::stable_partition(k.outer.begin(), k.outer.end(),

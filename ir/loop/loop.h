@@ -150,6 +150,7 @@ struct Matrix {
   BufferId buffer;
   Dim base, k_stride, n_stride;
 };
+constexpr std::int64_t kWidestPanel = 64;  // columns
 struct Contraction {
   BufferId a, b;
   ElementType type;  // of the accumulator: f32 or f64. a and b have this type, or both are bf16 or

@@ -2,8 +2,7 @@
 // scan, turned over if the sum runs along its rows. Code generation arranges the copy in panels
 // (Contraction::copied), as tiles read it, where it would else do that in each turn.
 //
-//   loop turn < T: h[turn + 1] = h[turn] * w    =>    p = w; loop turn < T: h[turn + 1] = h[turn] *
-//   p
+//   loop turn < T: h = h * w    =>    p = w; loop turn < T: h = h * p
 //
 // Only in programs that train: they go through many turns. A program that says one character after
 // the other has a single one, in which the copy would cost more than the product.
@@ -22,8 +21,6 @@ using loop::Kernel;
 // Below this a matrix stays near as it is.
 constexpr std::int64_t kLeastRows = 32, kLeastColumns = 64;
 constexpr std::int64_t kFewTurns = 8;
-// A panel has so many columns at most, and the last one is filled up.
-constexpr std::int64_t kWidest = 64;
 
 bool trains(const loop::Program& p) {
   return std::any_of(p.buffers.begin(), p.buffers.end(),
@@ -52,8 +49,7 @@ void swap_operands(loop::Contraction& c) {
   }
 }
 
-/// b's own index and the one that is summed; nullptr where b is no matrix of known size, row by
-/// row.
+/// b's own index and the one that is summed; nullptr where b is no matrix of known size.
 struct MatrixIndices {
   ContractIndex *k = nullptr, *n = nullptr;
 };
@@ -120,7 +116,8 @@ bool copy_operand(loop::Program& p, int number) {
   loop::Buffer to;
   to.name = k.name + ".panels";
   to.kind = loop::BufferKind::Temp;
-  to.type = {t, {Dim(rows), Dim(columns + kWidest - 1)}};
+  // With room for the last panel to be filled up.
+  to.type = {t, {Dim(rows), Dim(columns + loop::kWidestPanel - 1)}};
   c.b = static_cast<loop::BufferId>(p.buffers.size());
   c.b_base = 0;
   m.k->b_stride = columns, m.n->b_stride = 1;

@@ -60,6 +60,25 @@ TEST_CASE("a recurrence through panels, forward and backward") {
     }
 }
 
+TEST_CASE("where rows have two axes the original is read, forward; the gradient's is turned over") {
+  const Graph g = graph_of(R"(graph train_step {
+    %h0: f32[N, 3, 64] = input input  %x: f32[T, N, 3, 64] = input input
+    %w: f32[64, 64] = input param
+    %s: (f32[N, 3, 64]) = scan %h0, %x, %w {body = graph body {
+      %h: f32[N, 3, 64] = input carried  %x: f32[N, 3, 64] = input scanned
+      %w: f32[64, 64] = input captured
+      %y: f32[N, 3, 64] = contract %h, %w {lhs = "nbk", rhs = "km", out = "nbm"}
+      %z: f32[N, 3, 64] = add %y, %x  output carry "h" = %z
+    }, length = (T), reverse = 0}
+    %last: f32[N, 3, 64] = part %s {index = 0}
+    %sum: f32[] = reduce_sum %last {axes = [0, 1, 2]}
+    %d: f32[64, 64] = grad %sum, %w  %new: f32[64, 64] = sub %w, %d
+    output output "y" = %last output loss "loss" = %sum output update "w" = %new })");
+  for (const int bits : {0, 512, 256, 128})
+    for (const int n : {1, 9})
+      CHECK(compiled_distance(g, sample_values(g, -0.1, 0.1, n, 7), 2, bits) <= 2e-5);
+}
+
 TEST_CASE("panels are as wide as tiles, whole vectors, and the copy has room for them") {
   for (const int inside : {64, 100, 256}) {
     const loop::Program plain = kernels(recurrence("f32", inside));
