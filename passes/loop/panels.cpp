@@ -22,9 +22,12 @@ using loop::Kernel;
 constexpr std::int64_t kLeastRows = 32, kLeastColumns = 64;
 constexpr std::int64_t kFewTurns = 8;
 
+/// It changes parameters; what only carries a state on does not.
 bool trains(const loop::Program& p) {
-  return std::any_of(p.buffers.begin(), p.buffers.end(),
-                     [](const loop::Buffer& b) { return b.alias >= 0; });
+  return std::any_of(p.buffers.begin(), p.buffers.end(), [&](const loop::Buffer& b) {
+    return b.alias >= 0 &&
+           p.buffers[static_cast<std::size_t>(b.alias)].kind == loop::BufferKind::Param;
+  });
 }
 
 bool is_written(const loop::Program& p, const loop::Loop& l, loop::BufferId b) {

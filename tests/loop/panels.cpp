@@ -66,6 +66,11 @@ TEST_CASE("a recurrent weight is copied before the scan, for its gradient turned
 
 TEST_CASE("what does not train, or runs a few turns, has no copies") {
   CHECK(copies(planned(recurrence("T", ""))) == 0);
+  // A state that goes on to the next character.
+  std::string says = recurrence("T", "output update \"h0\" = %last");
+  const std::string input = "%h0: f32[N, 64] = input input";
+  says.replace(says.find(input), input.size(), "%h0: f32[N, 64] = input state");
+  CHECK(copies(planned(says)) == 0);
   CHECK(copies(planned(recurrence("7", kUpdate))) == 0);
   CHECK(copies(planned(recurrence("8", kUpdate))) == 2);
 }
