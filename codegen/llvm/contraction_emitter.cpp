@@ -286,25 +286,13 @@ class ContractionEmitter : ContractionMatrices {
 
   /// All products of a sum whose operands begin at these offsets.
   void each_product(Value* u, Value* v, const std::function<void(Value* u, Value* v)>& body) {
-    const auto loops = [&](const std::vector<const ContractIndex*>& indices,
-                           const std::function<void(Value * u, Value * v)>& inside) {
-      sum_loops(indices, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u,
-                [&](Value* pa, Value* pb) { r_.u_is_a ? inside(pa, pb) : inside(pb, pa); });
-    };
-    const auto divides = [&](std::int64_t turn) {
-      const Dim& extent = r_.k.back()->extent;
-      return extent.is_constant() && extent.value() % turn == 0;
-    };
-    const std::int64_t turn = r_.k.empty() ? 1 : short_turn(divides);
-    if (turn == 1) return loops(r_.k, body);
+    const std::int64_t turn =
+        r_.k.empty() ? 1 : short_turn([&](std::int64_t t) { return divides_sum(t); });
+    if (turn == 1) return loops_of_sum(r_.k, u, v, body);
     const ContractIndex& k = *r_.k.back();
-    loops({r_.k.begin(), r_.k.end() - 1}, [&](Value* pu, Value* pv) {
-      for_each_turn(e_.dim(k.extent), turn, divides(turn), k.extent.typical(),
-                    {{pu, e_.dim(r_.u_stride(k))}, {pv, e_.dim(r_.v_stride(k))}},
-                    [&](Value*, const std::vector<Value*>& at, std::int64_t products) {
-                      for (std::int64_t j = 0; j < products; ++j)
-                        body(stepped(at[0], j, r_.u_stride(k)), stepped(at[1], j, r_.v_stride(k)));
-                    });
+    each_turn_of_sum(u, v, turn, [&](Value* pu, Value* pv, std::int64_t products) {
+      for (std::int64_t j = 0; j < products; ++j)
+        body(stepped(pu, j, r_.u_stride(k)), stepped(pv, j, r_.v_stride(k)));
     });
   }
 

@@ -47,26 +47,19 @@ class ContractionRows : public ContractionTiles {
               [&] { body(whole, lanes_below(b_.CreateSub(count, whole))); });
     };
     each([&](Value* at, Value*) { b_.CreateStore(zeros(), sum_of(at)); });
-    const ContractIndex& k = *r_.k.back();
     Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), first);
     if (i) u = b_.CreateAdd(u, b_.CreateMul(i, row_step()));
-    sum_loops({r_.k.begin(), r_.k.end() - 1}, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u,
-              [&](Value* a, Value* b) {
-                for_each_turn(e_.dim(k.extent), kProducts, false, k.extent.typical(),
-                              {{r_.u_is_a ? a : b, e_.dim(r_.u_stride(k))},
-                               {r_.u_is_a ? b : a, e_.dim(r_.v_stride(k))}},
-                              [&](Value*, const std::vector<Value*>& at, std::int64_t products) {
-                                add_products(each, k, at[0], at[1], products);
-                              });
-              });
+    each_turn_of_sum(u, v, kProducts, [&](Value* pu, Value* pv, std::int64_t products) {
+      add_products(each, pu, pv, products);
+    });
     each([&](Value* at, Value* mask) {
       finish({b_.CreateAdd(first, at), 1, mask}, i, 0, 0, b_.CreateLoad(vector(), sum_of(at)));
     });
   }
 
   template <class Each>
-  void add_products(const Each& each, const ContractIndex& k, Value* u, Value* v,
-                    std::int64_t products) {
+  void add_products(const Each& each, Value* u, Value* v, std::int64_t products) {
+    const ContractIndex& k = *r_.k.back();
     std::vector<Value*> x;
     for (std::int64_t p = 0; p < products; ++p)
       x.push_back(b_.CreateVectorSplat(static_cast<unsigned>(r_.lanes),

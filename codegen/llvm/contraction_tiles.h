@@ -331,6 +331,32 @@ class ContractionTiles : public ContractionPanels {
     turns(whole, count, 1);
   }
 
+  /// Loops over summed indices from these offsets in U and V on.
+  void loops_of_sum(const std::vector<const ContractIndex*>& indices, Value* u, Value* v,
+                    const std::function<void(Value* u, Value* v)>& body) {
+    sum_loops(indices, 0, r_.u_is_a ? u : v, r_.u_is_a ? v : u,
+              [&](Value* a, Value* b) { r_.u_is_a ? body(a, b) : body(b, a); });
+  }
+  /// So many products at a time leave none over of the last k.
+  bool divides_sum(std::int64_t turn) const {
+    const Dim& extent = r_.k.back()->extent;
+    return extent.is_constant() && extent.value() % turn == 0;
+  }
+  /// All of a sum from these offsets on, `turn` products of the last k at a time and what is left
+  /// one by one: `body` gets where they begin, and how many they are.
+  void each_turn_of_sum(
+      Value* u, Value* v, std::int64_t turn,
+      const std::function<void(Value* u, Value* v, std::int64_t products)>& body) {
+    const ContractIndex& k = *r_.k.back();
+    loops_of_sum({r_.k.begin(), r_.k.end() - 1}, u, v, [&](Value* pu, Value* pv) {
+      for_each_turn(e_.dim(k.extent), turn, divides_sum(turn), k.extent.typical(),
+                    {{pu, e_.dim(r_.u_stride(k))}, {pv, e_.dim(r_.v_stride(k))}},
+                    [&](Value*, const std::vector<Value*>& at, std::int64_t products) {
+                      body(at[0], at[1], products);
+                    });
+    });
+  }
+
   /// The products of a turn: the first one, and where it is, in U and, unless packed, V from the
   /// block's first; among what is packed, in bytes.
   struct Turn {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "passes/loop/accesses.h"
 #include "passes/lower/lower.h"
 
 namespace dlc {
@@ -34,7 +35,7 @@ bool is_written(const loop::Program& p, const loop::Loop& l, loop::BufferId b) {
   for (int k = l.first; k < l.last; ++k)
     for (const loop::Stage& s : p.kernels[static_cast<std::size_t>(k)].stages)
       for (const loop::Store& st : s.stores)
-        if (st.buffer == b) return true;
+        if (memory_of(p, st.buffer) == memory_of(p, b)) return true;
   return false;
 }
 

@@ -24,19 +24,21 @@ int copies(const loop::Program& p) {
   return count;
 }
 
+const char* const kTurn = R"(
+      %h: f32[N, 64] = input carried  %x: f32[N, 64] = input scanned
+      %w: f32[64, 64] = input captured
+      %y: f32[N, 64] = contract %h, %w {lhs = "nk", rhs = "km", out = "nm"}
+      %z: f32[N, 64] = add %y, %x  output carry "h" = %z
+    )";
+
 /// h = h * w + x in each turn, and an update of w, if any.
 std::string recurrence(const std::string& length, const std::string& update) {
   return R"(graph train_step {
     %h0: f32[N, 64] = input input  %x: f32[)" +
          length + R"(, N, 64] = input input
     %w: f32[64, 64] = input param
-    %s: (f32[N, 64]) = scan %h0, %x, %w {body = graph body {
-      %h: f32[N, 64] = input carried  %x: f32[N, 64] = input scanned
-      %w: f32[64, 64] = input captured
-      %y: f32[N, 64] = contract %h, %w {lhs = "nk", rhs = "km", out = "nm"}
-      %z: f32[N, 64] = add %y, %x  output carry "h" = %z
-    }, length = ()" +
-         length + R"(), reverse = 0}
+    %s: (f32[N, 64]) = scan %h0, %x, %w {body = graph body {)" +
+         kTurn + R"(}, length = ()" + length + R"(), reverse = 0}
     %last: f32[N, 64] = part %s {index = 0}
     output output "y" = %last
     )" + update +
@@ -97,12 +99,8 @@ TEST_CASE("of a scan in a scan the copy is made before both") {
     %s: (f32[N, 64]) = scan %h0, %x, %w {body = graph outer {
       %h: f32[N, 64] = input carried  %xs: f32[T, N, 64] = input scanned
       %w: f32[64, 64] = input captured
-      %t: (f32[N, 64]) = scan %h, %xs, %w {body = graph inner {
-        %h: f32[N, 64] = input carried  %x: f32[N, 64] = input scanned
-        %w: f32[64, 64] = input captured
-        %y: f32[N, 64] = contract %h, %w {lhs = "nk", rhs = "km", out = "nm"}
-        %z: f32[N, 64] = add %y, %x  output carry "h" = %z
-      }, length = (T), reverse = 0}
+      %t: (f32[N, 64]) = scan %h, %xs, %w {body = graph inner {)" +
+                                  std::string(kTurn) + R"(}, length = (T), reverse = 0}
       %u: f32[N, 64] = part %t {index = 0}  output carry "h" = %u
     }, length = (S), reverse = 0}
     %last: f32[N, 64] = part %s {index = 0}
