@@ -33,8 +33,9 @@ class ContractionIndices : public ContractionBase {
   // So many k's ahead memory is asked for, where hardware does not do so. Rows a power of two apart
   // are in the same few places of the first cache: more of them would push each other out.
   static constexpr std::int64_t kAhead = 8;
-  // The same where rows are copied, which takes less time.
+  // The same where rows are copied or packed, which takes less time.
   static constexpr std::int64_t kCopyAhead = 16;
+  static constexpr std::int64_t kLine = 16;  // numbers of a line of memory
 
   // ---- Rows ----
 
@@ -87,7 +88,7 @@ class ContractionIndices : public ContractionBase {
     }
     if (blocks_.inner.empty()) return;
     u_table_ = table(blocks_.products() + kCopyAhead, "u");
-    v_table_ = table(blocks_.products(), "v");
+    v_table_ = table(blocks_.products() + kCopyAhead, "v");
     const auto walk = [&](auto& self, std::size_t at, Value* place, Value* u, Value* v) -> void {
       if (at > blocks_.inner.size()) {
         b_.CreateStore(u, entry(u_table_, place));
@@ -105,7 +106,8 @@ class ContractionIndices : public ContractionBase {
     walk(walk, 0, number(0), number(0), number(0));
     // What is asked for ahead of the last products is of no use, but must be somewhere.
     for (std::int64_t k = 0; k < kCopyAhead; ++k)
-      b_.CreateStore(number(0), entry(u_table_, number(blocks_.products() + k)));
+      for (llvm::AllocaInst* t : {u_table_, v_table_})
+        b_.CreateStore(number(0), entry(t, number(blocks_.products() + k)));
   }
   Value* entry(llvm::AllocaInst* table, Value* at) {
     return b_.CreateInBoundsGEP(b_.getInt64Ty(), table, at);

@@ -48,6 +48,10 @@ class ContractionPanels : public ContractionIndices {
 
   // ---- Memory ----
 
+  /// Not in bounds: what is asked for ahead may lie behind the end.
+  Value* address_of_v(Value* offset) {
+    return b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()), offset);
+  }
   /// A vector of V as it is in memory.
   Value* load_raw(Value* offset, Value* mask) {
     const ElementType t = e_.element(v_buffer());
@@ -66,16 +70,15 @@ class ContractionPanels : public ContractionIndices {
   }
 
   /// Rows of V are far apart, so that hardware does not see the next block coming: while this one
-  /// is used, the first tiles ask for it, each for one vector of every row.
+  /// is used, the first tiles ask for it, each for one vector of every row. Where short vectors
+  /// pack rows, that does so.
   void prefetch_next(const Panel& p, const Block& block, Value* tile, Value* first,
                      std::int64_t turn) {
-    if (!block.next_v) return;
+    if (!block.next_v || (short_vectors() && packs_by_rows())) return;
     emit_if(b_, b_.CreateICmpSLT(tile, number(p.vectors)), [&] {
       Value* column = b_.CreateAdd(block.next_v, b_.CreateMul(tile, number(r_.lanes)));
       for (std::int64_t j = 0; j < turn; ++j) {
-        Value* at = b_.CreateAdd(column, v_of(b_.CreateAdd(first, number(j))));
-        // Not in bounds: the last block's next one lies behind the end.
-        e_.prefetch(b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()), at),
+        e_.prefetch(address_of_v(b_.CreateAdd(column, v_of(b_.CreateAdd(first, number(j))))),
                     ExpressionEmitter::Cache::Second);
       }
     });
@@ -120,6 +123,12 @@ class ContractionPanels : public ContractionIndices {
     if (r_.pairs) return pack_pairs(p, block);
   }
   void pack_row(const Panel& p, const Block& block, Value* k) {
+    if (short_vectors()) {
+      Value* ahead = b_.CreateAdd(block.v, v_of(b_.CreateAdd(k, number(kCopyAhead))));
+      for (int s = 0; s < p.vectors; ++s)
+        if (s * r_.lanes % kLine == 0)
+          e_.prefetch(address_of_v(b_.CreateAdd(ahead, number(s * r_.lanes))));
+    }
     for (int s = 0; s < p.vectors; ++s)
       b_.CreateStore(widened(read(p, block, v_of(k), s, nullptr)),
                      packed(vector(), p, block, k, number(s)));

@@ -81,7 +81,7 @@ class ContractionTiles : public ContractionPanels {
   }
 
   /// Loads of the epilogue from so large a buffer that it comes from beyond the second cache: the
-  /// parameter that a weight gradient changes.
+  /// parameter that a weight gradient changes, what an activation's gradient is a factor of.
   std::vector<loop::ExprId> far_epilogue() const {
     std::vector<loop::ExprId> loads;
     if (r_.stack) return loads;
@@ -92,8 +92,8 @@ class ContractionTiles : public ContractionPanels {
       for (const loop::AxisId a : k_.outer)
         if (e_.depends(e.operands[0], a)) count = count * axis(a).extent;
       const auto step = e_.coefficient(e.operands[0], r_.n->axis);
-      if (step && *step == Dim(1) && count.is_constant() &&
-          count.value() * size_in_bytes(e.type) > scope_.unit.core.l2_size())
+      if (step && *step == Dim(1) &&
+          count.typical() * size_in_bytes(e.type) > scope_.unit.core.l2_size())
         loads.push_back(static_cast<loop::ExprId>(id));
     }
     return loads;
@@ -179,8 +179,6 @@ class ContractionTiles : public ContractionPanels {
   }
 
   // ---- Products of a block ----
-
-  static constexpr std::int64_t kLine = 16;  // numbers of a line of memory
 
   /// Where U has a row of memory for each product, rows of it that are powers of two apart push
   /// each other out of the first cache: a part's rows are copied side by side for all its panels.
@@ -526,8 +524,7 @@ class ContractionTiles : public ContractionPanels {
     }
     Value* next = ahead(v, r_.v_stride(*r_.k.back()));
     for (int s = 0; s < vectors; ++s)
-      e_.prefetch(b_.CreateGEP(e_.memory_type(e_.element(v_buffer())), e_.buffer(v_buffer()),
-                               b_.CreateAdd(next, number(s * r_.lanes))));
+      e_.prefetch(address_of_v(b_.CreateAdd(next, number(s * r_.lanes))));
   }
 
   Value* copied_ = nullptr;   // of U

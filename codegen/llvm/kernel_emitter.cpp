@@ -2,10 +2,10 @@
 //   rows     scalar loops over the outer axes; each stage's innermost axis in vectors, its
 //   reductions at last combined across
 //            the lanes in a fixed tree
-//   columns  the last outer axis in vectors (each lane a point), the stages' axes in scalar loops
+//   columns  the last outer axis in vectors (each lane a point), the stages' axes in scalar loops;
+//            sums down long rows of memory go through them row by row
 // whichever leaves fewer loads and stores that are not contiguous. The end of a vectorised axis is
-// a masked step. A kernel without stage axes that reads along one outer axis and writes along
-// another (a transpose) goes in square blocks that are turned over in registers.
+// a masked step. A transpose is emitted otherwise (transpose_emitter.h).
 #include "codegen/llvm/kernel_emitter.h"
 
 #include <llvm/IR/Intrinsics.h>
@@ -15,7 +15,7 @@
 
 #include "codegen/llvm/contraction_emitter.h"
 #include "codegen/llvm/loops.h"
-#include "codegen/llvm/turn.h"
+#include "codegen/llvm/transpose_emitter.h"
 #include "ir/support/check.h"
 
 namespace dlc {
@@ -56,13 +56,14 @@ class KernelEmitter {
       emit_contraction(scope_, k_, b_, e_, begin_, end_);
     } else if (k_.scatter != loop::Scatter::None) {
       scatter(k_.stages[0]);
-    } else if (find_transpose()) {
-      transpose_outer(0);
+    } else if (TransposeEmitter transpose(k_, b_, e_, begin_, end_, width_);
+               transpose.applies()) {
+      transpose.emit();
     } else if (columns_are_better()) {
-      const int vectors = column_vectors();
+      if (sums_by_rows()) sums_ = e_.scratch(sums_bytes());
       outer(0, k_.outer.size() - 1, [&] {
-        vectorised(
-            k_.outer.back(), k_.outer.size() == 1, [&] { stages(); }, vectors);
+        if (sums_) return columns_by_rows();
+        each_column(column_vectors(), [&] { stages(); });
       });
     } else {
       outer(0, k_.outer.size(), [&] { stages(); });
@@ -266,6 +267,95 @@ class KernelEmitter {
     e_.set_vector(-1, 1, nullptr);
   }
 
+  void each_column(int vectors, const std::function<void()>& body) {
+    vectorised(k_.outer.back(), k_.outer.size() == 1, body, vectors);
+  }
+
+  // ---- Sums down long rows ----
+
+  /// Whether the rows of memory that are summed are so long that a pass down a few vectors of each
+  /// would leave most of them for later, which no hardware expects. All columns' sums wait in the
+  /// first cache instead, and the rows are read to the end, some at a time.
+  bool sums_by_rows() const {
+    constexpr std::int64_t kLeastColumns = 128, kMostBytes = std::int64_t{16} << 10;
+    const loop::Stage& s = k_.stages[0];
+    const Dim& columns = axis(k_.outer.back()).extent;
+    if (s.axes.empty() || s.reductions.empty() || !s.stores.empty() || !columns.is_constant())
+      return false;
+    const bool has_other_axes = std::any_of(k_.stages.begin() + 1, k_.stages.end(),
+                                            [](const loop::Stage& t) { return !t.axes.empty(); });
+    const bool sums = std::all_of(
+        s.reductions.begin(), s.reductions.end(), [&](const loop::Reduction& r) {
+          return !is_arg(r.kind) && type_of(r) != ElementType::Bool;
+        });
+    const Dim& rows = axis(s.axes.back()).extent;
+    return sums && !has_other_axes && !(rows.is_constant() && rows.value() < kRows) &&
+           columns.value() >= kLeastColumns && sums_bytes() <= kMostBytes;
+  }
+  /// Of one reduction, with the end of the last vector.
+  std::int64_t sums_stride() const {
+    constexpr std::int64_t kWidest = 8;
+    return (axis(k_.outer.back()).extent.value() + width_) * kWidest;
+  }
+  std::int64_t sums_bytes() const {
+    return static_cast<std::int64_t>(k_.stages[0].reductions.size()) * sums_stride();
+  }
+  /// A reduction's sums at the present columns.
+  Value* sums_at(std::size_t r) {
+    const AxisId columns = k_.outer.back();
+    Value* from = k_.outer.size() == 1 ? begin_ : b_.getInt64(0);
+    Value* first = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), sums_,
+                                                 r * static_cast<std::uint64_t>(sums_stride()));
+    return b_.CreateInBoundsGEP(e_.value_type(type_of(k_.stages[0].reductions[r])), first,
+                                b_.CreateSub(e_.axis_index(columns), from));
+  }
+  Value* load_sum(std::size_t r) {
+    const ElementType t = type_of(k_.stages[0].reductions[r]);
+    auto* type = llvm::FixedVectorType::get(e_.value_type(t), static_cast<unsigned>(width_));
+    return b_.CreateAlignedLoad(type, sums_at(r), e_.align(t));
+  }
+  void store_sum(std::size_t r, Value* v) {
+    b_.CreateAlignedStore(v, sums_at(r), e_.align(type_of(k_.stages[0].reductions[r])));
+  }
+
+  void columns_by_rows() {
+    const loop::Stage& s = k_.stages[0];
+    const std::vector<loop::Reduction>& sums = s.reductions;
+    each_column(1, [&] {
+      for (std::size_t r = 0; r < sums.size(); ++r) {
+        const ElementType t = type_of(sums[r]);
+        store_sum(r, e_.splat(e_.identity(sums[r].kind, t), width_));
+      }
+    });
+    const auto rows = [&](Value* first, int count) {
+      each_column(2, [&] {
+        std::vector<Value*> now;
+        for (std::size_t r = 0; r < sums.size(); ++r) now.push_back(load_sum(r));
+        for (int k = 0; k < count; ++k) {
+          e_.set_axis(s.axes.back(), b_.CreateAdd(first, b_.getInt64(static_cast<std::uint64_t>(k))));
+          e_.forget();
+          for (std::size_t r = 0; r < sums.size(); ++r)
+            now[r] = e_.combine(sums[r].kind, type_of(sums[r]), now[r],
+                                e_.evaluate_vector(sums[r].value));
+        }
+        for (std::size_t r = 0; r < sums.size(); ++r) store_sum(r, now[r]);
+      });
+    };
+    nest(s.axes, 0, s.axes.size() - 1, [&] {
+      const AxisId a = s.axes.back();
+      Value *from = first_of(a), *to = last_of(a);
+      Value* count = b_.CreateSub(to, from);
+      Value* middle = b_.CreateSub(to, b_.CreateURem(count, b_.getInt64(kRows)));
+      emit_loop(b_, from, middle, kRows, "rows", [&](Value* i) { rows(i, kRows); });
+      emit_loop(b_, middle, to, 1, "row", [&](Value* i) { rows(i, 1); });
+    });
+    each_column(1, [&] {
+      for (std::size_t r = 0; r < sums.size(); ++r)
+        e_.set_row_value(0, static_cast<int>(r), e_.rounded(type_of(sums[r]), load_sum(r)));
+      for (std::size_t at = 1; at < k_.stages.size(); ++at) stage(static_cast<int>(at));
+    });
+  }
+
   // ---- Scatters ----
 
   /// In order at each column, so that threads may share the columns; those of a row, which lie
@@ -281,115 +371,6 @@ class KernelEmitter {
       nest(s.axes, 0, s.axes.size(), [&] { vectorised(k_.outer.back(), true, body); });
     else
       outer(0, k_.outer.size(), [&] { nest(s.axes, 0, s.axes.size(), body); });
-  }
-
-  // ---- Transposes ----
-
-  struct Transpose {
-    AxisId read = -1, write = -1;  // along which memory is contiguous
-    std::vector<ExprId> loads;     // contiguous along `read`, not along `write`
-  };
-
-  /// Fills `transpose_` when the kernel is elementwise, writes along its last outer axis and has
-  /// loads that are contiguous along one other outer axis.
-  bool find_transpose() {
-    if (k_.outer.size() < 2 || k_.stages.size() != 1 || k_.stages[0].stores.empty()) return false;
-    const loop::Stage& s = k_.stages[0];
-    if (!s.axes.empty() || !s.reductions.empty()) return false;
-    Transpose t;
-    t.write = k_.outer.back();
-    const auto is_one = [&](ExprId offset, AxisId a) {
-      const auto c = e_.coefficient(offset, a);
-      return c && *c == Dim(1);
-    };
-    for (const loop::Store& st : s.stores)
-      if (!is_one(st.offset, t.write)) return false;
-    for (ExprId id = 0; id < static_cast<ExprId>(k_.exprs.size()); ++id) {
-      const loop::Expr& e = k_.exprs[static_cast<std::size_t>(id)];
-      if (e.kind != loop::ExprKind::Load || e.type == ElementType::Bool) continue;
-      const auto along = e_.coefficient(e.operands[0], t.write);
-      if (along && (*along == Dim(0) || *along == Dim(1))) continue;
-      for (const AxisId a : k_.outer)
-        if (a != t.write && is_one(e.operands[0], a) && (t.read < 0 || t.read == a)) {
-          t.read = a;
-          t.loads.push_back(id);
-          break;
-        }
-    }
-    transpose_ = std::move(t);
-    return transpose_.read >= 0;
-  }
-
-  Value* from_of(AxisId a) { return a == k_.outer[0] ? begin_ : b_.getInt64(0); }
-  Value* to_of(AxisId a) { return a == k_.outer[0] ? end_ : e_.dim(axis(a).extent); }
-
-  /// Scalar loops over the axes that are neither read nor written along, then blocks.
-  void transpose_outer(std::size_t at) {
-    if (at == k_.outer.size()) return transpose_blocks();
-    const AxisId a = k_.outer[at];
-    if (a == transpose_.read || a == transpose_.write) return transpose_outer(at + 1);
-    emit_loop(b_, from_of(a), to_of(a), 1, axis(a).name.c_str(), [&](Value* i) {
-      e_.set_axis(a, i);
-      e_.forget();
-      transpose_outer(at + 1);
-    });
-  }
-
-  void transpose_blocks() {
-    const AxisId read = transpose_.read, write = transpose_.write;
-    const auto whole = [&](AxisId a) {
-      Value* length = b_.CreateSub(to_of(a), from_of(a));
-      return b_.CreateAdd(
-          from_of(a), b_.CreateAnd(length, b_.getInt64(~static_cast<std::uint64_t>(width_ - 1))));
-    };
-    const auto store_row = [&](Value* p, Value* q, Value* mask) {
-      e_.set_axis(read, p);
-      e_.set_axis(write, q);
-      e_.set_vector(write, width_, mask);
-      e_.forget();
-    };
-    Value *read_whole = whole(read), *write_whole = whole(write);
-    const auto block = [&](Value* p, Value* q, Value* mask) {
-      std::vector<std::vector<Value*>> turned;
-      for (const ExprId load : transpose_.loads) turned.push_back(turned_block(load, p, q, mask));
-      for (int r = 0; r < width_; ++r) {
-        store_row(b_.CreateAdd(p, b_.getInt64(static_cast<std::uint64_t>(r))), q, mask);
-        for (std::size_t k = 0; k < transpose_.loads.size(); ++k)
-          e_.preset(transpose_.loads[k], turned[k][static_cast<std::size_t>(r)]);
-        e_.store_all(k_.stages[0].stores);
-      }
-    };
-    emit_loop(b_, from_of(read), read_whole, width_, "block", [&](Value* p) {
-      emit_loop(b_, from_of(write), write_whole, width_, "block",
-                [&](Value* q) { block(p, q, nullptr); });
-      emit_loop(b_, write_whole, to_of(write), width_, "rest",
-                [&](Value* q) { block(p, q, lanes_below(b_.CreateSub(to_of(write), q))); });
-    });
-    emit_loop(b_, read_whole, to_of(read), 1, "row", [&](Value* row) {
-      emit_loop(b_, from_of(write), to_of(write), width_, "rest", [&](Value* q) {
-        store_row(row, q, lanes_below(b_.CreateSub(to_of(write), q)));
-        e_.store_all(k_.stages[0].stores);
-      });
-    });
-    e_.set_vector(-1, 1, nullptr);
-    e_.forget();
-  }
-
-  /// A load at the block (p.., q..): vectors along `read`, one for each q, turned into vectors
-  /// along `write`, one for each p. Beyond the end the last q is read again.
-  std::vector<Value*> turned_block(ExprId load, Value* p, Value* q, Value* mask) {
-    std::vector<Value*> v;
-    Value* last = b_.CreateSub(to_of(transpose_.write), b_.getInt64(1));
-    for (int k = 0; k < width_; ++k) {
-      e_.set_axis(transpose_.read, p);
-      Value* at = b_.CreateAdd(q, b_.getInt64(static_cast<std::uint64_t>(k)));
-      if (mask) at = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, at, last);
-      e_.set_axis(transpose_.write, at);
-      e_.set_vector(transpose_.read, width_, nullptr);
-      e_.forget();
-      v.push_back(e_.evaluate_vector(load));
-    }
-    return emit_turned(b_, std::move(v));
   }
 
   // ---- Stages ----
@@ -514,8 +495,9 @@ class KernelEmitter {
   ExpressionEmitter e_;
   Value *begin_, *end_;
   int width_;
-  Transpose transpose_;
   std::vector<ScatteredRow> scattered_rows_;
+  static constexpr int kRows = 4;  // read side by side
+  Value* sums_ = nullptr;          // of all columns; null: a few at a time stay in registers
 };
 
 }  // namespace

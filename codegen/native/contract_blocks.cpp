@@ -68,10 +68,12 @@ bool sums_wait(const ContractRoles& r, const KBlocks& blocks) {
 
 BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit, const ContractSchedule& s,
                        const KBlocks& blocks) {
-  // The rest is for U and what comes next.
-  constexpr std::int64_t kMostRoom = std::int64_t{768} << 10;
-  const bool copies = unit.bits < 512 && is_u_strided(r);  // blocks of few products, so small ones
-  const std::int64_t room = std::min(unit.core.l2_size() / (copies ? 2 : 3), kMostRoom);
+  // The rest is for U and what comes next. Copies of U are what short vectors keep in the second
+  // cache: a panel, and sums, come from further away once for many rows or products, while a block
+  // cut smaller would copy and pack again.
+  constexpr std::int64_t kMostRoom = std::int64_t{768} << 10, kCopiesRoom = std::int64_t{2} << 20;
+  const bool copies = unit.bits < 512 && is_u_strided(r);
+  const std::int64_t room = copies ? kCopiesRoom : std::min(unit.core.l2_size() / 3, kMostRoom);
   const std::int64_t line = static_cast<std::int64_t>(s.vectors) * unit.bits / 8;
   const std::int64_t products =
       r.matrices ? ceil_div(blocks.products(), kMatrixProducts) * kMatrixProducts * r.parts
