@@ -56,8 +56,7 @@ class KernelEmitter {
       emit_contraction(scope_, k_, b_, e_, begin_, end_);
     } else if (k_.scatter != loop::Scatter::None) {
       scatter(k_.stages[0]);
-    } else if (TransposeEmitter transpose(k_, b_, e_, begin_, end_, width_);
-               transpose.applies()) {
+    } else if (TransposeEmitter transpose(k_, b_, e_, begin_, end_, width_); transpose.applies()) {
       transpose.emit();
     } else if (columns_are_better()) {
       if (sums_by_rows()) sums_ = e_.scratch(sums_bytes());
@@ -284,18 +283,21 @@ class KernelEmitter {
       return false;
     const bool has_other_axes = std::any_of(k_.stages.begin() + 1, k_.stages.end(),
                                             [](const loop::Stage& t) { return !t.axes.empty(); });
-    const bool sums = std::all_of(
-        s.reductions.begin(), s.reductions.end(), [&](const loop::Reduction& r) {
+    const bool sums =
+        std::all_of(s.reductions.begin(), s.reductions.end(), [&](const loop::Reduction& r) {
           return !is_arg(r.kind) && type_of(r) != ElementType::Bool;
         });
     const Dim& rows = axis(s.axes.back()).extent;
     return sums && !has_other_axes && !(rows.is_constant() && rows.value() < kRows) &&
            columns.value() >= kLeastColumns && sums_bytes() <= kMostBytes;
   }
-  /// Of one reduction, with the end of the last vector.
+  /// Bytes of one reduction, with the end of the last vectors.
   std::int64_t sums_stride() const {
-    constexpr std::int64_t kWidest = 8;
-    return (axis(k_.outer.back()).extent.value() + width_) * kWidest;
+    constexpr std::int64_t kLanes = 32;
+    std::int64_t bytes = size_in_bytes(ElementType::F32);  // as 16-bit floats are summed
+    for (const loop::Reduction& r : k_.stages[0].reductions)
+      bytes = std::max<std::int64_t>(bytes, size_in_bytes(type_of(r)));
+    return (axis(k_.outer.back()).extent.value() + kLanes) * bytes;
   }
   std::int64_t sums_bytes() const {
     return static_cast<std::int64_t>(k_.stages[0].reductions.size()) * sums_stride();
@@ -332,7 +334,8 @@ class KernelEmitter {
         std::vector<Value*> now;
         for (std::size_t r = 0; r < sums.size(); ++r) now.push_back(load_sum(r));
         for (int k = 0; k < count; ++k) {
-          e_.set_axis(s.axes.back(), b_.CreateAdd(first, b_.getInt64(static_cast<std::uint64_t>(k))));
+          e_.set_axis(s.axes.back(),
+                      b_.CreateAdd(first, b_.getInt64(static_cast<std::uint64_t>(k))));
           e_.forget();
           for (std::size_t r = 0; r < sums.size(); ++r)
             now[r] = e_.combine(sums[r].kind, type_of(sums[r]), now[r],

@@ -40,8 +40,8 @@ Value* TransposeEmitter::from(AxisId a) { return a == k_.outer[0] ? begin_ : b_.
 Value* TransposeEmitter::to(AxisId a) { return a == k_.outer[0] ? end_ : e_.dim(axis(a).extent); }
 Value* TransposeEmitter::whole(AxisId a) {
   Value* length = b_.CreateSub(to(a), from(a));
-  return b_.CreateAdd(
-      from(a), b_.CreateAnd(length, b_.getInt64(~static_cast<std::uint64_t>(lanes_ - 1))));
+  return b_.CreateAdd(from(a),
+                      b_.CreateAnd(length, b_.getInt64(~static_cast<std::uint64_t>(lanes_ - 1))));
 }
 
 /// Scalar loops over the axes that are neither read nor written along, then blocks.
@@ -58,7 +58,7 @@ void TransposeEmitter::outer(std::size_t at) {
 
 void TransposeEmitter::blocks() {
   Value *read_whole = whole(read_), *write_whole = whole(write_);
-  const auto rest = [&](Value* begin, const std::function<void(Value* q, Value* mask)>& body) {
+  const auto rest = [&](Value* begin, const std::function<void(Value * q, Value * mask)>& body) {
     emit_loop(b_, begin, to(write_), lanes_, "rest",
               [&](Value* q) { body(q, e_.lanes_below(b_.CreateSub(to(write_), q), lanes_)); });
   };
