@@ -171,6 +171,13 @@ class ContractionEmitter : ContractionMatrices {
       return body(
           {{middle, vectors, last == r_.lanes ? nullptr : lanes_below(number(last))}, number(1)});
     }
+    // A single short vector of a few rows waits for its multiply-adds: two at a time, if there are.
+    if (short_vectors() && s_.vectors > 2) {
+      Value* second = b_.CreateSub(b_.CreateSub(to, middle), number(r_.lanes));
+      Value* both = b_.CreateICmpSGT(second, number(0));
+      emit_if(b_, both, [&] { body({{middle, 2, lanes_below(second)}, number(1)}); });
+      middle = b_.CreateSelect(both, b_.CreateAdd(middle, number(2 * r_.lanes)), middle);
+    }
     emit_loop(b_, middle, to, r_.lanes, "rest", [&](Value* j) {
       body({{j, 1, lanes_below(b_.CreateSub(to, j))}, number(1)});
     });

@@ -181,6 +181,27 @@ TEST_CASE("a few rows and such a matrix: the bits are those of many") {
   }
 }
 
+TEST_CASE("columns whose number is not known: what panels leave over, two vectors or one") {
+  for (const char* rhs : {"km", "mk"}) {
+    const bool turned = rhs == std::string("mk");
+    const Graph g = graph_of(
+        fmt::format("graph g {{ %a: f32[N, 40] = input input %b: f32[{}] = input input "
+                    "%c: f32[N, N] = contract %a, %b {{lhs = \"nk\", rhs = \"{}\", out = \"nm\"}} "
+                    "output output \"c\" = %c }}",
+                    turned ? "N, 40" : "40, N", rhs));
+    for (const int bits : {512, 256, 128}) {
+      CAPTURE(bits);
+      const Compiled c(g, bits);
+      for (const int n : {1, 7, 8, 9, 15, 16, 17, 23, 24, 25, 40, 41, 47, 64, 100}) {
+        CAPTURE(n);
+        const auto inputs = sample_values(g, -1, 1, n, 5);
+        CHECK(compiled_distance(c, inputs) <= 1e-5);
+        CHECK(same_bits(c.run(inputs, 1)[0], c.run(inputs, 3)[0]));
+      }
+    }
+  }
+}
+
 TEST_CASE("16-bit operands, summed in f32") {
   const Dim n = Dim::symbol("N");
   for (const Form& f : kForms) {
