@@ -6,6 +6,7 @@
 #include "ir/graph/text.h"
 #include "tests/support/finite_difference.h"
 #include "tests/support/samples.h"
+#include "tests/support/text.h"
 
 using namespace dlc;
 
@@ -45,7 +46,8 @@ Graph gradient_loss(Graph g) {
     const Type type = b.type(in.value);
     if (!is_float(type.element)) continue;
     const Value d = b.node(Op::grad, {loss, in.value});
-    const Value v = b.input("v_" + in.name, InputKind::Input, type);
+    const Value v =
+        b.input(fmt::format("v{}_{}", g.inputs.size(), in.name), InputKind::Input, type);
     std::vector<std::int64_t> axes;
     for (int k = 0; k < type.rank(); ++k) axes.push_back(k);
     sum = b.add(sum, b.reduce(Op::reduce_sum, b.mul(d, v), axes));
@@ -141,4 +143,56 @@ TEST_CASE("the gradient of a product with zeros") {
   CAPTURE(r.where);
   CHECK(r.checked == 12);
   CHECK(r.worst <= 1e-6);
+}
+
+namespace {
+
+/// An LSTM-like cell's turn, forward or in reverse.
+const char* const kOneScan = R"(graph g {
+  %h0: f64[2, 3] = input input  %x: f64[T, 2, 3] = input input  %w: f64[3, 3] = input param
+  %s: (f64[2, 3], f64[T, 2, 3]) = scan %h0, %x, %w {body = graph body {
+    %h: f64[2, 3] = input carried  %x: f64[2, 3] = input scanned  %w: f64[3, 3] = input captured
+    %p: f64[2, 3] = contract %h, %w {lhs = "nk", rhs = "km", out = "nm"}
+    %q: f64[2, 3] = add %p, %x  %t: f64[2, 3] = tanh %q  %u: f64[2, 3] = mul %t, %x
+    output carry "h" = %t  output yield "u" = %u
+  }, length = (T), reverse = DIRECTION}
+  %last: f64[2, 3] = part %s {index = 0}  %all: f64[T, 2, 3] = part %s {index = 1}
+  %a: f64[] = reduce_sum %last {axes = [0, 1]}  %b: f64[] = reduce_sum %all {axes = [0, 1, 2]}
+  %loss: f64[] = add %a, %b
+  output loss "loss" = %loss })";
+
+/// In each turn another scan over the rows of what is scanned.
+const char* const kNested = R"(graph g {
+  %h0: f64[3] = input input  %x: f64[T, 2, 3] = input input  %w: f64[3] = input param
+  %s: (f64[3]) = scan %h0, %x, %w {body = graph body {
+    %h: f64[3] = input carried  %x: f64[2, 3] = input scanned  %w: f64[3] = input captured
+    %i: (f64[3]) = scan %h, %x, %w {body = graph inner {
+      %g: f64[3] = input carried  %y: f64[3] = input scanned  %w: f64[3] = input captured
+      %p: f64[3] = mul %g, %w  %q: f64[3] = add %p, %y  %t: f64[3] = sigmoid %q
+      output carry "g" = %t
+    }, length = (2), reverse = DIRECTION}
+    %g: f64[3] = part %i {index = 0}  %n: f64[3] = mul %g, %h
+    output carry "h" = %n
+  }, length = (T), reverse = 0}
+  %last: f64[3] = part %s {index = 0}
+  %loss: f64[] = reduce_sum %last {axes = [0]}
+  output loss "loss" = %loss })";
+
+}  // namespace
+
+TEST_CASE("the gradients of scans, and theirs, are what finite differences say") {
+  for (const char* text : {kOneScan, kNested})
+    for (const char* direction : {"0", "1"})
+      for (const int order : {1, 2, 3}) {
+        std::string now = text;
+        now.replace(now.find("DIRECTION"), 9, direction);
+        Graph g = graph_of(now);
+        for (int k = 1; k < order; ++k) g = gradient_loss(std::move(g));
+        CAPTURE(now);
+        CAPTURE(order);
+        const GradientReport r = check_gradients(g, sample_values(g, -1, 1, 3, 7));
+        CAPTURE(r.where);
+        CHECK(r.checked > 0);
+        CHECK(r.worst <= 1e-6);
+      }
 }
