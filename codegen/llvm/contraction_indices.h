@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "codegen/llvm/contraction_base.h"
 
@@ -64,6 +65,19 @@ class ContractionIndices : public ContractionBase {
     }
     digits[0] = i;
     return digits;
+  }
+
+  /// Points the expressions at row i. Where all of them lie in memory as evenly as the rows follow
+  /// one another, the row's number stands for its last index, and nothing is divided.
+  void go_to_row(Value* i) {
+    if (!is_one_row_) is_one_row_ = rows_.size() > 1 && epilogue_is_even();
+    if (!*is_one_row_) {
+      const std::vector<Value*> digits = digits_of_row(i);
+      for (std::size_t m = 0; m < digits.size(); ++m) e_.set_axis(rows_[m]->axis, digits[m]);
+      return;
+    }
+    for (const ContractIndex* m : rows_) e_.set_axis(m->axis, number(0));
+    e_.set_axis(rows_.back()->axis, i);
   }
 
   // ---- Tables ----
@@ -210,6 +224,35 @@ class ContractionIndices : public ContractionBase {
   bool has_product_tables() const { return u_table_ != nullptr; }
 
  private:
+  /// Whether the epilogue uses the rows' indices in offsets alone, and each of those grows by as
+  /// much from the end of one index to the next of the one before.
+  bool epilogue_is_even() const {
+    std::vector<bool> seen(k_.exprs.size(), false);
+    const auto in_order = [&](loop::ExprId offset) {
+      for (std::size_t m = 1; m < rows_.size(); ++m) {
+        const auto outer = e_.coefficient(offset, rows_[m - 1]->axis),
+                   inner = e_.coefficient(offset, rows_[m]->axis);
+        if (!outer || !inner || !(*outer == *inner * rows_[m]->extent)) return false;
+      }
+      return true;
+    };
+    const std::function<bool(loop::ExprId)> is_even = [&](loop::ExprId id) {
+      const auto at = static_cast<std::size_t>(id);
+      if (seen[at]) return true;
+      seen[at] = true;
+      const loop::Expr& e = k_.exprs[at];
+      if (e.kind == loop::ExprKind::Load) return in_order(e.operands[0]);
+      if (e.kind == loop::ExprKind::Axis)
+        return std::none_of(rows_.begin(), rows_.end(),
+                            [&](const ContractIndex* m) { return m->axis == e.axis; });
+      return std::all_of(e.operands.begin(), e.operands.end(), is_even);
+    };
+    for (const loop::Stage& stage : k_.stages)
+      for (const loop::Store& s : stage.stores)
+        if (!in_order(s.offset) || !is_even(s.value)) return false;
+    return true;
+  }
+
   void each_row_inside(const std::map<char, Value*>& taps, Value* rows,
                        const std::function<void(Value* row, Value* is_inside)>& body) {
     std::vector<Value*> steps;
@@ -229,6 +272,7 @@ class ContractionIndices : public ContractionBase {
   // Where rows are chosen: all of a block, which of them are, and the places along each frame.
   llvm::AllocaInst *all_rows_ = nullptr, *chosen_ = nullptr;
   std::vector<llvm::AllocaInst*> places_;
+  std::optional<bool> is_one_row_;
 };
 
 }  // namespace dlc

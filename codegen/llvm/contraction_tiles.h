@@ -68,10 +68,7 @@ class ContractionTiles : public ContractionPanels {
 
   /// Points the expressions at row i + r and vector s.
   void go_to(const Panel& p, Value* i, int r, int s) {
-    if (i && s == 0) {
-      const std::vector<Value*> digits = digits_of_row(b_.CreateAdd(i, number(r)));
-      for (std::size_t m = 0; m < digits.size(); ++m) e_.set_axis(rows_[m]->axis, digits[m]);
-    }
+    if (i && s == 0) go_to_row(b_.CreateAdd(i, number(r)));
     if (r_.stack) {
       e_.set_axis(r_.stack->axis, b_.CreateAdd(p.j, number(s)));
       e_.set_axis(r_.n->axis, number(0));
