@@ -202,6 +202,35 @@ TEST_CASE("columns whose number is not known: what panels leave over, two vector
   }
 }
 
+TEST_CASE("rows of two indices, and epilogues that lie as the rows do, or by one index alone") {
+  const char* const beside[] = {
+      "%r: f32[N, T, 33] = input input",
+      "%a: f32[T, 33] = input input  %r: f32[N, T, 33] = broadcast %a {dims = [1, 2], shape = (N, "
+      "T, 33)}",
+      "%a: f32[N, 33] = input input  %r: f32[N, T, 33] = broadcast %a {dims = [0, 2], shape = (N, "
+      "T, 33)}",
+      "%a: f32[T, N, 33] = input input  %r: f32[N, T, 33] = transpose %a {perm = [1, 0, 2]}",
+      "%a: i32[N, T, 33] = iota {axis = 1, element = \"i32\", shape = (N, T, 33)}  %r: f32[N, T, "
+      "33] = convert %a {element = \"f32\"}",
+  };
+  for (const char* epilogue : beside) {
+    const Graph g = graph_of(fmt::format(
+        "graph g {{ %x: f32[N, T, 40] = input input %w: f32[40, 33] = input param "
+        "%y: f32[N, T, 33] = contract %x, %w {{lhs = \"ntk\", rhs = \"km\", out = \"ntm\"}} "
+        "{} %z: f32[N, T, 33] = add %y, %r output output \"z\" = %z }}",
+        epilogue));
+    CAPTURE(epilogue);
+    for (const int bits : {0, 512, 256}) {
+      const Compiled c(g, bits);
+      for (const int n : {1, 3, 30}) {
+        const auto inputs = sample_values(g, -1, 1, n, 5);
+        CHECK(compiled_distance(c, inputs) <= 1e-5);
+        CHECK(same_bits(c.run(inputs, 1)[0], c.run(inputs, 3)[0]));
+      }
+    }
+  }
+}
+
 TEST_CASE("16-bit operands, summed in f32") {
   const Dim n = Dim::symbol("N");
   for (const Form& f : kForms) {
