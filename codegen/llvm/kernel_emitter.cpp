@@ -272,6 +272,7 @@ class KernelEmitter {
 
   // ---- Sums down long rows ----
 
+  static constexpr std::int64_t kMostRows = 4;
   /// Whether the rows of memory that are summed are so long that a pass down a few vectors of each
   /// would leave most of them for later, which no hardware expects. All columns' sums wait in the
   /// first cache instead, and the rows are read to the end, some at a time.
@@ -288,8 +289,15 @@ class KernelEmitter {
           return !is_arg(r.kind) && type_of(r) != ElementType::Bool;
         });
     const Dim& rows = axis(s.axes.back()).extent;
-    return sums && !has_other_axes && !(rows.is_constant() && rows.value() < kRows) &&
+    return sums && !has_other_axes && !(rows.is_constant() && rows.value() < kMostRows) &&
            columns.value() >= kLeastColumns && sums_bytes() <= kMostBytes;
+  }
+  /// Rows that are read side by side, each from a page of its own; those of one page one after the
+  /// other, as hardware expects.
+  int rows_at_once() const {
+    constexpr std::int64_t kColumns = 256;
+    const std::int64_t columns = axis(k_.outer.back()).extent.value();
+    return static_cast<int>(std::clamp<std::int64_t>(columns / kColumns, 1, kMostRows));
   }
   /// Bytes of one reduction, with the end of the last vectors.
   std::int64_t sums_stride() const {
@@ -322,6 +330,7 @@ class KernelEmitter {
 
   void columns_by_rows() {
     const loop::Stage& s = k_.stages[0];
+    const int at_once = rows_at_once();
     const std::vector<loop::Reduction>& sums = s.reductions;
     each_column(1, [&] {
       for (std::size_t r = 0; r < sums.size(); ++r) {
@@ -348,9 +357,10 @@ class KernelEmitter {
       const AxisId a = s.axes.back();
       Value *from = first_of(a), *to = last_of(a);
       Value* count = b_.CreateSub(to, from);
-      Value* middle = b_.CreateSub(to, b_.CreateURem(count, b_.getInt64(kRows)));
-      emit_loop(b_, from, middle, kRows, "rows", [&](Value* i) { rows(i, kRows); });
-      emit_loop(b_, middle, to, 1, "row", [&](Value* i) { rows(i, 1); });
+      Value* middle =
+          b_.CreateSub(to, b_.CreateURem(count, b_.getInt64(static_cast<std::uint64_t>(at_once))));
+      emit_loop(b_, from, middle, at_once, "rows", [&](Value* i) { rows(i, at_once); });
+      if (at_once > 1) emit_loop(b_, middle, to, 1, "row", [&](Value* i) { rows(i, 1); });
     });
     each_column(1, [&] {
       for (std::size_t r = 0; r < sums.size(); ++r)
@@ -499,8 +509,7 @@ class KernelEmitter {
   Value *begin_, *end_;
   int width_;
   std::vector<ScatteredRow> scattered_rows_;
-  static constexpr int kRows = 4;  // read side by side
-  Value* sums_ = nullptr;          // of all columns; null: a few at a time stay in registers
+  Value* sums_ = nullptr;  // of all columns; null: a few at a time stay in registers
 };
 
 }  // namespace
