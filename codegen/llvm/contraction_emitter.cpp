@@ -14,8 +14,8 @@
 // memory for the next block of k, have room beside. The epilogue follows the last block. A sum of
 // one block is as if there were none.
 //
-// Where V is larger than a cache keeps, the tiles of a block ask ahead for the next one, and a tile
-// for what its epilogue reads of a large buffer.
+// Where V is larger than a cache keeps, the tiles of a block ask ahead for the next one, or, with
+// short vectors, packing does so; and a tile asks for what its epilogue reads of a large buffer.
 //
 // Several m's are one row number that is taken apart where it matters: at the epilogue, and, unless
 // they are evenly spaced, for the offsets in U of a block's rows, which are computed once. Several
