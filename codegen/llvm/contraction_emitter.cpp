@@ -378,7 +378,9 @@ class ContractionEmitter : ContractionMatrices {
         block.panel = at;
         block.packed_row = b_.CreateMul(at, number(packed_rows()));
         block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
-        if (is_far(scope_.program, c_, r_, scope_.unit)) block.next_v = next_block(g, block, k0);
+        const bool packing_asks = short_vectors() && packs_by_rows();
+        if (!packing_asks && is_far(scope_.program, c_, r_, scope_.unit))
+          block.next_v = next_block(g, block, k0);
         body(p);
       });
     };

@@ -33,7 +33,7 @@ class ContractionPanels : public ContractionIndices {
     Value *u = nullptr, *v = nullptr;               // offsets of the first product of row 0
     Value* count = nullptr;                         // products
     Value *is_first = nullptr, *is_last = nullptr;  // of the panel's blocks
-    Value* next_v = nullptr;  // as v, of the block that comes after this one; null: V is near
+    Value* next_v = nullptr;  // as v, of the block that comes after this one; null: nobody asks
     // Where the panel begins among what is packed, and its sums among those that wait, in rows.
     Value *packed_row = nullptr, *waiting_row = nullptr;
     Value* panel = nullptr;        // its number in the group
@@ -70,11 +70,10 @@ class ContractionPanels : public ContractionIndices {
   }
 
   /// Rows of V are far apart, so that hardware does not see the next block coming: while this one
-  /// is used, the first tiles ask for it, each for one vector of every row. Where short vectors
-  /// pack rows, that does so.
+  /// is used, the first tiles ask for it, each for one vector of every row.
   void prefetch_next(const Panel& p, const Block& block, Value* tile, Value* first,
                      std::int64_t turn) {
-    if (!block.next_v || (short_vectors() && packs_by_rows())) return;
+    if (!block.next_v) return;
     emit_if(b_, b_.CreateICmpSLT(tile, number(p.vectors)), [&] {
       Value* column = b_.CreateAdd(block.next_v, b_.CreateMul(tile, number(r_.lanes)));
       for (std::int64_t j = 0; j < turn; ++j) {

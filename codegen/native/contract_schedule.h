@@ -109,7 +109,8 @@ KBlocks k_blocks(const ContractRoles& r, std::int64_t most);
 bool sums_wait(const ContractRoles& r, const KBlocks& blocks);
 
 /// The panels that rows go through one after the other in a block, and the most rows (whole tiles):
-/// a block of V and the sums that wait for the next one stay in the second cache.
+/// a block of V and the sums that wait for the next one stay in the second cache; beside copies of
+/// U, in the third.
 struct BlockShape {
   std::int64_t panels = 1, rows = 0;
 };

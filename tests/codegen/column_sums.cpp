@@ -59,15 +59,18 @@ TEST_CASE("sums over two axes, one of them outside of the rows") {
 
 TEST_CASE("a column's sum is added row by row, from the first to the last") {
   // In another order 1 would be lost beside 2^24, or kept.
-  const Graph g = graph_of(
-      "graph g { %x: f32[N, 200] = input input %s: f32[200] = reduce_sum %x {axes = [0]} "
-      "output output \"s\" = %s }");
-  Literal x = Literal::zeros(ElementType::F32, {6, 200});
-  for (int c = 0; c < 200; ++c) {
-    x.set(c, 0x1p24);
-    for (int r = 1; r < 5; ++r) x.set(r * 200 + c, 1);
-    x.set(5 * 200 + c, -0x1p24);
+  for (const int across : {200, 1100}) {
+    const Graph g = graph_of(
+        fmt::format("graph g {{ %x: f32[N, {0}] = input input "
+                    "%s: f32[{0}] = reduce_sum %x {{axes = [0]}} output output \"s\" = %s }}",
+                    across));
+    Literal x = Literal::zeros(ElementType::F32, {6, across});
+    for (int c = 0; c < across; ++c) {
+      x.set(c, 0x1p24);
+      for (int r = 1; r < 5; ++r) x.set(r * across + c, 1);
+      x.set(5 * across + c, -0x1p24);
+    }
+    const std::vector<Tensor> got = Compiled(g).run({{"x", x}});
+    for (int c = 0; c < across; ++c) CHECK(got[0].at(c) == 0);
   }
-  const std::vector<Tensor> got = Compiled(g).run({{"x", x}});
-  for (int c = 0; c < 200; ++c) CHECK(got[0].at(c) == 0);
 }

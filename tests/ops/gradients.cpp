@@ -147,7 +147,7 @@ TEST_CASE("the gradient of a product with zeros") {
 
 namespace {
 
-/// An LSTM-like cell's turn, forward or in reverse.
+/// A recurrent cell's turns, forward or in reverse.
 const char* const kOneScan = R"(graph g {
   %h0: f64[2, 3] = input input  %x: f64[T, 2, 3] = input input  %w: f64[3, 3] = input param
   %s: (f64[2, 3], f64[T, 2, 3]) = scan %h0, %x, %w {body = graph body {
