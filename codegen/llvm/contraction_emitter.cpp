@@ -59,7 +59,7 @@ class ContractionEmitter : ContractionMatrices {
       const std::int64_t vector_bytes = scope_.unit.bits / 8;
       const std::int64_t packed = packed_vectors() * vector_bytes;
       const std::int64_t waiting =
-          sums_wait(r_, blocks_) ? waiting_rows() * shape_.panels * s_.vectors * vector_bytes : 0;
+          sums_wait(r_, blocks_) ? waiting_rows() * most_panels() * s_.vectors * vector_bytes : 0;
       if (packed + waiting > 0) {
         const auto after = [&](std::int64_t bytes) {
           return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), packed_,
@@ -152,24 +152,23 @@ class ContractionEmitter : ContractionMatrices {
     if (r_.stack) return for_each_stack(body);
     for_each_group(1, [&](const Group& g) { body(g.first); });
   }
-  /// Panels of one width side by side, `most` at a time; and what is left.
+  /// Panels of one width side by side, `most` at a time; and what is left: as one narrower panel
+  /// where its width is known, else vector by vector.
   void for_each_group(std::int64_t most, const std::function<void(const Group&)>& body) {
     Value *from = low(*r_.n), *to = high(*r_.n);
     const std::int64_t width = static_cast<std::int64_t>(s_.vectors) * r_.lanes;
     Value* count = b_.CreateUDiv(b_.CreateSub(to, from), number(width));
     Value* middle = b_.CreateAdd(from, b_.CreateMul(count, number(width)));
+    const bool joins = most > 1 && joins_rest();
     emit_loop(b_, from, middle, most * width, "panel", [&](Value* j) {
       Value* here = b_.CreateUDiv(b_.CreateSub(middle, j), number(width));
-      body({{j, s_.vectors, nullptr}, most == 1 ? number(1) : smaller(here, number(most))});
+      Group g{{j, s_.vectors, nullptr}, most == 1 ? number(1) : smaller(here, number(most))};
+      if (joins) g.rest = rest_from(middle), g.has_rest = b_.CreateICmpSLE(here, number(most));
+      body(g);
     });
-    // What is left: as one narrower tile where its width is known, else vector by vector.
-    if (r_.n->extent.is_constant() && !is_range(*r_.n)) {
-      const std::int64_t rest = r_.n->extent.value() % width;
-      if (rest == 0) return;
-      const int vectors = static_cast<int>((rest + r_.lanes - 1) / r_.lanes);
-      const std::int64_t last = rest - static_cast<std::int64_t>(vectors - 1) * r_.lanes;
-      return body(
-          {{middle, vectors, last == r_.lanes ? nullptr : lanes_below(number(last))}, number(1)});
+    if (knows_rest()) {
+      if (!joins && rest_columns() > 0) body({rest_from(middle), number(1)});
+      return;
     }
     // A single short vector of a few rows waits for its multiply-adds: two at a time, if there are.
     if (short_vectors() && s_.vectors > 2) {
@@ -181,6 +180,12 @@ class ContractionEmitter : ContractionMatrices {
     emit_loop(b_, middle, to, r_.lanes, "rest", [&](Value* j) {
       body({{j, 1, lanes_below(b_.CreateSub(to, j))}, number(1)});
     });
+  }
+  /// The panel of the columns that are left from `j` on.
+  Panel rest_from(Value* j) {
+    const auto vectors = static_cast<int>(round_up(rest_columns(), r_.lanes) / r_.lanes);
+    const std::int64_t last = rest_columns() - static_cast<std::int64_t>(vectors - 1) * r_.lanes;
+    return {j, vectors, last == r_.lanes ? nullptr : lanes_below(number(last))};
   }
   /// The same for matrices: the last panel is filled up.
   void for_each_filled_group(const std::function<void(const Group&)>& body) {
@@ -347,7 +352,10 @@ class ContractionEmitter : ContractionMatrices {
         pack_panels(block, each_panel);
         if (r_.matrices) return multiply_block(block, each_panel, g.panels);
         const auto through_panels = [&](Value* from, Value* to) {
-          if (copies_u()) copy_columns(block, block.copied_from = from, to);
+          if (copies_u()) {
+            copy_columns(block, block.copied_from = from, to);
+            block.next_u = next_columns(block, to);
+          }
           each_panel([&](const Panel& p) { tiles(p, block, from, to); });
         };
         // A few rows at a time through all panels: what they need of U stays near.
@@ -372,17 +380,26 @@ class ContractionEmitter : ContractionMatrices {
   /// from k0 on is at v0.
   EachPanel panels_of(const Group& g, Block& block, Value* v0, Value* k0) {
     return [this, &g, &block, v0, k0](const std::function<void(const Panel&)>& body) {
-      emit_loop(b_, number(0), g.panels, 1, "panel", [&](Value* at) {
-        const Panel p = panel_of(g, at);
+      const auto panel = [&](const Panel& p, Value* at) {
+        // Counted in this panel's rows, of which a narrower one has more in the same memory.
+        const auto rows_before = [&](std::int64_t of_each) {
+          Value* rows = b_.CreateMul(at, number(of_each));
+          if (p.vectors == g.first.vectors) return rows;
+          Value* vectors = b_.CreateMul(rows, number(g.first.vectors));
+          return b_.CreateUDiv(rounded_up(vectors, p.vectors), number(p.vectors));
+        };
         block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
         block.panel = at;
-        block.packed_row = b_.CreateMul(at, number(packed_rows()));
-        block.waiting_row = b_.CreateMul(at, number(waiting_rows()));
+        block.packed_row = rows_before(packed_rows());
+        block.waiting_row = rows_before(waiting_rows());
         const bool packing_asks = short_vectors() && packs_by_rows();
         if (!packing_asks && is_far(scope_.program, c_, r_, scope_.unit))
           block.next_v = next_block(g, block, k0);
         body(p);
-      });
+      };
+      emit_loop(b_, number(0), g.panels, 1, "panel",
+                [&](Value* at) { panel(panel_of(g, at), at); });
+      if (g.has_rest) emit_if(b_, g.has_rest, [&] { panel(g.rest, g.panels); });
     };
   }
   void pack_panels(const Block& block, const EachPanel& each_panel) {
@@ -527,6 +544,7 @@ class ContractionEmitter : ContractionMatrices {
         return one ? zeros() : waiting_sum(waiting(at, number(r * p.vectors + s)));
       });
       if (asks_for_epilogue()) emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
+      prefetch_columns(block, i);
       const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
         sum_pairs(t, p, block, rows_of_u);

@@ -24,6 +24,8 @@ class ContractionPanels : public ContractionIndices {
   struct Group {
     Panel first;
     Value* panels;
+    Panel rest = {};  // a narrower one that comes after them, where `has_rest`; null: never
+    Value* has_rest = nullptr;
   };
 
   using EachPanel = std::function<void(const std::function<void(const Panel&)>&)>;
@@ -38,6 +40,7 @@ class ContractionPanels : public ContractionIndices {
     Value *packed_row = nullptr, *waiting_row = nullptr;
     Value* panel = nullptr;        // its number in the group
     Value* copied_from = nullptr;  // the first of the rows of U that are copied; null: none
+    Value* next_u = nullptr;       // offset of what is copied next; null: nobody asks for it
   };
 
   Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
@@ -87,7 +90,20 @@ class ContractionPanels : public ContractionIndices {
 
   /// A group's panels, where the schedule packs.
   std::int64_t packed_vectors() const {
-    return s_.packed ? packed_rows() * shape_.panels * s_.vectors : 0;
+    return s_.packed ? packed_rows() * most_panels() * s_.vectors : 0;
+  }
+  /// Of a group, with what is left of n, which is narrower than a panel.
+  std::int64_t most_panels() const { return shape_.panels + (joins_rest() ? 1 : 0); }
+  bool knows_rest() const { return r_.n->extent.is_constant() && !is_range(*r_.n); }
+  /// Columns that are left of whole panels, where that is known.
+  std::int64_t rest_columns() const {
+    return r_.n->extent.value() % (static_cast<std::int64_t>(s_.vectors) * r_.lanes);
+  }
+  /// What is left of n goes through the rows with the last group: U is copied, and asked for, once
+  /// for all.
+  bool joins_rest() const {
+    return !r_.skips && !r_.matrices && !r_.stack && knows_rest() && rest_columns() > 0 &&
+           rest_columns() < r_.n->extent.value();
   }
   /// Of a panel. Turned products come a vector at a time.
   std::int64_t packed_rows() const {

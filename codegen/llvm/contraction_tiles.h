@@ -228,6 +228,34 @@ class ContractionTiles : public ContractionPanels {
       }
     });
   }
+  /// What is copied after the rows up to `to`: the next ones, or of the next block the first ones.
+  /// Null where hardware sees it coming, or it is in no order.
+  Value* next_columns(const Block& block, Value* to) {
+    if (!short_vectors() || has_row_table() || has_product_tables()) return nullptr;
+    Value* step = b_.CreateMul(number(blocks_.chunk), e_.dim(r_.u_stride(*blocks_.split)));
+    Value* next_block = b_.CreateAdd(step, block.first);
+    return b_.CreateAdd(block.u, b_.CreateSelect(b_.CreateICmpSLT(to, block.last), to, next_block));
+  }
+  /// What is copied next may be far away, and a copy does not last long enough to wait for memory
+  /// meanwhile: each tile asks for all rows' elements of a few products.
+  void prefetch_columns(const Block& block, Value* i) {
+    if (!block.next_u) return;
+    constexpr std::int64_t kMost = 4;
+    const std::int64_t height = round_up(rows_inside(), s_.rows) / s_.rows,
+                       tiles = height * shape_.panels,
+                       products = std::min(round_up(blocks_.products(), tiles) / tiles, kMost);
+    Value* tile = b_.CreateAdd(b_.CreateMul(block.panel, number(height)),
+                               b_.CreateUDiv(b_.CreateSub(i, block.copied_from), number(s_.rows)));
+    for (std::int64_t n = 0; n < products; ++n) {
+      Value* k = b_.CreateAdd(b_.CreateMul(tile, number(products)), number(n));
+      emit_if(b_, b_.CreateICmpSLT(k, block.count), [&] {
+        Value* first = b_.CreateAdd(block.next_u, u_of(k));
+        for (std::int64_t x = 0; x < copied_width(); x += kLine)
+          e_.prefetch(address_of_u(b_.CreateAdd(first, number(x))),
+                      ExpressionEmitter::Cache::Second);
+      });
+    }
+  }
   /// From product to product.
   Dim u_step(const Block& block) const {
     return block.copied_from ? Dim(copied_width()) : r_.u_stride(last_k());

@@ -202,6 +202,24 @@ TEST_CASE("columns whose number is not known: what panels leave over, two vector
   }
 }
 
+TEST_CASE("columns of a known number: what panels leave over goes with the last group of them") {
+  // Less than a panel, a vector over, all but one; several groups, and several blocks of the sum.
+  for (const auto& [k, m] : std::vector<std::pair<int, int>>{
+           {300, 20}, {300, 25}, {700, 47}, {300, 170}, {1030, 104}, {70, 1570}})
+    for (const Form& f : {kForms[0], Form{"nk", "nm", "km"}, Form{"nk", "mk", "nm"}})
+      for (const int bits : {512, 256, 128}) {
+        CAPTURE(k);
+        CAPTURE(m);
+        CAPTURE(f.lhs);
+        CAPTURE(bits);
+        const Graph g = graph_of_form(f, ElementType::F32, Dim::symbol("N"), {k, m});
+        const Compiled c(g, bits);
+        const auto inputs = sample_values(g, -1, 1, 131, 5);
+        CHECK(compiled_distance(c, inputs) <= 1e-5);
+        CHECK(same_bits(c.run(inputs, 1)[0], c.run(inputs, 3)[0]));
+      }
+}
+
 TEST_CASE("rows of two indices, and epilogues that lie as the rows do, or by one index alone") {
   const char* const beside[] = {
       "%r: f32[N, T, 33] = input input",
