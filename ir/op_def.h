@@ -109,10 +109,14 @@ struct OpDef {
 };
 
 const OpDef& op_def(Op op);
-/// Whether each element of the result is a function of those of the operands at its place.
-inline bool is_elementwise(Op op) {
-  return std::holds_alternative<LowerElementwise>(op_def(op).lowering);
+template <class L>
+bool lowers_as(Op op) {
+  return std::holds_alternative<L>(op_def(op).lowering);
 }
+/// Whether each element of the result is a function of those of the operands at its place.
+inline bool is_elementwise(Op op) { return lowers_as<LowerElementwise>(op); }
+/// The axes that a reduction takes away.
+std::vector<std::int64_t> reduced_axes(const Node& reduction);
 /// infer with the attributes checked; the message names the operation.
 Inferred infer_type(Op op, std::span<const Type> operands, const Attrs& attrs);
 

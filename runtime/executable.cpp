@@ -98,10 +98,12 @@ void Executable::prepare() {
   const std::int64_t needed = arena_bytes();
   if (arena_.data() == nullptr || needed > static_cast<std::int64_t>(arena_.bytes()))
     arena_ = Tensor(DLC_U8, {needed});
-  for (int b = 0; b < program_->num_buffers; ++b)
-    if (program_->buffers[b].kind == DLC_TEMP)
-      pointers_[static_cast<std::size_t>(b)] =
-          arena_.as<char>() + evaluate(program_->buffers[b].arena_offset, symbols_);
+  for (int b = 0; b < program_->num_buffers; ++b) {
+    if (program_->buffers[b].kind != DLC_TEMP) continue;
+    const std::int64_t offset = evaluate(program_->buffers[b].arena_offset, symbols_);
+    const std::int64_t lines = (offset + DLC_ARENA_ALIGNMENT - 1) / DLC_ARENA_ALIGNMENT;
+    pointers_[static_cast<std::size_t>(b)] = arena_.as<char>() + lines * DLC_ARENA_ALIGNMENT;
+  }
 }
 
 void Executable::run() { program_->run(&call_); }

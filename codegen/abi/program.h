@@ -8,6 +8,8 @@
 extern "C" {
 #endif
 
+#define DLC_ARENA_ALIGNMENT 64
+
 enum dlc_dtype { DLC_F32, DLC_F64, DLC_BF16, DLC_F16, DLC_I32, DLC_I64, DLC_U8, DLC_BOOL };
 enum dlc_buffer_kind {
   DLC_INPUT,    /* bound by the caller: a data column, or the row indices ("rows") */
@@ -16,7 +18,8 @@ enum dlc_buffer_kind {
   DLC_SCALAR,   /* i64[] by the caller: "seed", "step", "epoch" */
   DLC_CONSTANT, /* points into the program */
   DLC_OUTPUT,   /* bound by the caller, written */
-  DLC_TEMP      /* lives in the arena */
+  DLC_TEMP,     /* lives in the arena */
+  DLC_LOCAL     /* of a kernel's own: nobody binds it */
 };
 
 /* A dimension: constant + sum of coefficient * product of symbols; symbol indices -1 are unused. */
@@ -36,7 +39,7 @@ typedef struct dlc_buffer {
   int32_t dtype; /* dlc_dtype */
   int32_t rank;
   const dlc_dim* shape;
-  dlc_dim arena_offset; /* DLC_TEMP: bytes */
+  dlc_dim arena_offset; /* DLC_TEMP: bytes, to be rounded up to DLC_ARENA_ALIGNMENT */
   const void* data;     /* DLC_CONSTANT */
   int32_t alias;        /* DLC_OUTPUT that updates this buffer in place, or -1 */
 } dlc_buffer;

@@ -58,6 +58,7 @@ ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kern
                                      llvm::IRBuilder<>& b, Value* buffers, Value* dims)
     : scope_(scope), k_(kernel), b_(b), buffers_(buffers), dims_(dims) {
   // Pointers and sizes are loaded once, at the top of the function.
+  std::vector<loop::BufferId> locals;
   for (std::size_t k = 0; k < scope.program.buffers.size(); ++k) {
     const auto id = static_cast<loop::BufferId>(k);
     bool used = false;
@@ -67,13 +68,36 @@ ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kern
     for (const loop::Stage& s : kernel.stages)
       for (const loop::Store& st : s.stores) used = used || st.buffer == id;
     if (!used) continue;
+    if (scope.program.buffers[k].kind == loop::BufferKind::Local) {
+      locals.push_back(id);
+      continue;
+    }
     Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), buffers_, k);
     pointers_[id] = b_.CreateLoad(b_.getPtrTy(), slot, scope.program.buffers[k].name);
   }
+  make_locals(locals);
   const std::vector<std::string> symbols = scope.program.all_symbols();
   for (std::size_t k = 0; k < symbols.size(); ++k)
     symbols_[symbols[k]] = b_.CreateLoad(
         b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), dims_, k), symbols[k]);
+}
+
+void ExpressionEmitter::make_locals(const std::vector<loop::BufferId>& locals) {
+  has_locals_ = !locals.empty();
+  if (!has_locals_) return;
+  constexpr std::int64_t kLine = 64;
+  std::vector<std::int64_t> begins;
+  std::int64_t bytes = 0;
+  for (const loop::BufferId id : locals) {
+    const Type& type = scope_.program.buffers[static_cast<std::size_t>(id)].type;
+    begins.push_back(bytes);
+    bytes += element_count(type.shape).value() * size_in_bytes(type.element);
+    bytes = (bytes + kLine - 1) / kLine * kLine;
+  }
+  Value* first = scratch(bytes);
+  for (std::size_t k = 0; k < locals.size(); ++k)
+    pointers_[locals[k]] =
+        b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), first, static_cast<std::uint64_t>(begins[k]));
 }
 
 void ExpressionEmitter::set_axis(loop::AxisId axis, Value* index) {

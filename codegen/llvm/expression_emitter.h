@@ -76,6 +76,8 @@ class ExpressionEmitter {
   // ---- Pieces for the loops ----
   llvm::Value* dim(const Dim& d);  // i64
   llvm::Value* buffer(loop::BufferId b);
+  /// Whether some of them are of this kernel's own.
+  bool has_locals() const { return has_locals_; }
   /// So many bytes of the thread's own working memory, aligned to 64; one call in a function.
   llvm::Value* scratch(std::int64_t bytes);
   static llvm::Align align(ElementType t) {
@@ -117,6 +119,7 @@ class ExpressionEmitter {
   llvm::Constant* identity(loop::ReduceKind kind, ElementType t);
 
  private:
+  void make_locals(const std::vector<loop::BufferId>& locals);
   void store(const loop::Store& s, bool accumulate);
   llvm::Value* evaluate_at(loop::ExprId e, bool vector);
   llvm::Value* emit(const loop::Expr& e, bool vector);
@@ -152,6 +155,7 @@ class ExpressionEmitter {
   mutable std::map<loop::ExprId, bool> is_vector_;
   mutable std::map<std::pair<loop::ExprId, loop::AxisId>, bool> depends_;
   std::map<loop::BufferId, llvm::Value*> pointers_;
+  bool has_locals_ = false;
   std::map<std::string, llvm::Value*> symbols_;
 };
 

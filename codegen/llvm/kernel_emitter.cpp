@@ -101,7 +101,7 @@ class KernelEmitter {
   }
 
   bool columns_are_better() const {
-    if (k_.outer.empty()) return false;
+    if (k_.outer.empty() || e_.has_locals()) return false;  // there is one row of each
     bool has_axes = false;
     for (const loop::Stage& s : k_.stages) {
       has_axes = has_axes || !s.axes.empty();

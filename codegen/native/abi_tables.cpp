@@ -10,7 +10,7 @@ namespace dlc {
 static_assert(static_cast<int>(ElementType::Bool) == DLC_BOOL &&
                   static_cast<int>(ElementType::I32) == DLC_I32,
               "dlc_dtype has ElementType's order");
-static_assert(static_cast<int>(loop::BufferKind::Temp) == DLC_TEMP &&
+static_assert(static_cast<int>(loop::BufferKind::Local) == DLC_LOCAL &&
                   static_cast<int>(loop::BufferKind::Scalar) == DLC_SCALAR,
               "dlc_buffer_kind has BufferKind's order");
 

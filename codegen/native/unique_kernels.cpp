@@ -46,14 +46,22 @@ loop::Program alone(const loop::Program& p, const loop::Kernel& k,
   each_buffer(result.kernels[0], [&](loop::BufferId& b) { numbers.apply(b); });
   for (const loop::BufferId b : old_of) {
     const loop::Buffer& old = p.buffers.at(static_cast<std::size_t>(b));
-    result.buffers.push_back({old.name, loop::BufferKind::Temp, {old.type.element, {}}, {}, {}});
+    const bool is_local = old.kind == loop::BufferKind::Local;
+    result.buffers.push_back({old.name,
+                              is_local ? old.kind : loop::BufferKind::Temp,
+                              {old.type.element, is_local ? old.type.shape : Shape{}},
+                              {},
+                              {}});
   }
   return result;
 }
 
 std::string key_of(const loop::Program& one) {
   std::string key = loop::fingerprint(one.kernels[0]);
-  for (const loop::Buffer& b : one.buffers) key += static_cast<char>(b.type.element);
+  for (const loop::Buffer& b : one.buffers) {
+    key += static_cast<char>(b.type.element);
+    if (b.kind == loop::BufferKind::Local) key += element_count(b.type.shape).str();
+  }
   return key;
 }
 

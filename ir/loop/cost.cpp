@@ -109,7 +109,9 @@ class Counter {
 
   /// Windows overlap: no more than the buffer has.
   void touch(std::map<BufferId, Dim>& to, BufferId b, Dim elements) {
-    const Dim whole = element_count(p_.buffers[static_cast<std::size_t>(b)].type.shape);
+    const Buffer& buffer = p_.buffers[static_cast<std::size_t>(b)];
+    if (buffer.kind == BufferKind::Local) return;  // stays in a cache
+    const Dim whole = element_count(buffer.type.shape);
     if (whole.typical() < elements.typical()) elements = whole;
     const auto [known, fresh] = to.try_emplace(b, elements);
     if (!fresh && known->second.typical() < elements.typical()) known->second = elements;

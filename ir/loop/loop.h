@@ -185,7 +185,16 @@ struct Kernel {
   std::int64_t flops_per_point = 0;      // of the outer domain, for reports
 };
 
-enum class BufferKind : std::uint8_t { Input, Param, State, Scalar, Constant, Output, Temp };
+enum class BufferKind : std::uint8_t {
+  Input,
+  Param,
+  State,
+  Scalar,
+  Constant,
+  Output,
+  Temp,
+  Local,  // of one kernel: its stages hand on what a point has there; each thread has its own
+};
 
 struct Buffer {
   std::string name;

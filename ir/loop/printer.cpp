@@ -172,7 +172,7 @@ class KernelPrinter {
 };
 
 constexpr std::string_view kBufferKinds[] = {"input",    "param",  "state", "scalar",
-                                             "constant", "output", "temp"};
+                                             "constant", "output", "temp",  "local"};
 
 }  // namespace
 

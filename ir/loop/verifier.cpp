@@ -75,7 +75,7 @@ class ExprVerifier {
         const Buffer& b = buffer_at(p_, k_, e.buffer);
         DLC_CHECK(b.type.element == e.type, "kernel {}: {} is loaded as {}", k_.name, b.name,
                   dlc::name(e.type));
-        verify_offset(e.operands.at(0));
+        verify_offset(b, e.operands.at(0));
         break;
       }
       case ExprKind::RowValue:
@@ -98,13 +98,24 @@ class ExprVerifier {
     }
   }
 
-  void verify_offset(ExprId id) {
+  void verify_offset(const Buffer& b, ExprId id) {
     verify(id);
+    DLC_CHECK(b.kind != BufferKind::Local || !varies_by_point(id),
+              "kernel {}: {} has the elements of one point, and an offset depends on which",
+              k_.name, b.name);
     DLC_CHECK(expr_at(k_, id).type == ElementType::I64, "kernel {}: an offset is {}", k_.name,
               dlc::name(expr_at(k_, id).type));
   }
 
  private:
+  bool varies_by_point(ExprId id) const {
+    const Expr& e = expr_at(k_, id);
+    if (e.kind == ExprKind::Axis)
+      return std::find(k_.outer.begin(), k_.outer.end(), e.axis) != k_.outer.end();
+    return std::any_of(e.operands.begin(), e.operands.end(),
+                       [&](ExprId o) { return varies_by_point(o); });
+  }
+
   const Program& p_;
   const Kernel& k_;
   std::vector<bool> in_scope_;
@@ -144,11 +155,12 @@ void verify_kernel(const Program& p, const Kernel& k) {
     for (const Store& st : k.stages[s].stores) {
       const Buffer& b = buffer_at(p, k, st.buffer);
       exprs.verify(st.value);
-      exprs.verify_offset(st.offset);
+      exprs.verify_offset(b, st.offset);
       DLC_CHECK(expr_at(k, st.value).type == b.type.element, "kernel {}: {} is stored as {}",
                 k.name, b.name, dlc::name(expr_at(k, st.value).type));
-      DLC_CHECK(b.kind == BufferKind::Output || b.kind == BufferKind::Temp,
-                "kernel {} writes {}, which is read-only", k.name, b.name);
+      DLC_CHECK(
+          b.kind == BufferKind::Output || b.kind == BufferKind::Temp || b.kind == BufferKind::Local,
+          "kernel {} writes {}, which is read-only", k.name, b.name);
     }
   }
   DLC_CHECK(k.contraction.size() <= 1, "kernel {} has several contractions", k.name);

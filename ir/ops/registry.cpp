@@ -37,6 +37,11 @@ std::optional<Op> parse_op_name(std::string_view s) {
   return std::nullopt;
 }
 
+std::vector<std::int64_t> reduced_axes(const Node& n) {
+  if (n.attrs.contains("axes")) return n.ints_attr("axes");
+  return {n.int_attr("axis")};
+}
+
 Inferred infer_type(Op op, std::span<const Type> operands, const Attrs& attrs) {
   Inferred r = op_def(op).infer(operands, attrs);
   if (!r.type) r.error = fmt::format("{}: {}", op_name(op), r.error);

@@ -27,10 +27,8 @@ namespace {
 
 /// Stored by the forward scan when the reverse needs it.
 bool is_worth_storing(const Node& n) {
-  const auto& lowering = op_def(n.op).lowering;
   return n.op == Op::contract || n.op == Op::conv || n.op == Op::part ||
-         std::holds_alternative<LowerReduce>(lowering) ||
-         std::holds_alternative<LowerScatter>(lowering) ||
+         lowers_as<LowerReduce>(n.op) || lowers_as<LowerScatter>(n.op) ||
          (is_costly(n.op) && n.op != Op::random_uniform);
 }
 

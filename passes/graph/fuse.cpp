@@ -1,8 +1,6 @@
 // Which nodes are stored, and which kernel computes each of them.
 //
-//   stored:  outputs, contractions, reductions, scatters; what a contraction reads that is no
-//   strided view of something
-//            stored; what is costly or large and needed more than once; and what is very large.
+//   stored:  stored_nodes.cpp
 //   kernels: in topological order each stored node joins the earliest kernel it can, else it gets a
 //   new one. A kernel has
 //            a domain of points. A node can join when the domain fits (the result of a reduction;
@@ -20,9 +18,8 @@
 
 #include "ir/graph/scan.h"
 #include "ir/op_def.h"
-#include "passes/graph/costly.h"
+#include "passes/graph/stored_nodes.h"
 #include "passes/lower/expressions.h"
-#include "passes/lower/framed.h"
 #include "passes/lower/kernel_maker.h"
 
 namespace dlc {
@@ -33,230 +30,12 @@ using loop::AxisId;
 using loop::ExprId;
 using Index = Expressions::Index;
 
-template <class L>
-bool lowers_as(const Node& n) {
-  return std::holds_alternative<L>(op_def(n.op).lowering);
-}
-
-bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n); }
+bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n.op); }
 
 bool has_own_kernel(const Node& n) {
-  return n.op == Op::contract || lowers_as<LowerScatter>(n) || is_written_in_parts(n) ||
+  return n.op == Op::contract || lowers_as<LowerScatter>(n.op) || is_written_in_parts(n) ||
          has_region(n);
 }
-
-/// The axes that a reduction takes away.
-std::vector<std::int64_t> reduced_axes(const Node& n) {
-  if (n.attrs.contains("axes")) return n.ints_attr("axes");
-  return {n.int_attr("axis")};
-}
-
-// ---- What is stored ----
-
-/// What computing an element in place takes: operations, and elements of other nodes.
-struct InlineCost {
-  int operations = 0, loads = 0;
-};
-constexpr InlineCost kSharedLimit{16, 4};  // beyond either a node with several users is stored
-constexpr int kOperationsLimit = 200;      // beyond it any node is: expressions stay of a sane size
-
-class StoredNodes {
- public:
-  explicit StoredNodes(const Graph& g)
-      : g_(g), stored_(g.nodes.size(), false), uses_(g.use_counts()) {
-    for (const GraphOutput& out : g.outputs)
-      if (const Value v = stored_as(g, out); !is_given(v)) stored_[v.id] = true;
-    const std::vector<bool> stretched = stretched_by_users();
-    std::vector<bool> costly(g.nodes.size(), false);
-    std::vector<InlineCost> cost(g.nodes.size());
-    const std::vector<bool> drawn = drawn_from_counter();
-    for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
-      const Node& n = g.nodes[id];
-      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatter>(n) || has_region(n) ||
-          n.op == Op::part)
-        stored_[id] = true;
-      cost[id] = inline_cost(n, cost);
-      // Once for a kernel rather than for each element: a number made of sizes and constants.
-      const bool is_number = element_count(n.type.shape) == Dim(1) && cost[id].loads == 0;
-      costly[id] = is_costly(n.op) && is_float(n.type.element) && !is_number;
-      for (const Value o : n.operands)
-        if (!stored_[o.id]) costly[id] = costly[id] || costly[o.id];
-      const bool shared = uses_[id] > 1 || stretched[id];
-      const bool large =
-          cost[id].operations > kSharedLimit.operations || cost[id].loads > kSharedLimit.loads;
-      // A mask is drawn again rather than stored.
-      const bool is_mask = drawn[id] && n.type.element == ElementType::Bool;
-      if (((costly[id] || large) && shared && n.op != Op::constant && n.op != Op::input &&
-           !is_mask) ||
-          cost[id].operations > kOperationsLimit)
-        stored_[below_views(Value{id}).id] = true;
-      if (n.op == Op::contract)
-        for (const Value o : n.operands) store_conversion(o);
-      const auto framed = framed_operand(g, n);
-      if (n.op == Op::contract || has_region(n))
-        for (const Value o : n.operands) {
-          const bool is_own = framed && o == n.operands[0] && uses_[o.id] == 1 &&
-                              uses_[framed->window.id] == 1 && uses_[framed->pad.id] == 1;
-          if (is_own)
-            store_operand(below_transposes(framed->inside));
-          else
-            store_operand(o);
-        }
-      if (lowers_as<LowerScatter>(n)) store_operands_of_scatter(n, costly, cost);
-      if (is_written_in_parts(n) && is_made_in_place(n)) stored_[id] = true;
-    }
-    for (std::uint32_t id = 0; id < g.nodes.size(); ++id)
-      if (stored_[id] && is_written_in_parts(g.nodes[id]))
-        for (const Value o : g.nodes[id].operands)
-          if (const Value part = g.below_reshapes(o); is_epilogue(part)) stored_[part.id] = true;
-  }
-
-  bool is_stored(Value v) const { return stored_[v.id]; }
-  /// Read from memory rather than computed: stored by a kernel, an input, or a constant table.
-  bool is_leaf(Value v) const { return stored_[v.id] || is_given(v); }
-
- private:
-  /// Each update is used once: computed where it is added, unless that is dear, for threads share
-  /// only the columns. What is put may have been computed from what it replaces.
-  void store_operands_of_scatter(const Node& n, const std::vector<bool>& costly,
-                                 const std::vector<InlineCost>& cost) {
-    const bool adds = n.operands.size() == 2;
-    const auto store = [&](Value v) { stored_[v.id] = !is_given(v); };
-    for (std::size_t k = adds ? 0 : 1; k < n.operands.size(); ++k) {
-      const Value o = n.operands[k];
-      const bool is_dear = costly[o.id] || cost[o.id].operations > kSharedLimit.operations;
-      if (!adds || k == 0 || is_dear) store(o);
-    }
-  }
-
-  /// In memory before any kernel runs.
-  bool is_given(Value v) const { return g_[v].op == Op::input || is_stored_constant(g_[v]); }
-
-  /// What a value repeats elements of (the windows of a convolution overlap); else the value
-  /// itself.
-  Value below_views(Value v) const {
-    Value below = v;
-    while (!is_leaf(below) && lowers_as<LowerView>(g_[below]) && g_[below].op != Op::slice)
-      below = g_[below].operands[0];
-    const auto elements = [&](Value x) { return element_count(g_.type(x).shape); };
-    return elements(below) == elements(v) ? v : below;
-  }
-
-  /// A contraction reads strided views of something stored: below the views where that will do,
-  /// else as it is.
-  void store_operand(Value v) {
-    // What is transposed for no other reason is a copy that `relayout` wants.
-    if (g_[v].op == Op::transpose) {
-      stored_[v.id] = true;
-      return;
-    }
-    if (is_strided_view(v)) return;
-    const Value plain = g_.below_reshapes(v);
-    const Value below = is_epilogue(plain) ? plain : below_views(v);
-    if (!(below == v) && !is_leaf(below)) {
-      stored_[below.id] = true;
-      if (is_strided_view(v)) return;
-      stored_[below.id] = false;
-    }
-    stored_[v.id] = true;
-  }
-
-  Value below_transposes(Value v) const {
-    while (g_[v].op == Op::transpose) v = g_[v].operands[0];
-    return v;
-  }
-
-  /// Made element by element of what a contraction or a reduction computes: at its points, in its
-  /// kernel.
-  bool is_epilogue(Value v) const {
-    const Node& n = g_[v];
-    return is_elementwise(n.op) && std::any_of(n.operands.begin(), n.operands.end(), [&](Value o) {
-             return g_.type(o).shape == n.type.shape &&
-                    (g_[o].op == Op::contract || is_reduction(g_[o]) ||
-                     (!is_leaf(o) && is_epilogue(o)));
-           });
-  }
-
-  /// Each part of a concat is stored in any case: nothing is to be copied.
-  bool is_made_in_place(const Node& concat) const {
-    return std::all_of(concat.operands.begin(), concat.operands.end(), [&](Value o) {
-      const Value part = g_.below_reshapes(o);
-      return stored_[part.id] || is_epilogue(part);
-    });
-  }
-
-  /// What a contraction reads through views is stored below them where it is a conversion: once for
-  /// all its readers.
-  void store_conversion(Value v) {
-    while (!stored_[v.id] && lowers_as<LowerView>(g_[v])) v = g_[v].operands[0];
-    if (g_[v].op == Op::convert) stored_[v.id] = true;
-  }
-
-  InlineCost inline_cost(const Node& n, const std::vector<InlineCost>& cost) const {
-    InlineCost sum{lowers_as<LowerElementwise>(n) ? 1 : 0, 0};
-    for (const Value o : n.operands) {
-      if (is_leaf(o)) {
-        ++sum.loads;
-        continue;
-      }
-      sum.operations += cost[o.id].operations;
-      sum.loads += cost[o.id].loads;
-    }
-    return sum;
-  }
-
-  /// Made of random numbers and constants alone.
-  std::vector<bool> drawn_from_counter() const {
-    std::vector<bool> drawn(g_.nodes.size(), false), fixed(g_.nodes.size(), false);
-    for (std::uint32_t id = 0; id < g_.nodes.size(); ++id) {
-      const Node& n = g_.nodes[id];
-      if (n.op != Op::constant && n.op != Op::random_uniform && n.operands.empty()) continue;
-      const auto all = [&](const auto& of) {
-        return std::all_of(n.operands.begin(), n.operands.end(), of);
-      };
-      const bool computes = is_elementwise(n.op) || n.op == Op::broadcast;
-      fixed[id] = n.op == Op::constant || (computes && all([&](Value o) { return fixed[o.id]; }));
-      drawn[id] =
-          n.op == Op::random_uniform ||
-          (computes && !fixed[id] && all([&](Value o) { return fixed[o.id] || drawn[o.id]; }));
-    }
-    return drawn;
-  }
-
-  /// Nodes that some user repeats along new elements.
-  std::vector<bool> stretched_by_users() const {
-    std::vector<bool> result(g_.nodes.size(), false);
-    for (const Node& n : g_.nodes)
-      if (n.op == Op::broadcast)
-        result[n.operands[0].id] =
-            !(element_count(n.type.shape) == element_count(g_.type(n.operands[0]).shape));
-    return result;
-  }
-
-  /// Whether an element of `v` is one load at an offset linear in the indices.
-  bool is_strided_view(Value v) const {
-    loop::Kernel scratch;
-    loop::KernelBuilder b(scratch);
-    Index index;
-    for (const Dim& d : g_.type(v).shape) index.push_back(b.axis_value(b.axis("i", d)));
-    bool linear = true;
-    int loads = 0;
-    Expressions e(
-        g_, b, [&](Value x) { return is_leaf(x); },
-        [&](Value x, const Index& at) {
-          ++loads;
-          linear = linear && as_affine(scratch, b.linear_offset(at, g_.type(x).shape)).has_value();
-          return b.load(static_cast<int>(x.id), g_.type(x).element, b.integer(0));
-        });
-    const ExprId value = e.element(v, index);
-    return linear && loads == 1 &&
-           scratch.exprs[static_cast<std::size_t>(value)].kind == loop::ExprKind::Load;
-  }
-
-  const Graph& g_;
-  std::vector<bool> stored_;
-  std::vector<std::uint32_t> uses_;
-};
 
 // ---- Kernels ----
 
@@ -278,9 +57,9 @@ struct Read {
 
 class Fusion {
  public:
-  explicit Fusion(const Graph& g) : g_(g), stored_(g), group_of_(g.nodes.size(), -1) {
+  explicit Fusion(const Graph& g) : g_(g), stored_(stored_nodes(g)), group_of_(g.nodes.size(), -1) {
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id)
-      if (stored_.is_stored(Value{id})) place(Value{id});
+      if (stored_[id]) place(Value{id});
   }
 
   /// The kernel number of every stored node, in an order that can run.
@@ -350,7 +129,7 @@ class Fusion {
       group.domain = n.type.shape;
       group.scans = has_region(n);
       group.contracts = n.op == Op::contract;
-      group.scatters = lowers_as<LowerScatter>(n);
+      group.scatters = lowers_as<LowerScatter>(n.op);
       group.concatenates = n.op == Op::concat;
       return add_group(std::move(group), v);
     }
@@ -483,7 +262,7 @@ class Fusion {
     std::vector<Read> result;
     if (n.op == Op::part) return result;
     Expressions e(
-        g_, b, [&](Value x) { return stored_.is_leaf(x); },
+        g_, b, [&](Value x) { return stored_[x.id] || is_given(g_, x); },
         [&](Value x, const Index& at) {
           const bool aligned =
               at.size() >= outer.size() && std::equal(outer.begin(), outer.end(), at.begin());
@@ -501,7 +280,7 @@ class Fusion {
         index.push_back(reduced ? b.axis_value(b.axis("r", from[a])) : outer.at(kept++));
       }
       e.element(n.operands[0], index);
-    } else if (n.op == Op::contract || lowers_as<LowerScatter>(n) || has_region(n)) {
+    } else if (n.op == Op::contract || lowers_as<LowerScatter>(n.op) || has_region(n)) {
       for (const Value o : n.operands) {
         Index any;
         for (const Dim& d : g_.type(o).shape) any.push_back(b.axis_value(b.axis("k", d)));
@@ -579,7 +358,7 @@ class Fusion {
   }
 
   const Graph& g_;
-  StoredNodes stored_;
+  const std::vector<bool> stored_;
   std::vector<int> group_of_;
   std::vector<Group> groups_;
 };

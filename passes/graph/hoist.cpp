@@ -20,10 +20,9 @@ bool is_contraction(const Node& n) { return n.op == Op::contract || n.op == Op::
 
 bool is_worth_hoisting(const Node& n, Varies how) {
   if (is_contraction(n)) return true;
-  const auto& lowering = op_def(n.op).lowering;
   return how == Varies::Never && !n.operands.empty() &&
-         (std::holds_alternative<LowerReduce>(lowering) || n.op == Op::convert ||
-          std::holds_alternative<LowerScatter>(lowering) || is_costly(n.op));
+         (lowers_as<LowerReduce>(n.op) || n.op == Op::convert || lowers_as<LowerScatter>(n.op) ||
+          is_costly(n.op));
 }
 
 /// A number, or one repeated: computed wherever it is used.

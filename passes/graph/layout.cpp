@@ -180,7 +180,7 @@ class Layout {
       for (const Value o : n.operands) operands.push_back(in_order(o, p));
       return set(v, b_.node(n.op, operands, n.attrs), p), true;
     }
-    if (std::holds_alternative<LowerReduce>(op_def(n.op).lowering)) return reduction(v, n, p);
+    if (lowers_as<LowerReduce>(n.op)) return reduction(v, n, p);
     switch (n.op) {
       case Op::pad:
       case Op::slice:

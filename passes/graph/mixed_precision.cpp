@@ -42,7 +42,7 @@ class Narrower {
     if (const auto known = narrow_.find(v); known != narrow_.end()) return known->second;
     const Node n = b.graph()[v];  // a copy: building moves the nodes
     Value result;
-    if (std::holds_alternative<LowerView>(op_def(n.op).lowering)) {
+    if (lowers_as<LowerView>(n.op)) {
       const Value below = narrow(b, n.operands[0]);
       result = b.node(n.op, {below}, n.attrs);
     } else if (n.op == Op::convert && b.type(n.operands[0]).element == to_) {

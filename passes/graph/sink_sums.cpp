@@ -110,7 +110,7 @@ class SumSinker {
   /// The values of `v` in all turns: a slice's operand, a view of one, or a further yield.
   Outside of_turns(Value v) {
     const Node& n = s_.body[v];
-    const bool view = std::holds_alternative<LowerView>(op_def(n.op).lowering);
+    const bool view = lowers_as<LowerView>(n.op);
     if (n.op == Op::input || outside_.varies_of(v) == Varies::Never)
       if (const auto out = outside_.build(v)) return *out;
     if (view && n.op != Op::broadcast) {

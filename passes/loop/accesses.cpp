@@ -35,8 +35,6 @@ using loop::ExprKind;
 
 namespace {
 
-constexpr std::int64_t kAlignment = 64;
-
 void sort_unique(std::vector<BufferId>& ids) {
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -186,6 +184,10 @@ Access access_of(const loop::Program& p, const loop::Kernel& k) {
       a.writes.push_back(store.buffer);
       if (k.scatter == loop::Scatter::Add) a.reads.push_back(store.buffer);
     }
+  const auto is_local = [&](BufferId b) {
+    return p.buffers[static_cast<std::size_t>(b)].kind == BufferKind::Local;
+  };
+  std::erase_if(a.reads, is_local), std::erase_if(a.writes, is_local);
   sort_unique(a.reads), sort_unique(a.writes);
   if (k.scatter == loop::Scatter::None) a.in_place = InPlace(p, k).pairs();
   return a;
@@ -209,17 +211,19 @@ BufferId memory_of(const loop::Program& p, BufferId b) {
   return updated >= 0 ? updated : b;
 }
 
-Dim aligned_bytes(const Type& t) {
+Dim bytes_in_arena(const Type& t) {
   const Dim bytes = element_count(t.shape) * Dim(size_in_bytes(t.element));
-  const auto up = [](std::int64_t v) { return (v + kAlignment - 1) / kAlignment * kAlignment; };
-  Dim result = up(bytes.constant());
+  bool fills_lines = true;
+  Dim result = 0;
   for (const auto& [monomial, coefficient] : bytes.terms()) {
     DLC_CHECK(coefficient > 0, "a buffer of {} bytes cannot be planned", bytes.str());
-    Dim term = up(coefficient);
+    fills_lines = fills_lines && coefficient % kArenaAlignment == 0;
+    Dim term = coefficient;
     for (const std::string& s : monomial) term = term * Dim::symbol(s);
     result = result + term;
   }
-  return result;
+  const std::int64_t lines = (bytes.constant() + kArenaAlignment - 1) / kArenaAlignment;
+  return result + Dim((lines + (fills_lines ? 0 : 1)) * kArenaAlignment);
 }
 
 }  // namespace dlc

@@ -22,8 +22,11 @@ std::vector<Access> accesses(const loop::Program& p);
 /// The buffer whose memory `b` is: an update's is that of what it updates.
 loop::BufferId memory_of(const loop::Program& p, loop::BufferId b);
 
-/// Bytes of a buffer, with every coefficient a multiple of the arena's alignment: sums of such
-/// sizes stay aligned.
-Dim aligned_bytes(const Type& t);
+/// Buffers begin with a line of the cache: a place's offset is rounded up to one when the sizes are
+/// known (codegen/abi/program.h).
+constexpr std::int64_t kArenaAlignment = 64;
+/// Bytes that a buffer takes of the arena: where they may end within a line, one more makes room
+/// for the rounding.
+Dim bytes_in_arena(const Type& t);
 
 }  // namespace dlc

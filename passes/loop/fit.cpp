@@ -145,7 +145,7 @@ class Fitter {
   }
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
   std::int64_t size(BufferId b) const {
-    return aligned_bytes(p_.buffers[at(b)].type).evaluate(extents_);
+    return bytes_in_arena(p_.buffers[at(b)].type).evaluate(extents_);
   }
 
   Uses uses_of(const Schedule& s) const {

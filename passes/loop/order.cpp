@@ -54,7 +54,7 @@ class Scheduler {
         int& n = number[static_cast<std::size_t>(id)];
         if (n < 0) {
           n = static_cast<int>(bytes_.size());
-          bytes_.push_back(aligned_bytes(b.type).typical());
+          bytes_.push_back(bytes_in_arena(b.type).typical());
           uses_.push_back(0);
         }
         task.temporaries.push_back(n);

@@ -2,7 +2,7 @@
 // Kernels run in order, so a temporary lives from the first kernel that touches it to the last one;
 // one that is touched inside and outside of a loop lives as long as the loop runs.
 // Sizes and offsets are polynomials in the symbolic dimensions, and nothing overlaps for any values
-// of them.
+// of them, nor when offsets are rounded up to whole lines.
 //
 // First, temporaries that may be written over each other (accesses.h) form one block that lives
 // from the first one's beginning to the last one's end. Then blocks get offsets, in several ways of
@@ -99,7 +99,7 @@ class Planner {
     typical_ = {1};
     for (std::size_t b = 0; b < p_.buffers.size(); ++b) {
       if (first_[b] < 0) continue;
-      const Dim bytes = aligned_bytes(p_.buffers[b].type);
+      const Dim bytes = bytes_in_arena(p_.buffers[b].type);
       Poly& c = bytes_[b];
       c = {bytes.constant()};
       for (const auto& [monomial, coefficient] : bytes.terms()) {

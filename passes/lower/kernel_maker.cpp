@@ -24,16 +24,9 @@ using loop::KernelBuilder;
 using loop::ScalarOp;
 using Index = Expressions::Index;
 
-bool is_reduction(const Node& n) {
-  return std::holds_alternative<LowerReduce>(op_def(n.op).lowering);
-}
+bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n.op); }
 bool is_arg(loop::ReduceKind k) {
   return k == loop::ReduceKind::ArgMax || k == loop::ReduceKind::ArgMin;
-}
-
-std::vector<std::int64_t> reduced_axes(const Node& n) {
-  if (n.attrs.contains("axes")) return n.ints_attr("axes");
-  return {n.int_attr("axis")};
 }
 
 /// Where an item is computed.
@@ -43,6 +36,7 @@ struct Item {
   int stage = 0;
   int reduction = -1;  // its place among the reductions of the stage
   bool stored = false;
+  bool is_loaded = false;  // by a later stage
 };
 
 class KernelMaker {
@@ -62,6 +56,7 @@ class KernelMaker {
   Kernel make() {
     for (Item& item : items_) choose_stage(item);
     mark_loaded_items();
+    keep_rows();
     for (const Shape& inner : stage_inner_) add_stage(inner);
     for (Item& item : items_)
       if (g_[item.value].op == Op::contract) make_contraction(item);
@@ -174,8 +169,21 @@ class KernelMaker {
       for_each_own_read(item, [&](Item& other, bool) {
         const Node& n = g_[other.value];
         if (!is_reduction(n) && n.op != Op::contract && other.stage != item.stage)
-          other.stored = true;
+          other.is_loaded = true;
       });
+  }
+  /// What goes from stage to stage and no further needs memory for a row alone, if a cache has room
+  /// for that. Short rows are lanes of vectors, many at a time.
+  void keep_rows() {
+    constexpr std::int64_t kMostBytes = std::int64_t{64} << 10, kLeast = 16;
+    for (Item& item : items_) {
+      if (!item.is_loaded || item.stored) continue;
+      item.stored = true;
+      const Dim row = element_count(item.inner);
+      if (row.is_constant() && row.value() >= kLeast &&
+          row.value() * size_in_bytes(g_.type(item.value).element) <= kMostBytes)
+        s_.make_local(item.value, item.inner);
+    }
   }
 
   void add_stage(const Shape& inner) {

@@ -128,6 +128,17 @@ class Lowerer {
       if (!place) place = {{new_buffer(r, v), {}}};
       return *place;
     };
+    r.storage.make_local = [this, &r](Value v, const Shape& row) {
+      const Node& n = r.g[v];
+      std::vector<Dim> strides(n.type.shape.size(), 0);
+      Dim step = 1;
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        strides[strides.size() - 1 - k] = step;
+        step = step * row[row.size() - 1 - k];
+      }
+      r.places[v.id] = MemoryView{
+          add_buffer(temporary_name(r, v), BufferKind::Local, {n.type.element, row}), 0, strides};
+    };
   }
   BufferId new_buffer(const Region& r, Value v) {
     const Node& n = r.g[v];
@@ -137,9 +148,12 @@ class Lowerer {
       p_.buffers.back().data = bytes_of(n.literal_attr("value"));
       return b;
     }
-    return add_buffer(n.name.empty() ? fmt::format("{}t{}", r.storage.prefix, v.id)
-                                     : fmt::format("{}{}.{}", r.storage.prefix, n.name, v.id),
-                      BufferKind::Temp, n.type);
+    return add_buffer(temporary_name(r, v), BufferKind::Temp, n.type);
+  }
+  static std::string temporary_name(const Region& r, Value v) {
+    const Node& n = r.g[v];
+    return n.name.empty() ? fmt::format("{}t{}", r.storage.prefix, v.id)
+                          : fmt::format("{}{}.{}", r.storage.prefix, n.name, v.id);
   }
 
   void lower_kernels(Region& r) {
@@ -157,7 +171,7 @@ class Lowerer {
       DLC_CHECK(!items.empty(), "kernel {} has no nodes", k);
       if (r.g[items[0]].op == Op::scan) {
         lower_scan(r, items);
-      } else if (std::holds_alternative<LowerScatter>(op_def(r.g[items[0]].op).lowering)) {
+      } else if (lowers_as<LowerScatter>(r.g[items[0]].op)) {
         const bool reads_base = reads_beside(r.g, items[0]);
         for (Kernel& kernel : make_scatter(r.storage, items[0], reads_base))
           add_kernel(std::move(kernel));
@@ -179,7 +193,7 @@ class Lowerer {
     const auto is_whole = [&](Value v) {
       const Node& n = r.g[v];
       return n.kernel >= 0 && n.op != Op::part && !has_region(n) && !r.places[v.id] &&
-             !std::holds_alternative<LowerScatter>(op_def(n.op).lowering) && !apart.contains(v);
+             !lowers_as<LowerScatter>(n.op) && !apart.contains(v);
     };
     bool again = true;
     while (again) {

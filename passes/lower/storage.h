@@ -24,6 +24,8 @@ struct Storage {
   /// The place of a node that is stored or given; makes one on first use.
   std::function<MemoryView(Value)> place;
   std::string prefix = {};  // of the names of kernels
+  /// Gives a node, of a shape that ends in `row`, a place for a row alone, in each thread.
+  std::function<void(Value, const Shape& row)> make_local = {};
   loop::BufferId buffer(Value v) const { return place(v).buffer; }
   /// The offset in its buffer of the element of `v` at `index`.
   loop::ExprId offset(loop::KernelBuilder& b, Value v,

@@ -11,6 +11,8 @@
 #include <optional>
 #include <vector>
 
+#include "passes/loop/accesses.h"
+
 using namespace dlc;
 using namespace dlc::loop;
 
@@ -35,7 +37,7 @@ class Simulator {
  public:
   Simulator(const Program& p, std::int64_t extent) : p_(p) {
     for (const std::string& s : p.symbols) symbols_[s] = extent;
-    owner_.resize(static_cast<std::size_t>(value(p.arena_bytes)));
+    owner_.resize(static_cast<std::size_t>(whole_lines(value(p.arena_bytes))));
   }
 
   std::string run() {
@@ -192,7 +194,8 @@ class Simulator {
   }
 
   void for_bytes(const Element& e, const std::function<void(std::size_t)>& body) {
-    const std::int64_t begin = value(buffer(e.buffer).arena_offset) + e.index * width(e.buffer);
+    const std::int64_t begin =
+        whole_lines(value(buffer(e.buffer).arena_offset)) + e.index * width(e.buffer);
     for (std::int64_t k = begin; k < begin + width(e.buffer); ++k) {
       if (k < 0 || k >= static_cast<std::int64_t>(owner_.size())) {
         error_ = fmt::format("{} is outside the arena", show(e));
@@ -276,6 +279,10 @@ class Simulator {
 };
 
 }  // namespace
+
+std::int64_t whole_lines(std::int64_t bytes) {
+  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+}
 
 std::string memory_error(const Program& p, std::int64_t extent) {
   return Simulator(p, extent).run();

@@ -94,6 +94,15 @@ TEST_CASE("loads and stores have the buffers' types; inputs are read-only") {
   complains(p, "kernel k0: no buffer -1");
 }
 
+TEST_CASE("a local buffer is of one point") {
+  Program p = sound();
+  p.buffers[1].kind = BufferKind::Local;
+  complains(p, "out has the elements of one point, and an offset depends on which");
+  p = sound();
+  p.buffers[0].kind = BufferKind::Local;
+  complains(p, "in has the elements of one point, and an offset depends on which");
+}
+
 TEST_CASE("expressions refer backwards to what there is") {
   Program p = sound();
   p.kernels[0].stages[1].stores[0].value = 99;
