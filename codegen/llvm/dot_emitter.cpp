@@ -154,7 +154,8 @@ class DotEmitter : ContractionBase {
       }
   }
 
-  /// Divisors of the two extents, so that the sums and what is loaded fit the registers.
+  /// Divisors of the two extents, so that the sums and what is loaded fit the registers: all of the
+  /// shorter side, and one of the other.
   std::pair<int, int> grid_tile() const {
     const int registers = scope_.unit.bits >= 512 ? 32 : 16;
     std::pair<int, int> best{1, 1};
@@ -162,7 +163,8 @@ class DotEmitter : ContractionBase {
                b = static_cast<int>(r_.grid_b->extent.value());
     for (int rows = 1; rows <= a; ++rows)
       for (int columns = 1; columns <= b; ++columns)
-        if (a % rows == 0 && b % columns == 0 && rows * columns + columns + 2 <= registers &&
+        if (a % rows == 0 && b % columns == 0 &&
+            rows * columns + std::min(rows, columns) + 1 <= registers &&
             rows * columns > best.first * best.second)
           best = {rows, columns};
     return best;
@@ -183,14 +185,21 @@ class DotEmitter : ContractionBase {
     a = offset_here(a, &ContractIndex::a_stride);
     b = offset_here(b, &ContractIndex::b_stride);
     const auto step = [&, rows = rows, columns = columns](Value* pa, Value* pb, Value* mask) {
-      std::vector<Value*> of_b;
-      for (int c = 0; c < columns; ++c)
-        of_b.push_back(load(c_.b, stepped(pb, c, r_.grid_b->b_stride), r_.lanes, mask));
-      for (int r = 0; r < rows; ++r) {
-        Value* x = load(c_.a, stepped(pa, r, r_.grid_a->a_stride), r_.lanes, mask);
-        for (int c = 0; c < columns; ++c) {
+      const auto of_a = [&](int r) {
+        return load(c_.a, stepped(pa, r, r_.grid_a->a_stride), r_.lanes, mask);
+      };
+      const auto of_b = [&](int c) {
+        return load(c_.b, stepped(pb, c, r_.grid_b->b_stride), r_.lanes, mask);
+      };
+      const bool keeps_a = rows < columns;
+      std::vector<Value*> kept;
+      for (int k = 0; k < std::min(rows, columns); ++k) kept.push_back(keeps_a ? of_a(k) : of_b(k));
+      for (int n = 0; n < std::max(rows, columns); ++n) {
+        Value* x = keeps_a ? of_b(n) : of_a(n);
+        for (int k = 0; k < std::min(rows, columns); ++k) {
+          const int r = keeps_a ? k : n, c = keeps_a ? n : k;
           llvm::AllocaInst* sum = sums[static_cast<std::size_t>(r * columns + c)];
-          b_.CreateStore(fma(x, of_b[static_cast<std::size_t>(c)], b_.CreateLoad(vector(), sum)),
+          b_.CreateStore(fma(x, kept[static_cast<std::size_t>(k)], b_.CreateLoad(vector(), sum)),
                          sum);
         }
       }

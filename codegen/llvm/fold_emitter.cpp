@@ -117,51 +117,69 @@ class FoldEmitter : ContractionBase {
         a = b_.CreateAdd(a, b_.CreateMul(e_.axis_index(i.axis), e_.dim(i.a_stride)));
     // The first place inside of the frame.
     a = b_.CreateAdd(a, b_.CreateMul(number(-fold_.begin), e_.dim(w_.a_stride)));
-    const std::int64_t most = most_rows(static_cast<int>(vectors_), scope_.unit.bits);
-    const std::int64_t tiles = (fold_.extent + most - 1) / most;
-    for (std::int64_t t = 0; t < tiles; ++t)
-      tile(a, fold_.extent * t / tiles, fold_.extent * (t + 1) / tiles);
+    // The vectors of a place in parts of about equal width, the places in such of equal height. The
+    // first vectors come last: on what fills a place up lies the beginning of another one.
+    const std::int64_t parts = (vectors_ + kMostVectors - 1) / kMostVectors;
+    for (std::int64_t p = parts; p-- > 0;) {
+      const Range vectors = range(vectors_, p, parts);
+      const std::int64_t most =
+          most_rows(static_cast<int>(vectors.to - vectors.from), scope_.unit.bits);
+      const std::int64_t tiles = (fold_.extent + most - 1) / most;
+      for (std::int64_t t = 0; t < tiles; ++t) tile(a, range(fold_.extent, t, tiles), vectors);
+    }
     fold();
     finish();
   }
 
   // ---- Products ----
 
-  /// Places [from, to).
-  void tile(Value* a, std::int64_t from, std::int64_t to) {
+  struct Range {
+    std::int64_t from, to;
+  };
+  static Range range(std::int64_t extent, std::int64_t part, std::int64_t parts) {
+    return {extent * part / parts, extent * (part + 1) / parts};
+  }
+
+  /// Some vectors of some places.
+  void tile(Value* a, Range places, Range vectors) {
+    const std::int64_t width = vectors.to - vectors.from;
+    const auto each =
+        [&](const std::function<void(std::int64_t x, std::int64_t v, std::size_t number)>& body) {
+          for (std::int64_t x = places.from; x < places.to; ++x)
+            for (std::int64_t v = vectors.from; v < vectors.to; ++v)
+              body(x, v, static_cast<std::size_t>((x - places.from) * width + v - vectors.from));
+        };
     std::vector<llvm::AllocaInst*> sums;
-    for (std::int64_t k = 0; k < (to - from) * vectors_; ++k) {
+    each([&](std::int64_t, std::int64_t, std::size_t) {
       sums.push_back(emit_variable(b_, vector(), "p"));
       b_.CreateStore(zeros(), sums.back());
-    }
-    sum(0, b_.CreateAdd(a, b_.CreateMul(number(from), e_.dim(w_.a_stride))), packed_row(number(0)),
-        [&](Value* first, Value* line) {
-          std::vector<Value*> columns;
-          for (std::int64_t v = 0; v < vectors_; ++v)
-            columns.push_back(b_.CreateAlignedLoad(
-                vector(), in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
-                vector_align()));
-          for (std::int64_t x = 0; x < to - from; ++x) {
-            Value* element = load(c_.a, stepped(first, x, w_.a_stride), 0);
-            Value* spread = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), element);
-            for (std::int64_t v = 0; v < vectors_; ++v) {
-              llvm::AllocaInst* s = sums[static_cast<std::size_t>(x * vectors_ + v)];
-              b_.CreateStore(
-                  fma(spread, columns[static_cast<std::size_t>(v)], b_.CreateLoad(vector(), s)), s);
-            }
-          }
-        });
-    for (std::int64_t x = from; x < to; ++x)
-      for (std::int64_t v = 0; v < vectors_; ++v) {
-        Value* p =
-            b_.CreateLoad(vector(), sums[static_cast<std::size_t>((x - from) * vectors_ + v)]);
-        // Infinity times the zeros that fill the last vector up is none.
-        if (const std::int64_t rest = columns_ * taps_ - v * lanes_; rest < lanes_)
-          p = b_.CreateSelect(lanes_below(number(rest)), p, zeros());
-        b_.CreateAlignedStore(
-            p, in_rows(number(x % taps_ * row_length_ + zeros_before_ + x * columns_ + v * lanes_)),
-            e_.align(c_.type));
-      }
+    });
+    Value* begin = b_.CreateAdd(a, b_.CreateMul(number(places.from), e_.dim(w_.a_stride)));
+    sum(0, begin, packed_row(number(0)), [&](Value* first, Value* line) {
+      std::vector<Value*> columns;
+      for (std::int64_t v = vectors.from; v < vectors.to; ++v)
+        columns.push_back(b_.CreateAlignedLoad(
+            vector(), in_packed(b_.CreateAdd(line, number(v * lanes_ * element_bytes()))),
+            vector_align()));
+      Value* spread = nullptr;
+      each([&](std::int64_t x, std::int64_t v, std::size_t k) {
+        if (v == vectors.from)
+          spread =
+              b_.CreateVectorSplat(static_cast<unsigned>(lanes_),
+                                   load(c_.a, stepped(first, x - places.from, w_.a_stride), 0));
+        Value* column = columns[static_cast<std::size_t>(v - vectors.from)];
+        b_.CreateStore(fma(spread, column, b_.CreateLoad(vector(), sums[k])), sums[k]);
+      });
+    });
+    each([&](std::int64_t x, std::int64_t v, std::size_t k) {
+      Value* p = b_.CreateLoad(vector(), sums[k]);
+      // Infinity times the zeros that fill the last vector up is none.
+      if (const std::int64_t rest = columns_ * taps_ - v * lanes_; rest < lanes_)
+        p = b_.CreateSelect(lanes_below(number(rest)), p, zeros());
+      b_.CreateAlignedStore(
+          p, in_rows(number(x % taps_ * row_length_ + zeros_before_ + x * columns_ + v * lanes_)),
+          e_.align(c_.type));
+    });
   }
 
   /// Sums [at, ..), without the taps that meet a frame.
@@ -235,6 +253,8 @@ class FoldEmitter : ContractionBase {
     return result;
   }
 
+  // Of a tile: more would leave few rows, which wait for their multiply-adds.
+  const std::int64_t kMostVectors = scope_.unit.bits >= 512 ? 5 : 3;
   const loop::Frame fold_;
   const ContractIndex &w_, &j_;
   const ContractIndex* column_ = nullptr;

@@ -159,9 +159,26 @@ class KernelEmitter {
     return b_.CreateUDiv(b_.CreateMul(e_.dim(axis(a).extent), index), e_.dim(axis(piece).extent));
   }
 
+  /// A short loop down columns, as over the places of a pooling window: without it, each step's
+  /// offsets are known.
+  bool is_window(AxisId a) const {
+    constexpr std::int64_t kMostSteps = 9;
+    constexpr std::size_t kMostExpressions = 48;
+    const Dim& extent = axis(a).extent;
+    return e_.lanes() > 1 && axis(a).piece < 0 && extent.is_constant() &&
+           extent.value() <= kMostSteps && k_.exprs.size() <= kMostExpressions;
+  }
+
   void nest(const std::vector<AxisId>& axes, std::size_t from, std::size_t to,
             const std::function<void()>& body) {
     if (from == to) return body();
+    if (from + 1 == to && is_window(axes[from])) {
+      for (std::int64_t i = 0; i < axis(axes[from]).extent.value(); ++i) {
+        e_.set_axis(axes[from], b_.getInt64(static_cast<std::uint64_t>(i)));
+        body();
+      }
+      return e_.forget();
+    }
     emit_loop(b_, first_of(axes[from]), last_of(axes[from]), 1, axis(axes[from]).name.c_str(),
               [&](Value* i) {
                 e_.set_axis(axes[from], i);

@@ -388,9 +388,10 @@ ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
     const double score = fill(i, r.lanes) * (is_last ? 1 : 0.8) * (is_unit ? 1 : 0.9);
     if (score > best) best = score, r.n = &i, r.turned = !is_unit;
   }
-  // A vector along n would be mostly empty, and one along k is not.
+  // A vector along n would be mostly empty, or a short one not full, and one along k is not.
+  const double least_fill = unit.bits >= 512 ? 0.5 : 0.9;
   if (const ContractIndex* dot = dot_index(r.k, r.lanes);
-      dot && (!r.n || fill(*r.n, r.lanes) < fill(*dot, r.lanes) / 2)) {
+      dot && (!r.n || fill(*r.n, r.lanes) < least_fill * fill(*dot, r.lanes))) {
     // All of C waits on the stack.
     constexpr std::int64_t kMostSums = 1024;
     const loop::AxisId shared = kernel.outer.empty() ? -1 : kernel.outer[0];
