@@ -83,8 +83,7 @@ ExpressionEmitter::ExpressionEmitter(const ProgramScope& scope, const loop::Kern
 }
 
 void ExpressionEmitter::make_locals(const std::vector<loop::BufferId>& locals) {
-  has_locals_ = !locals.empty();
-  if (!has_locals_) return;
+  if (locals.empty()) return;
   constexpr std::int64_t kLine = 64;
   std::vector<std::int64_t> begins;
   std::int64_t bytes = 0;
@@ -98,6 +97,13 @@ void ExpressionEmitter::make_locals(const std::vector<loop::BufferId>& locals) {
   for (std::size_t k = 0; k < locals.size(); ++k)
     pointers_[locals[k]] =
         b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), first, static_cast<std::uint64_t>(begins[k]));
+}
+
+bool ExpressionEmitter::has_locals() const {
+  return std::any_of(pointers_.begin(), pointers_.end(), [&](const auto& p) {
+    return scope_.program.buffers[static_cast<std::size_t>(p.first)].kind ==
+           loop::BufferKind::Local;
+  });
 }
 
 void ExpressionEmitter::set_axis(loop::AxisId axis, Value* index) {

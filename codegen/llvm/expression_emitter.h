@@ -77,7 +77,7 @@ class ExpressionEmitter {
   llvm::Value* dim(const Dim& d);  // i64
   llvm::Value* buffer(loop::BufferId b);
   /// Whether some of them are of this kernel's own.
-  bool has_locals() const { return has_locals_; }
+  bool has_locals() const;
   /// So many bytes of the thread's own working memory, aligned to 64; one call in a function.
   llvm::Value* scratch(std::int64_t bytes);
   static llvm::Align align(ElementType t) {
@@ -155,7 +155,6 @@ class ExpressionEmitter {
   mutable std::map<loop::ExprId, bool> is_vector_;
   mutable std::map<std::pair<loop::ExprId, loop::AxisId>, bool> depends_;
   std::map<loop::BufferId, llvm::Value*> pointers_;
-  bool has_locals_ = false;
   std::map<std::string, llvm::Value*> symbols_;
 };
 

@@ -30,8 +30,6 @@ using loop::AxisId;
 using loop::ExprId;
 using Index = Expressions::Index;
 
-bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n.op); }
-
 bool has_own_kernel(const Node& n) {
   return n.op == Op::contract || lowers_as<LowerScatter>(n.op) || is_written_in_parts(n) ||
          has_region(n);

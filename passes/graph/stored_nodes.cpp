@@ -35,7 +35,7 @@ class StoredNodes {
     const std::vector<bool> drawn = drawn_from_counter();
     for (std::uint32_t id = 0; id < g.nodes.size(); ++id) {
       const Node& n = g.nodes[id];
-      if (n.op == Op::contract || lowers_as<LowerReduce>(n.op) || lowers_as<LowerScatter>(n.op) ||
+      if (n.op == Op::contract || is_reduction(n) || lowers_as<LowerScatter>(n.op) ||
           has_region(n) || n.op == Op::part)
         stored_[id] = true;
       cost[id] = inline_cost(n, cost);
@@ -134,7 +134,7 @@ class StoredNodes {
     const Node& n = g_[v];
     return is_elementwise(n.op) && std::any_of(n.operands.begin(), n.operands.end(), [&](Value o) {
              return g_.type(o).shape == n.type.shape &&
-                    (g_[o].op == Op::contract || lowers_as<LowerReduce>(g_[o].op) ||
+                    (g_[o].op == Op::contract || is_reduction(g_[o]) ||
                      (!is_leaf(o) && is_epilogue(o)));
            });
   }
@@ -251,8 +251,6 @@ class StoredNodes {
 };
 
 }  // namespace
-
-bool is_given(const Graph& g, Value v) { return g[v].op == Op::input || is_stored_constant(g[v]); }
 
 std::vector<bool> stored_nodes(const Graph& g) { return StoredNodes(g).stored(); }
 

@@ -11,7 +11,5 @@ namespace dlc {
 /// what is made of a product that nobody else reads, and needed more than once; and what is very
 /// large.
 std::vector<bool> stored_nodes(const Graph& g);
-/// In memory before any kernel runs: an input or a table of constants.
-bool is_given(const Graph& g, Value v);
 
 }  // namespace dlc

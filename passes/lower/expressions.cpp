@@ -12,6 +12,10 @@ bool is_stored_constant(const Node& n) {
   return n.op == Op::constant && !n.literal_attr("value").is_uniform();
 }
 
+bool is_given(const Graph& g, Value v) { return g[v].op == Op::input || is_stored_constant(g[v]); }
+
+bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n.op); }
+
 ExprId Expressions::element(Value v, const Index& index) {
   return is_leaf_(v) ? leaf_(v, index) : compute(v, index);
 }

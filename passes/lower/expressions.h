@@ -34,6 +34,9 @@ class Expressions {
 
 /// Whether a node is a constant whose elements differ: it is stored as a buffer.
 bool is_stored_constant(const Node& n);
+/// In memory before any kernel runs: an input or such a table.
+bool is_given(const Graph& g, Value v);
+bool is_reduction(const Node& n);
 
 /// An offset as base + sum of stride * axis, when it has that form.
 struct Affine {

@@ -24,7 +24,6 @@ using loop::KernelBuilder;
 using loop::ScalarOp;
 using Index = Expressions::Index;
 
-bool is_reduction(const Node& n) { return lowers_as<LowerReduce>(n.op); }
 bool is_arg(loop::ReduceKind k) {
   return k == loop::ReduceKind::ArgMax || k == loop::ReduceKind::ArgMin;
 }

@@ -37,9 +37,7 @@ struct Storage {
   MemoryView strided(Value v) const;
   /// The same; nullopt where there are no such strides.
   std::optional<MemoryView> view_of(Value v) const;
-  bool is_leaf(Value v) const {
-    return g[v].kernel >= 0 || g[v].op == Op::input || is_stored_constant(g[v]);
-  }
+  bool is_leaf(Value v) const { return g[v].kernel >= 0 || is_given(g, v); }
 };
 
 /// base + sum of index[k] * strides[k], of an element of a value of this shape. Axes that follow

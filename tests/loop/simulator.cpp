@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "codegen/abi/program.h"
 #include "passes/loop/accesses.h"
 
 using namespace dlc;
@@ -279,6 +280,8 @@ class Simulator {
 };
 
 }  // namespace
+
+static_assert(kArenaAlignment == DLC_ARENA_ALIGNMENT, "the runtime rounds up to what is planned");
 
 std::int64_t whole_lines(std::int64_t bytes) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
