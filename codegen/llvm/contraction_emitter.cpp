@@ -77,7 +77,10 @@ class ContractionEmitter : ContractionMatrices {
   // ---- Loops over C ----
 
   void others(std::size_t at) {
-    if (at == outer_.size()) return passes();
+    if (at == outer_.size()) {
+      note_next_place();
+      return passes();
+    }
     const ContractIndex& i = *outer_[at];
     emit_loop(b_, low(i), high(i), 1, axis(i.axis).name.c_str(), [&](Value* v) {
       e_.set_axis(i.axis, v);
@@ -545,6 +548,7 @@ class ContractionEmitter : ContractionMatrices {
       });
       if (asks_for_epilogue()) emit_if(b_, block.is_last, [&] { prefetch_epilogue(p, i, rows); });
       prefetch_columns(block, i);
+      prefetch_place(block.panel, i);
       const auto rows_of_u = rows_from(block, i, rows);
       if (r_.pairs) {
         sum_pairs(t, p, block, rows_of_u);

@@ -5,13 +5,13 @@
 
 #include <algorithm>
 
-#include "codegen/llvm/contraction_panels.h"
+#include "codegen/llvm/contraction_places.h"
 
 namespace dlc {
 
-class ContractionTiles : public ContractionPanels {
+class ContractionTiles : public ContractionPlaces {
  public:
-  using ContractionPanels::ContractionPanels;
+  using ContractionPlaces::ContractionPlaces;
 
  protected:
   struct Tile {
@@ -77,34 +77,42 @@ class ContractionTiles : public ContractionPanels {
     }
   }
 
-  /// Loads of the epilogue from so large a buffer that it comes from beyond the second cache: the
-  /// parameter that a weight gradient changes, what an activation's gradient is a factor of.
+  /// Whether so large a buffer, at typical extents, does not stay in the second cache.
+  bool is_beyond_cache(loop::ExprId offset, ElementType type) const {
+    Dim count(1);
+    for (const loop::AxisId a : k_.outer)
+      if (e_.depends(offset, a)) count = count * axis(a).extent;
+    return count.typical() * size_in_bytes(type) > scope_.unit.core.l2_size();
+  }
+  bool runs_along_vectors(loop::ExprId offset) const {
+    const auto step = e_.coefficient(offset, r_.n->axis);
+    return step && *step == Dim(1);
+  }
+  /// Loads of the epilogue from far buffers: the parameter that a weight gradient changes, what an
+  /// activation's gradient is a factor of.
   std::vector<loop::ExprId> far_epilogue() const {
     std::vector<loop::ExprId> loads;
     if (r_.stack) return loads;
     for (std::size_t id = 0; id < k_.exprs.size(); ++id) {
       const loop::Expr& e = k_.exprs[id];
-      if (e.kind != loop::ExprKind::Load) continue;
-      Dim count(1);
-      for (const loop::AxisId a : k_.outer)
-        if (e_.depends(e.operands[0], a)) count = count * axis(a).extent;
-      const auto step = e_.coefficient(e.operands[0], r_.n->axis);
-      if (step && *step == Dim(1) &&
-          count.typical() * size_in_bytes(e.type) > scope_.unit.core.l2_size())
+      if (e.kind == loop::ExprKind::Load && runs_along_vectors(e.operands[0]) &&
+          is_beyond_cache(e.operands[0], e.type))
         loads.push_back(static_cast<loop::ExprId>(id));
     }
     return loads;
   }
-  /// Stores to rows that are apart in memory (a part of a concat).
-  std::vector<const loop::Store*> stores_to_rows_apart() const {
+  /// Stores whose lines are not there yet: to rows that are apart in memory (a part of a concat),
+  /// and, where few stores can wait, to far buffers.
+  std::vector<const loop::Store*> far_stores() const {
     std::vector<const loop::Store*> stores;
     if (r_.stack || rows_.empty() || (scope_.unit.core.wide_fma <= 1 && !short_vectors()))
       return stores;
     for (const loop::Stage& stage : k_.stages)
       for (const loop::Store& s : stage.stores) {
-        const auto step = e_.coefficient(s.offset, r_.n->axis),
-                   row = e_.coefficient(s.offset, rows_.back()->axis);
-        if (step && *step == Dim(1) && row && !(*row == r_.n->extent)) stores.push_back(&s);
+        const auto row = e_.coefficient(s.offset, rows_.back()->axis);
+        if (!runs_along_vectors(s.offset) || !row) continue;
+        if (!(*row == r_.n->extent) || (short_vectors() && is_beyond_cache(s.offset, c_.type)))
+          stores.push_back(&s);
       }
     return stores;
   }
@@ -556,7 +564,7 @@ class ContractionTiles : public ContractionPanels {
   Value* waiting_ = nullptr;  // sums between two blocks
   llvm::AllocaInst* finished_ = nullptr;
   const std::vector<loop::ExprId> far_loads_ = far_epilogue();
-  const std::vector<const loop::Store*> far_stores_ = stores_to_rows_apart();
+  const std::vector<const loop::Store*> far_stores_ = far_stores();
 };
 
 }  // namespace dlc

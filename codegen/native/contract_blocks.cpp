@@ -13,7 +13,8 @@ namespace {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-/// An operand, at typical extents, takes more than half of the second cache.
+}  // namespace
+
 bool exceeds_cache(const loop::Program& p, const loop::Contraction& c, bool is_a,
                    const Core& core) {
   std::int64_t bytes =
@@ -22,8 +23,6 @@ bool exceeds_cache(const loop::Program& p, const loop::Contraction& c, bool is_a
     if (is_a ? i.in_a : i.in_b) bytes *= std::max<std::int64_t>(i.extent.typical(), 1);
   return 2 * bytes > core.l2_size();
 }
-
-}  // namespace
 
 int most_rows(int vectors, int bits) {
   if (bits >= 512) {

@@ -121,6 +121,8 @@ BlockShape block_shape(const ContractRoles& r, const VectorUnit& unit,
 ContractRoles contract_roles(const loop::Program& p, const loop::Kernel& kernel,
                              const VectorUnit& unit);
 
+/// An operand, at typical extents, takes more than half of the second cache.
+bool exceeds_cache(const loop::Program& p, const loop::Contraction& c, bool is_a, const Core& core);
 /// V does not stay in the second cache: every block of every panel comes from beyond.
 bool is_far(const loop::Program& p, const loop::Contraction& c, const ContractRoles& r,
             const VectorUnit& unit);
