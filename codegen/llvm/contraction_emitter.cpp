@@ -295,17 +295,19 @@ class ContractionEmitter : ContractionMatrices {
       if (i && !r_.stack) prefetch_far(pu, pv, rows, p.vectors);
       step(t, rows_below(pu), columns);
     };
-    each_product(u, v, product);
+    each_product(p, i, rows, u, v, product);
     finish_all(p, t);
   }
 
-  /// All products of a sum whose operands begin at these offsets.
-  void each_product(Value* u, Value* v, const std::function<void(Value* u, Value* v)>& body) {
+  /// The products of a tile's sums, whose operands begin at these offsets.
+  void each_product(const Panel& p, Value* i, int rows, Value* u, Value* v,
+                    const std::function<void(Value* u, Value* v)>& body) {
     const std::int64_t turn =
         r_.k.empty() ? 1 : short_turn([&](std::int64_t t) { return divides_sum(t); });
-    if (turn == 1) return loops_of_sum(r_.k, u, v, body);
+    if (turn == 1 && !has_bands()) return loops_of_sum(r_.k, u, v, body);
     const ContractIndex& k = *r_.k.back();
-    each_turn_of_sum(u, v, turn, [&](Value* pu, Value* pv, std::int64_t products) {
+    const Range range = range_of(p, i, rows, number(0), e_.dim(k.extent), turn);
+    each_turn_of_sum(u, v, range, turn, [&](Value* pu, Value* pv, std::int64_t products) {
       for (std::int64_t j = 0; j < products; ++j)
         body(stepped(pu, j, r_.u_stride(k)), stepped(pv, j, r_.v_stride(k)));
     });
@@ -347,6 +349,7 @@ class ContractionEmitter : ContractionMatrices {
         Block block{first, last};
         block.is_first = b_.CreateICmpEQ(here, number(0));
         block.is_last = b_.CreateICmpEQ(here, last_block);
+        block.k0 = k0;
         block.count = b_.CreateMul(smaller(b_.CreateSub(extent, k0), number(chunk)),
                                    number(blocks_.inner_products));
         block.u = b_.CreateAdd(pu, b_.CreateMul(k0, e_.dim(r_.u_stride(k))));
@@ -491,7 +494,7 @@ class ContractionEmitter : ContractionMatrices {
     });
     const auto rows_of_u = rows_from(block, t, s_.rows);
     const std::int64_t turn = products_of_turn(s_.rows * p.vectors, block);
-    for_each_turn(p, block, turn, [&](const Turn& at) {
+    for_each_turn(p, block, {number(0), block.count}, turn, [&](const Turn& at) {
       prefetch_u(s_.rows, at, rows_of_u);
       prefetch_panel(p, at);
       prefetch_next(p, block, b_.CreateUDiv(t, number(s_.rows)), at.first, at.products);
@@ -555,7 +558,8 @@ class ContractionEmitter : ContractionMatrices {
       } else {
         const std::int64_t turn = products_of_turn(rows * p.vectors, block);
         Value* tile = b_.CreateUDiv(b_.CreateSub(i, block.first), number(s_.rows));
-        for_each_turn(p, block, turn, [&](const Turn& at) {
+        const Range range = range_of(p, i, rows, block.k0, block.count, turn);
+        for_each_turn(p, block, range, turn, [&](const Turn& at) {
           if (!block.copied_from) prefetch_u(rows, at, rows_of_u);
           prefetch_panel(p, at);
           prefetch_next(p, block, tile, at.first, at.products);

@@ -34,6 +34,7 @@ class ContractionPanels : public ContractionIndices {
     Value *first, *last;                            // the rows
     Value *u = nullptr, *v = nullptr;               // offsets of the first product of row 0
     Value* count = nullptr;                         // products
+    Value* k0 = nullptr;                            // the first one's number in the split index
     Value *is_first = nullptr, *is_last = nullptr;  // of the panel's blocks
     Value* next_v = nullptr;  // as v, of the block that comes after this one; null: nobody asks
     // Where the panel begins among what is packed, and its sums among those that wait, in rows.

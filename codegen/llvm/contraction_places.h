@@ -1,13 +1,13 @@
 #pragma once
 // Many small products side by side (the heads of attention): the loops around everything go from
 // place to place, and hardware does not see the next one's short rows coming.
-#include "codegen/llvm/contraction_panels.h"
+#include "codegen/llvm/contraction_bands.h"
 
 namespace dlc {
 
-class ContractionPlaces : public ContractionPanels {
+class ContractionPlaces : public ContractionBands {
  public:
-  using ContractionPanels::ContractionPanels;
+  using ContractionBands::ContractionBands;
 
  protected:
   /// At a place of the outer loops: where the operands of the next one are, and how much of them

@@ -49,9 +49,9 @@ class ContractionRows : public ContractionTiles {
     each([&](Value* at, Value*) { b_.CreateStore(zeros(), sum_of(at)); });
     Value *u = base(r_.u_is_a), *v = b_.CreateAdd(base(!r_.u_is_a), first);
     if (i) u = b_.CreateAdd(u, b_.CreateMul(i, row_step()));
-    each_turn_of_sum(u, v, kProducts, [&](Value* pu, Value* pv, std::int64_t products) {
-      add_products(each, pu, pv, products);
-    });
+    each_turn_of_sum(
+        u, v, {number(0), e_.dim(r_.k.back()->extent)}, kProducts,
+        [&](Value* pu, Value* pv, std::int64_t products) { add_products(each, pu, pv, products); });
     each([&](Value* at, Value* mask) {
       finish({b_.CreateAdd(first, at), 1, mask}, i, 0, 0, b_.CreateLoad(vector(), sum_of(at)));
     });

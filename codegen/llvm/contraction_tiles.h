@@ -332,16 +332,21 @@ class ContractionTiles : public ContractionPlaces {
   struct Growing {
     Value *from, *step;
   };
-  /// `count` products, `turn` at a time (for `body`, where they begin); what is left one by one,
-  /// unless `turn` always divides them.
-  void for_each_turn(Value* count, std::int64_t turn, bool divides, std::int64_t typical,
+  /// The products of a range, `turn` at a time (for `body`, where they begin); what is left one by
+  /// one, unless `turn` always divides them.
+  void for_each_turn(Range range, std::int64_t turn, bool divides, std::int64_t typical,
                      const std::vector<Growing>& offsets,
                      const std::function<void(Value* first, const std::vector<Value*>& at,
                                               std::int64_t products)>& body) {
     std::vector<llvm::AllocaInst*> growing;
+    Value* whole = range.to;
+    if (turn > 1 && !divides) whole = b_.CreateSub(range.to, b_.CreateURem(range.to, number(turn)));
+    const bool from_first = range.from == number(0);
+    if (!from_first) range.from = smaller(range.from, whole);
     for (const Growing& g : offsets) {
+      Value* skipped = from_first ? number(0) : b_.CreateMul(range.from, g.step);
       growing.push_back(emit_variable(b_, b_.getInt64Ty(), "at"));
-      b_.CreateStore(g.from, growing.back());
+      b_.CreateStore(b_.CreateAdd(g.from, skipped), growing.back());
     }
     const auto turns = [&](Value* from, Value* to, std::int64_t products) {
       emit_loop(
@@ -356,10 +361,8 @@ class ContractionTiles : public ContractionPlaces {
           },
           typical / products);
     };
-    if (turn == 1 || divides) return turns(number(0), count, turn);
-    Value* whole = b_.CreateSub(count, b_.CreateURem(count, number(turn)));
-    turns(number(0), whole, turn);
-    turns(whole, count, 1);
+    turns(range.from, whole, turn);
+    if (whole != range.to) turns(whole, range.to, 1);
   }
 
   /// Loops over summed indices from these offsets in U and V on.
@@ -373,14 +376,14 @@ class ContractionTiles : public ContractionPlaces {
     const Dim& extent = r_.k.back()->extent;
     return extent.is_constant() && extent.value() % turn == 0;
   }
-  /// All of a sum from these offsets on, `turn` products of the last k at a time and what is left
-  /// one by one: `body` gets where they begin, and how many they are.
+  /// Of a sum from these offsets on, `turn` products of the last k at a time and what is left one
+  /// by one: `body` gets where they begin, and how many they are.
   void each_turn_of_sum(
-      Value* u, Value* v, std::int64_t turn,
+      Value* u, Value* v, const Range& range, std::int64_t turn,
       const std::function<void(Value* u, Value* v, std::int64_t products)>& body) {
     const ContractIndex& k = *r_.k.back();
     loops_of_sum({r_.k.begin(), r_.k.end() - 1}, u, v, [&](Value* pu, Value* pv) {
-      for_each_turn(e_.dim(k.extent), turn, divides_sum(turn), k.extent.typical(),
+      for_each_turn(range, turn, divides_sum(turn), k.extent.typical(),
                     {{pu, e_.dim(r_.u_stride(k))}, {pv, e_.dim(r_.v_stride(k))}},
                     [&](Value*, const std::vector<Value*>& at, std::int64_t products) {
                       body(at[0], at[1], products);
@@ -395,7 +398,7 @@ class ContractionTiles : public ContractionPlaces {
     std::int64_t products;
   };
   /// The turns of a block. Offsets that are in no table grow from turn to turn.
-  void for_each_turn(const Panel& p, const Block& block, std::int64_t turn,
+  void for_each_turn(const Panel& p, const Block& block, const Range& range, std::int64_t turn,
                      const std::function<void(const Turn&)>& body) {
     const bool tables = has_product_tables() && !block.copied_from,
                grows_v = !has_product_tables() && !s_.packed;
@@ -403,7 +406,7 @@ class ContractionTiles : public ContractionPlaces {
     if (!tables) offsets.push_back({number(0), e_.dim(u_step(block))});
     if (grows_v) offsets.push_back({number(0), e_.dim(r_.v_stride(last_k()))});
     if (s_.packed) offsets.push_back({packed_line(p, block), number(line_bytes(p))});
-    for_each_turn(block.count, turn, divides_blocks(turn), blocks_.products(), offsets,
+    for_each_turn(range, turn, divides_blocks(turn), blocks_.products(), offsets,
                   [&](Value* first, const std::vector<Value*>& at, std::int64_t products) {
                     body({first, tables ? u_of(first) : at[0],
                           grows_v     ? at[1]

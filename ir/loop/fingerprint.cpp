@@ -73,9 +73,14 @@ class Writer {
     add(rows), add(vectors), add(k_block), add(packed);
   }
   void add(const Contraction& c) {
-    const auto& [a, b, type, indices, a_base, b_base, schedule, frames, folded, copied, panel] = c;
+    const auto& [a, b, type, indices, a_base, b_base, schedule, frames, folded, copied, panel,
+                 bands] = c;
     add(a), add(b), add(type), add(indices), add(a_base), add(b_base), add(schedule), add(frames),
-        add(folded), add(copied), add(panel);
+        add(folded), add(copied), add(panel), add(bands);
+  }
+  void add(const Band& b) {
+    const auto& [low, high, offset] = b;
+    add(low), add(high), add(offset);
   }
   void add(const Matrix& m) {
     const auto& [buffer, base, k_stride, n_stride] = m;

@@ -144,6 +144,12 @@ inline std::int64_t count_inside(const Frame& f, std::int64_t places, std::int64
     for (std::int64_t tap = 0; tap < taps; ++tap) count += is_inside(f, at, tap);
   return count;
 }
+/// Products whose index `low` is greater than that of `high` plus the offset are zero, or part of
+/// sums that nobody needs: they may be left out.
+struct Band {
+  char low, high;
+  Dim offset;
+};
 /// A matrix in memory: the element of product k and column n is at base + k * k_stride +
 /// n * n_stride.
 struct Matrix {
@@ -166,6 +172,7 @@ struct Contraction {
   /// b lies in panels of so many columns, one behind the other, the last one filled up; 0: it does
   /// not. The k_stride is within a panel.
   std::int64_t panel = 0;
+  std::vector<Band> bands = {};
 };
 
 /// A kernel that stores at places that data gives, in order at each of its points: each value is

@@ -82,6 +82,9 @@ class KernelPrinter {
     for (const Frame& f : c.frames)
       out += fmt::format("  {}+{}{:+} in 0..{}", scaled(f.step, f.at), scaled(f.dilation, f.tap),
                          f.begin, f.extent);
+    for (const Band& b : c.bands)
+      out += fmt::format("  {} <= {}{}", b.low, b.high,
+                         b.offset == Dim(0) ? "" : " + " + b.offset.str());
     if (c.folded) out += ", folded";
     return out + "\n";
   }

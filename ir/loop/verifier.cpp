@@ -169,6 +169,13 @@ void verify_kernel(const Program& p, const Kernel& k) {
     DLC_CHECK(a == b && accumulator_type(a) == c.type, "kernel {}: {} of {} times {} of {} in {}",
               k.name, buffer_at(p, k, c.a).name, dlc::name(a), buffer_at(p, k, c.b).name,
               dlc::name(b), dlc::name(c.type));
+    for (const Band& b : c.bands) {
+      for (const char letter : {b.low, b.high})
+        DLC_CHECK(std::any_of(c.indices.begin(), c.indices.end(),
+                              [&](const ContractIndex& i) { return i.letter == letter; }),
+                  "kernel {}: a band of {}, which is no index", k.name, letter);
+      verify_dim(p, b.offset);
+    }
     for (const Frame& f : c.frames)
       for (const char letter : {f.at, f.tap})
         DLC_CHECK(std::any_of(c.indices.begin(), c.indices.end(),

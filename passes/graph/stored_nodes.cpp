@@ -82,7 +82,8 @@ class StoredNodes {
   bool is_leaf(Value v) const { return stored_[v.id] || is_given(g_, v); }
 
   /// Each update is used once: computed where it is added, unless that is dear, for threads share
-  /// only the columns. What is put may have been computed from what it replaces.
+  /// only the columns. What is put may have been computed from what it replaces. Places that are
+  /// numbers in order take nothing.
   void store_operands_of_scatter(const Node& n, const std::vector<bool>& costly,
                                  const std::vector<InlineCost>& cost) {
     const bool adds = n.operands.size() == 2;
@@ -90,7 +91,7 @@ class StoredNodes {
     for (std::size_t k = adds ? 0 : 1; k < n.operands.size(); ++k) {
       const Value o = n.operands[k];
       const bool is_dear = costly[o.id] || cost[o.id].operations > kSharedLimit.operations;
-      if (!adds || k == 0 || is_dear) store(o);
+      if (!adds || (k == 0 && g_[o].op != Op::iota) || is_dear) store(o);
     }
   }
 

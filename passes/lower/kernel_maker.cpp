@@ -524,7 +524,7 @@ std::vector<Kernel> make_scatter(const Storage& s, Value node, bool reads_base) 
   }
   const auto first = index.begin() + static_cast<std::ptrdiff_t>(axis);
   const auto last = first + s.g.type(places).rank();
-  ExprId place = s.load(b, places, Index(first, last));
+  ExprId place = element(b, places, Index(first, last));
   if (b.type(place) != ElementType::I64)
     place = b.scalar(ScalarOp::Convert, ElementType::I64, {place});
   Index to(index.begin(), first);

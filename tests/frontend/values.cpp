@@ -149,6 +149,11 @@ const Case kCases[] = {
     {"linspace([5], low: -1, high: 1)", "f32[5]", {-1, -0.5, 0, 0.5, 1}},
     {"one_hot(i32([2, 0]), 3)", "f32[2, 3]", {0, 0, 1, 1, 0, 0}},
     // The library.
+    // Of nothing, 1 of 3 and 2 of 3: what a mask hides weighs nothing, and nor does what it is all
+    // of.
+    {"masked_softmax(zeros([3, 3]), reshape(iota(3), [1, 3]) < reshape(iota(3), [3, 1]))",
+     "f32[3, 3]",
+     {0, 0, 0, 1, 0, 0, 0.5, 0.5, 0}},
     {"softmax(f32([0, 0]))", "f32[2]", {0.5, 0.5}},
     {"relu(f32([-1, 2])) + leaky_relu(f32([-1, 2]), slope: 0.5)", "f32[2]", {-0.5, 4}},
     {"cross_entropy(f32([[0, 0]]), i32([1]))", "f32[]", {0.693147}},
@@ -184,6 +189,19 @@ TEST_CASE("gradients of first, second and third order") {
   const Literal v = output_of(m.predict, {{"x", x}});
   const double expected[] = {4, 32, 12, 48, 24, 48};
   for (int k = 0; k < 6; ++k) CHECK(v.at(k) == doctest::Approx(expected[k]));
+}
+
+TEST_CASE("gradients under a mask: a row's of its own, and zeros where it hides all") {
+  const Module m = compiled(R"(model m {
+    input x: f32[3, 3]
+    y = masked_softmax(x, reshape(iota(3), [1, 3]) < reshape(iota(3), [3, 1])) * reshape(f32(iota(3)), [1, 3])
+    output all = grad(sum(y), x)
+  })");
+  // d/dx of 0 * p + 1 * (1 - p), where p is the first of two weights: -p (1 - p) and p (1 - p).
+  const Literal x{ElementType::F32, {3, 3}, {1, 2, 3, 4, 5, 6, 0, 0, 0}, {}};
+  const Literal v = output_of(m.predict, {{"x", x}});
+  const double expected[] = {0, 0, 0, 0, 0, 0, -0.25, 0.25, 0};
+  for (int k = 0; k < 9; ++k) CHECK(v.at(k) == doctest::Approx(expected[k]));
 }
 
 TEST_CASE("a shared layer has one set of parameters, anonymous ones their own") {
