@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "ir/types.h"
@@ -66,8 +67,15 @@ class Counter {
 
   void contraction(const Contraction& c) {
     Dim products = 2, a = 1, b = 1;
+    char low = 0, high = 0;
+    for (const Band& band : c.bands)
+      if (const auto twice = twice_inside(c, band)) {
+        products = *twice;
+        low = band.low, high = band.high;
+        break;
+      }
     for (const ContractIndex& i : c.indices) {
-      products = products * i.extent;
+      if (i.letter != low && i.letter != high) products = products * i.extent;
       if (i.in_a) a = a * i.extent;
       if (i.in_b) b = b * i.extent;
     }
@@ -83,6 +91,19 @@ class Counter {
     result_.flops = result_.flops + products;
     touch(read_, c.a, a);
     touch(read_, c.b, b);
+  }
+
+  /// Twice the pairs of indices inside of a band, where each `high` has at least one and more than
+  /// the one before: sum of 2 (h + offset + 1).
+  static std::optional<Dim> twice_inside(const Contraction& c, const Band& band) {
+    const auto extent_of = [&](char letter) -> const Dim& {
+      return std::find_if(c.indices.begin(), c.indices.end(),
+                          [&](const ContractIndex& i) { return i.letter == letter; })
+          ->extent;
+    };
+    const Dim &low = extent_of(band.low), &high = extent_of(band.high);
+    if (!band.offset.provably_ge(0) || !low.provably_ge(high + band.offset)) return std::nullopt;
+    return high * (high + Dim(1) + band.offset * Dim(2));
   }
 
   /// Term by term: each is a multiple of `from`.

@@ -247,9 +247,14 @@ class BandFinder {
         return in_both(operand(0), operand(1));
       case ScalarOp::Div:
       case ScalarOp::Neg:
+      case ScalarOp::Convert:
         return operand(0);
-      case ScalarOp::Exp:
-        return minus_infinity(e.operands[0]);
+      case ScalarOp::Exp: {
+        // Rows of nothing but -inf are NaN, less their largest; so each must have a number.
+        Holds result = minus_infinity(e.operands[0]);
+        std::erase_if(result.outside, [](const Band& b) { return !b.offset.provably_ge(0); });
+        return result;
+      }
       case ScalarOp::Select:
         return selected(e, operand(1), operand(2));
       default:

@@ -32,6 +32,30 @@ TEST_CASE("a contraction and its epilogue") {
     output output "z" = %z })") == std::vector<std::string>{"68*N | 32*N+144 | 16*N"});
 }
 
+TEST_CASE("half of the products under a triangular mask") {
+  loop::Program p = lower(run_passes(graph_of(R"(graph g {
+    %q: f32[T, 8] = input input  %k: f32[T, 8] = input input
+    %s: f32[T, T] = contract %q, %k {lhs = "id", rhs = "jd", out = "ij"}
+    %at: i32[T] = iota {axis = 0, element = "i32", shape = (T)}
+    %j: i32[T, T] = broadcast %at {dims = [1], shape = (T, T)}
+    %i: i32[T, T] = broadcast %at {dims = [0], shape = (T, T)}
+    %seen: bool[T, T] = le %j, %i
+    %zero: f32[] = constant 0.0
+    %zeros: f32[T, T] = broadcast %zero {dims = [], shape = (T, T)}
+    %y: f32[T, T] = select %seen, %s, %zeros
+    output output "y" = %y })"),
+                                     default_pipeline(PipelineEnd::Fused, false), {}));
+  const auto flops = [&] { return loop::cost(p.kernels[0], p).flops.str(); };
+  CHECK(flops() == "16*T*T");
+  find_loop_pass("bands")->run(p);
+  CHECK(flops() == "8*T+8*T*T");
+  loop::Contraction& c = p.kernels[0].contraction[0];
+  c.bands[0].offset = 3;  // may reach beyond the last column
+  CHECK(flops() == "16*T*T");
+  c.bands[0].offset = -3;  // the first rows have none
+  CHECK(flops() == "16*T*T");
+}
+
 TEST_CASE("a value that an axis does not change is counted once for it") {
   CHECK(costs(R"(graph g {
     %x: f32[N, 8] = input input  %s: f32[N] = input input
