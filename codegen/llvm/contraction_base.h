@@ -8,6 +8,7 @@
 #include "codegen/llvm/expression_emitter.h"
 #include "codegen/llvm/loops.h"
 #include "codegen/native/contract_schedule.h"
+#include "ir/support/integers.h"
 
 namespace dlc {
 
@@ -43,7 +44,6 @@ class ContractionBase {
   llvm::Type* vector() { return vector_of(type(), r_.lanes); }
   Value* zeros() { return llvm::Constant::getNullValue(vector()); }
 
-  static std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
   Value* rounded_up(Value* x, std::int64_t to) {
     return b_.CreateMul(b_.CreateUDiv(b_.CreateAdd(x, number(to - 1)), number(to)), number(to));
   }

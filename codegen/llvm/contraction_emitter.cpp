@@ -186,7 +186,7 @@ class ContractionEmitter : ContractionMatrices {
   }
   /// The panel of the columns that are left from `j` on.
   Panel rest_from(Value* j) {
-    const auto vectors = static_cast<int>(round_up(rest_columns(), r_.lanes) / r_.lanes);
+    const auto vectors = static_cast<int>(ceil_div(rest_columns(), r_.lanes));
     const std::int64_t last = rest_columns() - static_cast<std::int64_t>(vectors - 1) * r_.lanes;
     return {j, vectors, last == r_.lanes ? nullptr : lanes_below(number(last))};
   }

@@ -249,9 +249,8 @@ class ContractionTiles : public ContractionPlaces {
   void prefetch_columns(const Block& block, Value* i) {
     if (!block.next_u) return;
     constexpr std::int64_t kMost = 4;
-    const std::int64_t height = round_up(rows_inside(), s_.rows) / s_.rows,
-                       tiles = height * shape_.panels,
-                       products = std::min(round_up(blocks_.products(), tiles) / tiles, kMost);
+    const std::int64_t height = ceil_div(rows_inside(), s_.rows), tiles = height * shape_.panels,
+                       products = std::min(ceil_div(blocks_.products(), tiles), kMost);
     Value* tile = b_.CreateAdd(b_.CreateMul(block.panel, number(height)),
                                b_.CreateUDiv(b_.CreateSub(i, block.copied_from), number(s_.rows)));
     for (std::int64_t n = 0; n < products; ++n) {

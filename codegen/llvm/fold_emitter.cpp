@@ -17,6 +17,7 @@
 
 #include "codegen/llvm/contraction_base.h"
 #include "ir/support/check.h"
+#include "ir/support/integers.h"
 
 namespace dlc {
 
@@ -40,7 +41,7 @@ class FoldEmitter : ContractionBase {
     columns_ = column_->extent.value();
     taps_ = j_.extent.value();
     width_ = w_.extent.value();
-    vectors_ = (columns_ * taps_ + lanes_ - 1) / lanes_;
+    vectors_ = ceil_div(columns_ * taps_, lanes_);
     // Place x begins x * columns behind the beginning of a row; the first of C is there or later.
     const std::int64_t first = fold_.begin + taps_ - 1;
     zeros_before_ = std::max<std::int64_t>(0, -first) * columns_;
@@ -119,12 +120,12 @@ class FoldEmitter : ContractionBase {
     a = b_.CreateAdd(a, b_.CreateMul(number(-fold_.begin), e_.dim(w_.a_stride)));
     // The vectors of a place in parts of about equal width, the places in such of equal height. The
     // first vectors come last: on what fills a place up lies the beginning of another one.
-    const std::int64_t parts = (vectors_ + kMostVectors - 1) / kMostVectors;
+    const std::int64_t parts = ceil_div(vectors_, kMostVectors);
     for (std::int64_t p = parts; p-- > 0;) {
       const Range vectors = range(vectors_, p, parts);
       const std::int64_t most =
           most_rows(static_cast<int>(vectors.to - vectors.from), scope_.unit.bits);
-      const std::int64_t tiles = (fold_.extent + most - 1) / most;
+      const std::int64_t tiles = ceil_div(fold_.extent, most);
       for (std::int64_t t = 0; t < tiles; ++t) tile(a, range(fold_.extent, t, tiles), vectors);
     }
     fold();

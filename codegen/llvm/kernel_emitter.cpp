@@ -17,6 +17,7 @@
 #include "codegen/llvm/loops.h"
 #include "codegen/llvm/transpose_emitter.h"
 #include "ir/support/check.h"
+#include "ir/support/integers.h"
 
 namespace dlc {
 
@@ -558,10 +559,9 @@ Dim work_per_index(const loop::Kernel& k, const VectorUnit& unit) {
   for (const loop::Axis& a : k.axes)
     if (a.piece >= 0) by = lanes * k.axes[static_cast<std::size_t>(a.piece)].extent.value();
   const Dim total = points * per_point;
-  const auto divide = [&](std::int64_t v) { return (v + by - 1) / by; };
-  Dim result = divide(total.constant());
+  Dim result = ceil_div(total.constant(), by);
   for (const auto& [monomial, coefficient] : total.terms()) {
-    Dim term = divide(coefficient);
+    Dim term = ceil_div(coefficient, by);
     for (const std::string& s : monomial) term = term * Dim::symbol(s);
     result = result + term;
   }

@@ -3,17 +3,12 @@
 #include <iterator>
 
 #include "codegen/native/contract_schedule.h"
+#include "ir/support/integers.h"
 
 namespace dlc {
 
 using loop::ContractIndex;
 using loop::ContractSchedule;
-
-namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 bool exceeds_cache(const loop::Program& p, const loop::Contraction& c, bool is_a,
                    const Core& core) {

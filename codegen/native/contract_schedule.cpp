@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "ir/support/integers.h"
+
 namespace dlc {
 
 using loop::ContractIndex;
@@ -31,8 +33,6 @@ int any_length_block(const Core& core, bool far_rows) {
   if (core.wide_fma <= 1) return far_rows ? 256 : 512;
   return far_rows ? 128 : 256;
 }
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 double extent_of(const ContractIndex& i) {
   return static_cast<double>(std::max<std::int64_t>(i.extent.typical(), 1));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "ir/support/integers.h"
+
 namespace dlc {
 
 using loop::AxisId;
@@ -81,7 +83,7 @@ class PanelCopy {
   }
   /// In blocks that are turned over; the last panel is filled up with its last column.
   void turned() {
-    const AxisId panel = b_.axis("panel", (columns_ + width_ - 1) / width_),
+    const AxisId panel = b_.axis("panel", ceil_div(columns_, width_)),
                  row = b_.axis("k", products_), in = b_.axis("in", width_);
     copy_.outer = {panel, row, in};
     copy(row, b_.axis_value(panel), b_.axis_value(in), {});

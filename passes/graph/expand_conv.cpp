@@ -14,6 +14,7 @@
 #include <numeric>
 
 #include "ir/graph/rewriter.h"
+#include "ir/support/integers.h"
 #include "ir/windows.h"
 #include "passes/graph/views.h"
 
@@ -119,7 +120,7 @@ class Expansion {
     if (stride == 1) return phase(lhs, rhs, out, shape, axis, 0, shape[axis]);
     DLC_CHECK(shape[axis].is_constant(), "a strided window over an axis of open extent {}",
               shape[axis].str());
-    const std::int64_t extent = shape[axis].value(), each = (extent + stride - 1) / stride;
+    const std::int64_t extent = shape[axis].value(), each = ceil_div(extent, stride);
     // [.., a', r, ..] joined is a = stride * a' + r.
     std::vector<Value> parts;
     for (std::int64_t r = 0; r < stride; ++r) {
@@ -151,7 +152,7 @@ class Expansion {
     while (i0 < std::min(taps, t) && !divides(i0)) ++i0;
     if (i0 >= std::min(taps, t))
       return b_.splat({accumulator_type(b_.type(lhs.v).element), shape}, 0);
-    const std::int64_t count = (taps - i0 + t - 1) / t, dilation = d / gcd;
+    const std::int64_t count = ceil_div(taps - i0, t), dilation = d / gcd;
     const std::int64_t first = (r - d * i0 - window.offset) / s;
     // h = a' + first - dilation q for the q-th of them; backwards, q' = count - 1 - q.
     Value taken = slice(weights.v, taps_axis, i0, t, Dim(count));

@@ -23,6 +23,7 @@
 #include <optional>
 
 #include "ir/support/check.h"
+#include "ir/support/integers.h"
 #include "passes/lower/expressions.h"
 
 namespace dlc {
@@ -222,7 +223,7 @@ Dim bytes_in_arena(const Type& t) {
     for (const std::string& s : monomial) term = term * Dim::symbol(s);
     result = result + term;
   }
-  const std::int64_t lines = (bytes.constant() + kArenaAlignment - 1) / kArenaAlignment;
+  const std::int64_t lines = ceil_div(bytes.constant(), kArenaAlignment);
   return result + Dim((lines + (fills_lines ? 0 : 1)) * kArenaAlignment);
 }
 
