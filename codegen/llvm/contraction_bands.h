@@ -9,11 +9,12 @@ class ContractionBands : public ContractionPanels {
   using ContractionPanels::ContractionPanels;
 
  protected:
-  /// Bands of the rows, columns and products themselves.
-  bool has_bands() const {
-    return !c_.bands.empty() && rows_.size() == 1 && r_.k.size() == 1 && !r_.stack && !r_.skips &&
-           !r_.pairs && !r_.matrices;
+  /// Rows, columns and products are an index each, and tiles of vectors take them as they come.
+  bool is_plain() const {
+    return rows_.size() == 1 && r_.k.size() == 1 && !r_.stack && !r_.skips && !r_.pairs &&
+           !r_.matrices;
   }
+  bool has_bands() const { return !c_.bands.empty() && is_plain(); }
 
   /// Products of a sum, from a multiple of the turn on.
   struct Range {
@@ -24,9 +25,6 @@ class ContractionBands : public ContractionPanels {
   Range range_of(const Panel& p, Value* i, int rows, Value* k0, Value* count, std::int64_t turn) {
     Value *from = number(0), *to = count;
     if (!has_bands()) return {from, to};
-    const auto larger = [&](Value* a, Value* b) {
-      return b_.CreateSelect(b_.CreateICmpSGT(a, b), a, b);
-    };
     const ContractIndex &k = *r_.k[0], &m = *rows_[0], &n = *r_.n;
     for (const loop::Band& band : c_.bands) {
       const auto is = [&](const ContractIndex& low, const ContractIndex& high) {

@@ -44,9 +44,15 @@ class ContractionBase {
   llvm::Type* vector() { return vector_of(type(), r_.lanes); }
   Value* zeros() { return llvm::Constant::getNullValue(vector()); }
 
-  Value* rounded_up(Value* x, std::int64_t to) {
-    return b_.CreateMul(b_.CreateUDiv(b_.CreateAdd(x, number(to - 1)), number(to)), number(to));
+  // As ceil_div and round_up.
+  Value* divided_up(Value* x, Value* by) {
+    return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(by, number(1))), by);
   }
+  Value* rounded_up(Value* x, std::int64_t to) {
+    return b_.CreateMul(divided_up(x, number(to)), number(to));
+  }
+  Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
+  Value* larger(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSGT(a, b), a, b); }
 
   // ---- Memory ----
 

@@ -214,11 +214,7 @@ class ContractionEmitter : ContractionMatrices {
   void for_each_part(Value* from, Value* to, std::int64_t most, const char* name,
                      const std::function<void(Value*, Value*)>& body) {
     Value* rows = b_.CreateSub(to, from);
-    const auto divided_up = [&](Value* x, Value* by) {
-      return b_.CreateUDiv(b_.CreateAdd(x, b_.CreateSub(by, number(1))), by);
-    };
-    Value* parts = divided_up(rows, number(most));
-    parts = b_.CreateSelect(b_.CreateICmpSGT(parts, number(1)), parts, number(1));
+    Value* parts = larger(divided_up(rows, number(most)), number(1));
     Value* step = rounded_up(divided_up(rows, parts), granule_);
     emit_loop(b_, from, to, step, name,
               [&](Value* first) { body(first, smaller(b_.CreateAdd(first, step), to)); });
@@ -337,7 +333,7 @@ class ContractionEmitter : ContractionMatrices {
     // Which block of how many it is.
     llvm::AllocaInst* number_of_block = emit_variable(b_, b_.getInt64Ty(), "block");
     b_.CreateStore(number(0), number_of_block);
-    Value* count = b_.CreateUDiv(b_.CreateAdd(e_.dim(k.extent), number(chunk - 1)), number(chunk));
+    Value* count = divided_up(e_.dim(k.extent), number(chunk));
     for (const ContractIndex* i : rest) count = b_.CreateMul(count, e_.dim(i->extent));
     Value* last_block = b_.CreateSub(count, number(1));
     Value *u = base(r_.u_is_a), *v = base(!r_.u_is_a);
@@ -392,7 +388,7 @@ class ContractionEmitter : ContractionMatrices {
           Value* rows = b_.CreateMul(at, number(of_each));
           if (p.vectors == g.first.vectors) return rows;
           Value* vectors = b_.CreateMul(rows, number(g.first.vectors));
-          return b_.CreateUDiv(rounded_up(vectors, p.vectors), number(p.vectors));
+          return divided_up(vectors, number(p.vectors));
         };
         block.v = b_.CreateAdd(v0, b_.CreateMul(p.j, e_.dim(r_.v_stride(*r_.n))));
         block.panel = at;

@@ -44,7 +44,6 @@ class ContractionPanels : public ContractionIndices {
     Value* next_u = nullptr;       // offset of what is copied next; null: nobody asks for it
   };
 
-  Value* smaller(Value* a, Value* b) { return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b); }
   Value* mask_of(const Panel& p, int s) {
     if (p.columns) return lanes_below(b_.CreateSub(p.columns, number(s * r_.lanes)));
     return r_.stack || s == p.vectors - 1 ? p.last_mask : nullptr;

@@ -14,12 +14,10 @@ class ContractionPlaces : public ContractionBands {
   /// each tile of this one asks for.
   void note_next_place() {
     next_.clear();
-    if (!short_vectors() || outer_.empty() || rows_.size() != 1 || r_.k.size() != 1 || r_.stack ||
-        r_.skips || r_.pairs || r_.matrices)
-      return;
+    if (!short_vectors() || outer_.empty() || !is_plain()) return;
     const std::vector<Value*> indices = next_indices();
     const auto count = [&](const ContractIndex& i, std::int64_t of) {
-      return b_.CreateUDiv(rounded_up(e_.dim(i.extent), of), number(of));
+      return divided_up(e_.dim(i.extent), number(of));
     };
     panels_ = count(*r_.n, static_cast<std::int64_t>(s_.vectors) * r_.lanes);
     Value* tiles = b_.CreateMul(panels_, count(*rows_[0], s_.rows));
@@ -38,8 +36,7 @@ class ContractionPlaces : public ContractionBands {
       const std::int64_t most =
           scope_.unit.core.l2_size() / (4 * size_in_bytes(e_.element(m.buffer)));
       Value* fits = b_.CreateICmpSLE(b_.CreateMul(m.rows, m.length), number(most));
-      Value* share = b_.CreateUDiv(b_.CreateAdd(m.rows, b_.CreateSub(tiles, number(1))), tiles);
-      m.rows_of_tile = b_.CreateSelect(fits, share, number(0));
+      m.rows_of_tile = b_.CreateSelect(fits, divided_up(m.rows, tiles), number(0));
       next_.push_back(m);
     }
   }

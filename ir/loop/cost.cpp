@@ -80,28 +80,23 @@ class Counter {
       if (i.in_b) b = b * i.extent;
     }
     for (const Frame& f : c.frames) {
-      const auto extent_of = [&](char letter) {
-        return std::find_if(c.indices.begin(), c.indices.end(),
-                            [&](const ContractIndex& i) { return i.letter == letter; })
-            ->extent.value();
-      };
-      products = scaled(products, count_inside(f, extent_of(f.at), extent_of(f.tap)),
-                        extent_of(f.at) * extent_of(f.tap));
+      const std::int64_t places = extent_of(c, f.at).value(), taps = extent_of(c, f.tap).value();
+      products = scaled(products, count_inside(f, places, taps), places * taps);
     }
     result_.flops = result_.flops + products;
     touch(read_, c.a, a);
     touch(read_, c.b, b);
   }
 
+  static const Dim& extent_of(const Contraction& c, char letter) {
+    return std::find_if(c.indices.begin(), c.indices.end(),
+                        [&](const ContractIndex& i) { return i.letter == letter; })
+        ->extent;
+  }
   /// Twice the pairs of indices inside of a band, where each `high` has at least one and more than
   /// the one before: sum of 2 (h + offset + 1).
   static std::optional<Dim> twice_inside(const Contraction& c, const Band& band) {
-    const auto extent_of = [&](char letter) -> const Dim& {
-      return std::find_if(c.indices.begin(), c.indices.end(),
-                          [&](const ContractIndex& i) { return i.letter == letter; })
-          ->extent;
-    };
-    const Dim &low = extent_of(band.low), &high = extent_of(band.high);
+    const Dim &low = extent_of(c, band.low), &high = extent_of(c, band.high);
     if (!band.offset.provably_ge(0) || !low.provably_ge(high + band.offset)) return std::nullopt;
     return high * (high + Dim(1) + band.offset * Dim(2));
   }

@@ -12,6 +12,7 @@
 // What is left out counts as a sum of zero. So no fact of the first kind rests on a sum, and what
 // is not needed is multiplied by a true zero or not chosen.
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <optional>
 
@@ -112,7 +113,7 @@ class BandFinder {
 
   void run() {
     find_layouts();
-    for (Kernel& k : p_.kernels) forward(k);
+    for (const Kernel& k : p_.kernels) forward(k);
     for (auto k = p_.kernels.rbegin(); k != p_.kernels.rend(); ++k) backward(*k);
   }
 
@@ -120,6 +121,12 @@ class BandFinder {
   const loop::Buffer& buffer(BufferId b) const { return p_.buffers[static_cast<std::size_t>(b)]; }
   std::optional<Known>& known(BufferId b) { return known_[static_cast<std::size_t>(b)]; }
   const loop::Expr& expr(ExprId e) const { return k_->exprs[static_cast<std::size_t>(e)]; }
+
+  void enter(const Kernel& k) {
+    k_ = &k;
+    zero_.clear();
+    minus_infinity_.clear();
+  }
 
   static std::vector<BufferId> operands(const loop::Contraction& c) {
     std::vector<BufferId> result{c.a, c.b};
@@ -209,10 +216,8 @@ class BandFinder {
 
   // ---- Forward ----
 
-  void forward(Kernel& k) {
-    k_ = &k;
-    zero_.clear();
-    minus_infinity_.clear();
+  void forward(const Kernel& k) {
+    enter(k);
     for (const loop::Stage& stage : k.stages)
       for (const loop::Store& s : stage.stores) {
         if (!known(s.buffer)) continue;
@@ -328,9 +333,7 @@ class BandFinder {
   // ---- Backward ----
 
   void backward(Kernel& k) {
-    k_ = &k;
-    zero_.clear();
-    minus_infinity_.clear();
+    enter(k);
     std::optional<Bands> sum;
     for (auto stage = k.stages.rbegin(); stage != k.stages.rend(); ++stage)
       for (const auto& [id, bands] : not_needed(*stage)) {
