@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -136,6 +137,11 @@ std::vector<Tensor> Compiled::run(const std::map<std::string, Literal>& inputs, 
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.bytes() <= b.bytes() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+}
+
+bool same_on_threads(const Compiled& c, const std::map<std::string, Literal>& inputs) {
+  const std::vector<Tensor> one = c.run(inputs), three = c.run(inputs, 3);
+  return std::equal(one.begin(), one.end(), three.begin(), three.end(), same_bits);
 }
 
 double distance(const Tensor& got, const Literal& want) {

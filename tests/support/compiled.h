@@ -28,6 +28,8 @@ class Compiled {
 
 /// Whether `b` begins with all of `a`, to the bit.
 bool same_bits(const dlc::Tensor& a, const dlc::Tensor& b);
+/// Whether every output is the same to the bit on one thread and on three.
+bool same_on_threads(const Compiled& c, const std::map<std::string, dlc::Literal>& inputs);
 
 /// The largest difference between two tensors, relative to the largest finite value wanted (at
 /// least 1); infinite where one is NaN and the other is not, or where the shapes differ.
